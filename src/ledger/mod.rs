@@ -1,0 +1,116 @@
+//! The ledger owns the work: what is accepted, what is unfinished, what is ended and waits to be published.
+//!
+//! The port is a handful of whole business steps that take batches. Every write is one autocommit statement whose
+//! condition on the lane's epoch *locks* the lane's row, so that a worker that lost a lane cannot write to it; its answer
+//! names the lanes refused, the others' rows are written. A lane's writes always use the same connection
+//! ([`Ledger::slot`]), so that a worker does not block itself.
+
+mod rows;
+pub mod vault;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+pub use rows::*;
+pub use vault::Vault;
+
+use crate::domain::{EventKey, Lane};
+
+/// The schema version this build reads and writes.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Why the ledger did not do a step.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Connection lost, statement timed out, disk full: whether a write was applied is unknown. The same write may be
+    /// repeated.
+    #[error("ledger unavailable: {0}")]
+    Unavailable(String),
+    /// The schema is missing, older or newer.
+    #[error("the ledger's schema is version {found}, this build needs {needed}")]
+    WrongVersion {
+        /// 0: no schema at all.
+        found: i64,
+        /// [`SCHEMA_VERSION`].
+        needed: i64,
+    },
+    /// The ledger serves another cluster, group or topic.
+    #[error("the ledger serves {serves}, not {asked}")]
+    ServesAnother {
+        /// What is stored.
+        serves: String,
+        /// What was asked.
+        asked: String,
+    },
+    /// A stored value cannot be what we wrote.
+    #[error("damaged ledger: {0}")]
+    Damaged(String),
+    /// Configuration: an address or key that cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// The ledger. PostgreSQL for real use, SQLite embedded; one contract suite for both.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Who this ledger is. Fails with `WrongVersion` unless its schema is [`SCHEMA_VERSION`].
+    async fn identity(&self) -> Result<LedgerIdentity, LedgerError>;
+
+    /// Binds the ledger to what it serves at first use; `ServesAnother` for anything else later.
+    async fn bind(&self, serves: &Serves) -> Result<(), LedgerError>;
+
+    /// How many write connections there are; [`Ledger::slot`] is below it.
+    fn slots(&self) -> usize;
+
+    /// The write connection of a lane. Batches of one write step must be of one slot.
+    fn slot(&self, lane: Lane) -> usize {
+        usize::try_from(lane.0).unwrap_or(0) % self.slots()
+    }
+
+    /// Takes lanes over: raises each epoch by one, makes `owner` the owner and marks the lane as held (not cleanly
+    /// released). Answers the lanes as they were with their new epochs. A raise that waits longer than 5 s ends the
+    /// sessions that block it.
+    async fn raise(&self, owner: &str, lanes: &[Lane]) -> Result<Vec<LaneRow>, LedgerError>;
+
+    /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
+    /// claim's epoch is still the lane's.
+    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError>;
+
+    /// The outbox of these lanes beyond the given cursors, by lane and number; the same condition.
+    async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError>;
+
+    /// Accepts records. Inserts what is new in one statement, reads what was not inserted in a second one, classifies it.
+    /// A lane's position is stored by the first statement only if all of the lane's rows in this batch were inserted
+    /// (a conflict among them still needs a row of its own); call again with the conflicts' rows, or none, to store it.
+    /// Rows that end at once are numbered from their lane's `first_seq` on, without a gap, in the order given.
+    async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError>;
+
+    /// Stores permanent tokens: from now on these rows may have been linked.
+    async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError>;
+
+    /// Ends rows: state, outbox records under their `publish_seq`, secrets erased unless kept. Repeating the same write
+    /// after an unknown outcome is a success.
+    async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Result<Refused, LedgerError>;
+
+    /// Stores due time (in the ledger's clock), spent budget and attempts of waiting rows.
+    async fn back_off(&self, claims: &[Claim], rows: &[BackOffRow]) -> Result<Refused, LedgerError>;
+
+    /// Stores published cursors (they only grow) and removes outbox rows at or below them.
+    async fn save_cursors(&self, cursors: &[(Claim, i64)]) -> Result<Refused, LedgerError>;
+
+    /// The present epochs of these lanes: one cheap read that confirms ownership.
+    async fn epochs(&self, lanes: &[Lane]) -> Result<Vec<Claim>, LedgerError>;
+
+    /// Gives lanes up; `clean` where no call of the lane is on the wire.
+    async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError>;
+
+    /// Events with this id, whatever their source.
+    async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError>;
+
+    /// The row of a key, if there is one; for tests and diagnosis.
+    async fn row(&self, key: EventKey) -> Result<Option<StoredRow>, LedgerError>;
+}
+
+/// The lanes of a write whose epoch is no longer the claim's: none of their rows were written.
+pub type Refused = BTreeSet<Lane>;

@@ -1,0 +1,269 @@
+//! What goes into the ledger and comes out of it.
+
+use crate::contract::OutgoingRecord;
+use crate::domain::{Attempts, Customer, Epoch, EventIdentity, EventKey, Lane, PublishSeq, ReasonCode, Stage};
+
+use super::Refused;
+
+/// Who a ledger is.
+#[derive(Debug, Clone)]
+pub struct LedgerIdentity {
+    /// 8 random bytes made by `migrate`.
+    pub ledger_id: [u8; 8],
+    /// The payload hash's key, sealed (AAD `hash-key`); made once, never changed.
+    pub sealed_hash_key: Vec<u8>,
+}
+
+/// What a ledger serves: stored at first use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serves {
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// Consumer group.
+    pub group: String,
+    /// Input topic.
+    pub topic: String,
+}
+
+/// A worker's title to a lane: its writes are refused once the lane's epoch is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Claim {
+    /// The lane.
+    pub lane: Lane,
+    /// The epoch under which it was taken.
+    pub epoch: Epoch,
+}
+
+/// A lane as its new owner finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneRow {
+    /// The lane with its new epoch.
+    pub claim: Claim,
+    /// Whether the predecessor released it cleanly (or there was none).
+    pub clean: bool,
+    /// The next offset to accept; `None` if nothing was ever accepted.
+    pub position: Option<i64>,
+    /// The highest `publish_seq` known to be published; 0 if none.
+    pub saved_cursor: i64,
+    /// The highest `publish_seq` in the outbox or at or below the cursor; 0 if none.
+    pub last_seq: i64,
+    /// Records below this offset were possibly sent before (a restored ledger); 0 if none.
+    pub suspect_below: i64,
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowState {
+    /// Accepted; its conversion (permanent token: its link) may have been sent.
+    Accepted = 1,
+    /// Permanent token stored; its link may have been sent.
+    Converted = 2,
+    /// Linked.
+    Linked = 3,
+    /// Finally rejected.
+    Rejected = 4,
+    /// Dead-lettered: kept for replay.
+    DeadLettered = 5,
+}
+
+/// A lane's part of an acceptance.
+#[derive(Debug, Clone, Copy)]
+pub struct AcceptLane {
+    /// The title.
+    pub claim: Claim,
+    /// The offset after the batch's last record of this lane.
+    pub position: i64,
+    /// The number of the first row of this lane that ends at once.
+    pub first_seq: PublishSeq,
+}
+
+/// A record to accept.
+#[derive(Clone)]
+pub struct NewRow {
+    /// Its key.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp, milliseconds; -1 if none.
+    pub timestamp: i64,
+    /// Its identity; `None` for unreadable records and conflicts.
+    pub identity: Option<EventIdentity>,
+    /// Its customer, if valid.
+    pub customer: Option<Customer>,
+    /// Keyed hash of its payload (of its bytes, where there is no payload).
+    pub payload_hash: [u8; 32],
+    /// 1, or that of a replayed record.
+    pub generation: i32,
+    /// The original record, sealed.
+    pub sealed_record: Vec<u8>,
+    /// Whether it may have been sent before (restored ledger, old record).
+    pub possibly_sent: bool,
+    /// Set where it ends at once.
+    pub ended: Option<EndedAtOnce>,
+}
+
+/// How a row that ends at once ends.
+#[derive(Clone)]
+pub struct EndedAtOnce {
+    /// `Rejected` or `DeadLettered`.
+    pub state: RowState,
+    /// Why.
+    pub reason: (ReasonCode, Stage),
+    /// What is published.
+    pub records: Vec<OutgoingRecord>,
+}
+
+/// What became of the rows of an acceptance, in their order.
+#[derive(Debug, Default)]
+pub struct Acceptance {
+    /// One for each row.
+    pub rows: Vec<Accepted>,
+    /// Lanes that are no longer ours.
+    pub refused: Refused,
+}
+
+/// What became of one row.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Inserted. A row that ended at once has its number.
+    New {
+        /// The row's place among the lane's results.
+        publish_seq: Option<PublishSeq>,
+    },
+    /// It stands there with this very origin: accepted before.
+    Ours(Box<StoredRow>),
+    /// Another record with the same identity and payload.
+    Duplicate,
+    /// Another record with the same identity and another payload: needs a row of its own.
+    Conflict,
+    /// Its lane was refused.
+    Refused,
+}
+
+/// A row as it stands in the ledger.
+#[derive(Clone)]
+pub struct StoredRow {
+    /// Its key.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// The epoch under which it was accepted (or last reopened).
+    pub epoch: Epoch,
+    /// Its offset.
+    pub offset: i64,
+    /// Its record's timestamp.
+    pub timestamp: i64,
+    /// Where it stands.
+    pub state: RowState,
+    /// Its generation.
+    pub generation: i32,
+    /// Calls made so far, as far as they were written down.
+    pub attempts: Attempts,
+    /// Milliseconds until it is due by the ledger's clock; 0 if it is.
+    pub due_in_ms: i64,
+    /// Working time spent of its retry budget, milliseconds.
+    pub spent_ms: i64,
+    /// First failure, milliseconds since 1970 by the ledger's clock.
+    pub first_failed_at: Option<i64>,
+    /// Whether it may have been sent before it was accepted here.
+    pub possibly_sent: bool,
+    /// Its number, once it ended.
+    pub publish_seq: Option<PublishSeq>,
+    /// The original record, sealed; empty once erased.
+    pub sealed_record: Vec<u8>,
+    /// The permanent token, sealed; from `Converted` on.
+    pub sealed_token: Option<Vec<u8>>,
+    /// The converter's account, JSON of [`crate::contract::Account`]; from `Converted` on.
+    pub account: Option<String>,
+}
+
+impl std::fmt::Debug for StoredRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredRow")
+            .field("key", &self.key)
+            .field("lane", &self.lane.0)
+            .field("offset", &self.offset)
+            .field("state", &self.state)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A conversion to store.
+#[derive(Clone)]
+pub struct ConvertedRow {
+    /// The row.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// The permanent token, sealed.
+    pub sealed_token: Vec<u8>,
+    /// JSON of [`crate::contract::Account`]; no token in it.
+    pub account: String,
+    /// Calls made so far.
+    pub attempts: Attempts,
+}
+
+/// An end to store.
+#[derive(Clone)]
+pub struct EndedRow {
+    /// The row.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// `Linked`, `Rejected` or `DeadLettered` (which keeps the sealed bytes).
+    pub state: RowState,
+    /// Its number: the lane's next.
+    pub publish_seq: PublishSeq,
+    /// Why, unless linked.
+    pub reason: Option<(ReasonCode, Stage)>,
+    /// What is published.
+    pub records: Vec<OutgoingRecord>,
+    /// Calls made.
+    pub attempts: Attempts,
+}
+
+/// A wait to store.
+#[derive(Debug, Clone)]
+pub struct BackOffRow {
+    /// The row.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// Milliseconds from the ledger's now.
+    pub due_in_ms: i64,
+    /// Working time spent of the retry budget, milliseconds.
+    pub spent_ms: i64,
+    /// Calls made so far.
+    pub attempts: Attempts,
+}
+
+/// An ended row's records that were perhaps not published yet.
+#[derive(Debug, Clone)]
+pub struct Unpublished {
+    /// Its lane.
+    pub lane: Lane,
+    /// Its number.
+    pub publish_seq: PublishSeq,
+    /// Its records, in the order in which they were given.
+    pub records: Vec<OutgoingRecord>,
+}
+
+/// One event, for people.
+#[derive(Debug, Clone)]
+pub struct EventSummary {
+    /// Its identity.
+    pub identity: EventIdentity,
+    /// Its key.
+    pub key: EventKey,
+    /// Where it stands.
+    pub state: RowState,
+    /// Its generation.
+    pub generation: i32,
+    /// Calls made.
+    pub attempts: Attempts,
+    /// Its customer.
+    pub customer: Option<Customer>,
+}

@@ -1,0 +1,205 @@
+//! The vendors. Two ports, *converter* and *link target*, over one HTTP client; the permanent token passes between them
+//! as an opaque byte string. The class of an answer is decided here, where it is read.
+
+pub mod http;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::contract::{Account, Provider};
+use crate::domain::{Customer, ReasonCode, Secret};
+
+/// What a call's answer means for what to do next.
+pub enum CallOutcome<T> {
+    /// It was done, and this is the proof.
+    Done(T),
+    /// It was certainly not applied: safe to send again.
+    NotApplied {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// It may have been applied: look before sending again.
+    Unknown {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// Refused for the event's own reason.
+    Refused(Refusal),
+    /// Our credential, tenant or URL is wrong: the service's trouble, not the event's.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The gate did not open: the lane is no longer ours; nothing was sent.
+    Withdrawn,
+}
+
+/// A vendor's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The contract's reason.
+    pub code: ReasonCode,
+    /// For people; scrubbed.
+    pub detail: String,
+}
+
+/// Asked in the last step before a changing call's bytes are written, with a connection in hand.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Returns once the call may leave; `false` if it must not (the lane is another's).
+    async fn opens(&self) -> bool;
+}
+
+/// A gate that is always open: for calls that change nothing.
+pub struct OpenGate;
+
+#[async_trait]
+impl Gate for OpenGate {
+    async fn opens(&self) -> bool {
+        true
+    }
+}
+
+/// A temporary token to convert.
+#[derive(Clone)]
+pub struct Conversion {
+    /// The temporary token.
+    pub temporary_token: Secret,
+    /// PayIQ's CustomerToken.
+    pub customer_token: Option<Secret>,
+    /// PayIQ's ExternalUserID.
+    pub external_user_id: Option<String>,
+    /// The same for every retry.
+    pub idempotency_key: Uuid,
+}
+
+/// A permanent token and what it stands for.
+pub struct Converted {
+    /// The permanent token, opaque.
+    pub token: Secret,
+    /// Kind, last four digits, brand, expiration.
+    pub account: Account,
+}
+
+/// Turns temporary tokens into permanent ones.
+#[async_trait]
+pub trait Converter: Send + Sync {
+    /// Converts. There is no way to look up whether it already happened. A token that is "invalid, unknown or used" is
+    /// `Refused(TokenRejected)`; the caller knows whether an earlier attempt's outcome was never seen.
+    async fn convert(&self, conversion: &Conversion, gate: &dyn Gate) -> CallOutcome<Converted>;
+}
+
+/// A profile to link.
+#[derive(Clone)]
+pub struct Link {
+    /// To whom.
+    pub customer: Customer,
+    /// The permanent token.
+    pub token: Secret,
+    /// What it stands for.
+    pub account: Account,
+    /// Aloha's provider.
+    pub provider: Option<Provider>,
+    /// The full title, marker included.
+    pub title: String,
+    /// Link as secondary.
+    pub secondary: bool,
+    /// The same for every retry.
+    pub idempotency_key: Uuid,
+}
+
+/// What a link's answer says.
+pub enum LinkAnswer {
+    /// Done, and this is the profile's id.
+    Named(String),
+    /// Done by its own word, but it names nothing: read back.
+    Unnamed,
+}
+
+/// What to look for.
+#[derive(Clone)]
+pub struct LookUp {
+    /// At whom.
+    pub customer: Customer,
+    /// The marker in the title.
+    pub marker: String,
+    /// The permanent token, where the target echoes it.
+    pub token: Secret,
+}
+
+/// A profile of ours that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundProfile {
+    /// The link target's id of it.
+    pub id: String,
+    /// Whether it is the customer's primary.
+    pub primary: bool,
+    /// Whether it is secondary.
+    pub secondary: bool,
+    /// Its title as it stands there.
+    pub title: Option<String>,
+    /// Whether it is active.
+    pub active: bool,
+}
+
+/// What a look-up saw.
+pub enum LookOutcome {
+    /// Ours, in the target's order; more than one is an alarm.
+    Found(Vec<FoundProfile>),
+    /// All pages read, none is ours.
+    Absent,
+    /// The target says that there is no such customer; proves nothing by itself.
+    CustomerMissing {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The look-up itself failed; look again.
+    Failed {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// Our credential, tenant or URL is wrong.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+}
+
+/// What the customer check found.
+pub enum CustomerCheck {
+    /// This customer exists.
+    Exists,
+    /// The probe customer is found, and *after* it this customer is still missing.
+    Missing,
+    /// Neither could be established (no probe customer configured, or a call failed).
+    Unclear {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The probe customer is not found, or our credential is refused: the tenant is wrong.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+}
+
+/// Links profiles to customers. The link is *not* idempotent.
+#[async_trait]
+pub trait LinkTarget: Send + Sync {
+    /// Links. Every refusal must still be looked up by the caller where an earlier attempt's outcome is unknown.
+    async fn link(&self, link: &Link, gate: &dyn Gate) -> CallOutcome<LinkAnswer>;
+
+    /// Looks for our profile, over all pages.
+    async fn look_up(&self, look_up: &LookUp) -> LookOutcome;
+
+    /// Whether a customer is really missing: the probe first, then this customer.
+    async fn check_customer(&self, customer: &Customer) -> CustomerCheck;
+}

@@ -4,6 +4,9 @@
 
 pub mod failure;
 pub mod ids;
+pub mod machine;
+pub mod outcome;
+pub mod retry;
 pub mod secret;
 
 pub use failure::{Attempts, Disposition, Reason, ReasonCode, Stage, Violation};

@@ -1,0 +1,441 @@
+//! The state machine of one event. `step` is the only place where an event changes its state.
+//!
+//! ```text
+//!  Accepted --> Converting --> Storing --> Converted --> Linking --> Looking --> Ending
+//!     |            |  ^                      ^  |          |  ^       |  ^  |       ^
+//!     |            v  |                      |  |          v  |       v  |  |       |
+//!     |          Waiting (back-off)          |  |        Waiting   Settling |       |
+//!     |                                      |  +-- resumed: look first --->|       |
+//!     +-- permanent token -------------------+      CheckingCustomer <------+       |
+//!     +-- expired, refused, budget spent -------------------------------------------+
+//! ```
+//!
+//! Properties: a link whose outcome was not seen is looked up before it is sent again; after such an attempt every refusal
+//! is looked up too; a "used or unknown" token is a rejection only if no conversion's outcome was missed; outages that are
+//! not the event's fault (misconfiguration, `Retry-After`) do not spend its budget.
+
+use std::time::Duration;
+
+use super::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
+use super::retry::RetryPolicy;
+use super::{Attempts, Reason, ReasonCode, Stage};
+
+/// Time and chance, as seen by the shell.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Milliseconds since 1970, for comparing with `expiresAt`.
+    pub wall_ms: i64,
+    /// Monotonic time since some start.
+    pub tick: Duration,
+    /// A random number in 0..1.
+    pub chance: f64,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Back-off and budget.
+    pub retry: RetryPolicy,
+    /// How long a write may take to become visible.
+    pub settle: Duration,
+    /// How many look-ups must say "not there" after an unseen outcome.
+    pub looks: u32,
+}
+
+/// What never changes about an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Its token must be converted first.
+    pub temporary: bool,
+    /// When a temporary token is known to be dead, milliseconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+/// Why we look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The link's answer said done but named nothing.
+    Answered,
+    /// The link's outcome was not seen.
+    Unseen,
+    /// The target refused; it may be refusing what it already has.
+    Refused(Refusal),
+}
+
+/// A read-back in progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Why.
+    pub cause: Cause,
+    /// How many look-ups said "not there" so far.
+    pub absent: u32,
+}
+
+/// What follows a back-off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Convert again.
+    Convert,
+    /// Link again.
+    Link,
+    /// Look again.
+    Look(Look),
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// In the ledger; nothing begun in this process.
+    Accepted,
+    /// A conversion is out.
+    Converting,
+    /// The permanent token is being written down: the intent to link.
+    Storing,
+    /// Waits for its customer's earlier events.
+    Converted,
+    /// A link is out.
+    Linking,
+    /// Waits until a write would be visible.
+    Settling(Look),
+    /// A look-up is out.
+    Looking(Look),
+    /// The customer is being checked behind a probe.
+    CheckingCustomer(Look),
+    /// Backs off; the flag says whether the wait spends budget.
+    Waiting(Next, bool),
+    /// Its end is being written down.
+    Ending,
+}
+
+/// What was observed.
+pub enum Observation {
+    /// The shell begins the event; `resumed` if an earlier process may have sent something.
+    Begun {
+        /// Whether something may have been sent before.
+        resumed: bool,
+    },
+    /// A conversion's answer.
+    Conversion(CallOutcome<()>),
+    /// The permanent token is durable.
+    Stored,
+    /// The customer's earlier events have ended.
+    Turn,
+    /// A link's answer.
+    Link(CallOutcome<LinkAnswer>),
+    /// A wait is over.
+    Due,
+    /// A look-up's answer.
+    Looked(LookOutcome),
+    /// The customer check's answer.
+    Customer(CustomerCheck),
+}
+
+/// How an event ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Linked.
+    Linked {
+        /// The profile.
+        profile: FoundProfile,
+        /// Whether it was found by reading back after an unseen outcome or a refusal.
+        by_look_up: bool,
+    },
+    /// Not linked.
+    Rejected(Reason),
+}
+
+/// What the shell does next; always exactly one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Convert the temporary token.
+    Convert,
+    /// Write the permanent token down.
+    Store,
+    /// Report `Turn` when the customer's earlier events have ended.
+    AwaitTurn,
+    /// Link.
+    Link,
+    /// Look for our profile.
+    LookUp,
+    /// Check the customer behind the probe.
+    CheckCustomer,
+    /// Report `Due` after this time.
+    Wait(Duration),
+    /// As `Wait`, and write due time and budget down.
+    BackOff(Duration),
+    /// Write the end down and publish it.
+    End(End),
+    /// Nothing: the observation does not fit the state (it came late).
+    Nothing,
+}
+
+/// An event's state and what it has used up.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    /// Where it stands.
+    pub state: State,
+    /// Calls made.
+    pub attempts: Attempts,
+    /// Working time spent on failures.
+    pub spent: Duration,
+    failures: u32,
+    since: Duration,
+    conversion_unseen: bool,
+    link_unseen: bool,
+    last_trouble: String,
+}
+
+impl Flow {
+    /// An event just accepted, or one read back from the ledger in state `Accepted`.
+    #[must_use]
+    pub fn accepted(attempts: Attempts, spent: Duration) -> Self {
+        Self::at(State::Accepted, attempts, spent)
+    }
+
+    /// An event read back from the ledger with its permanent token.
+    #[must_use]
+    pub fn converted(attempts: Attempts, spent: Duration) -> Self {
+        Self::at(State::Converted, attempts, spent)
+    }
+
+    fn at(state: State, attempts: Attempts, spent: Duration) -> Self {
+        Self {
+            state,
+            attempts,
+            spent,
+            failures: 0,
+            since: Duration::ZERO,
+            conversion_unseen: false,
+            link_unseen: false,
+            last_trouble: String::new(),
+        }
+    }
+
+    /// Whether the event ever failed and waits for another try.
+    #[must_use]
+    pub fn in_trouble(&self) -> Option<&str> {
+        (self.failures > 0).then_some(self.last_trouble.as_str())
+    }
+
+    /// The one transition function.
+    pub fn step(&mut self, observation: Observation, facts: Facts, rules: &Rules, now: Moment) -> Effect {
+        let state = std::mem::replace(&mut self.state, State::Ending);
+        match (state, observation) {
+            (State::Accepted, Observation::Begun { resumed }) => self.begin(resumed, facts, now),
+            (State::Converted, Observation::Begun { resumed }) => {
+                self.link_unseen |= resumed;
+                self.become_(State::Converted, Effect::AwaitTurn)
+            }
+            (State::Converting, Observation::Conversion(outcome)) => self.on_conversion(outcome, rules, now),
+            (State::Storing, Observation::Stored) => self.become_(State::Converted, Effect::AwaitTurn),
+            (State::Converted, Observation::Turn) if self.link_unseen => self.settle(Cause::Unseen, rules),
+            (State::Converted, Observation::Turn) => self.link(now),
+            (State::Linking, Observation::Link(outcome)) => self.on_link(outcome, rules, now),
+            (State::Settling(look), Observation::Due) => self.look(look, now),
+            (State::Looking(look), Observation::Looked(outcome)) => self.on_look(look, outcome, rules, now),
+            (State::CheckingCustomer(look), Observation::Customer(check)) => self.on_check(look, check, rules, now),
+            (State::Waiting(next, counts), Observation::Due) => self.go_on(next, counts, facts, now),
+            (state, _) => self.become_(state, Effect::Nothing),
+        }
+    }
+
+    fn become_(&mut self, state: State, effect: Effect) -> Effect {
+        self.state = state;
+        effect
+    }
+
+    fn begin(&mut self, resumed: bool, facts: Facts, now: Moment) -> Effect {
+        if facts.temporary {
+            self.conversion_unseen |= resumed;
+            return self.convert(facts, now);
+        }
+        self.link_unseen |= resumed;
+        self.become_(State::Converted, Effect::AwaitTurn)
+    }
+
+    fn convert(&mut self, facts: Facts, now: Moment) -> Effect {
+        if facts.expires_at.is_some_and(|at| at <= now.wall_ms) {
+            return self.reject_expired();
+        }
+        self.attempts.convert += 1;
+        self.since = now.tick;
+        self.become_(State::Converting, Effect::Convert)
+    }
+
+    fn reject_expired(&mut self) -> Effect {
+        if self.conversion_unseen {
+            let detail = "the temporary token expired after a conversion whose outcome was never seen";
+            return self.reject(ReasonCode::ConversionUnknown, Stage::Convert, detail);
+        }
+        self.reject(ReasonCode::TokenExpired, Stage::Convert, "expiresAt was past before the conversion was tried")
+    }
+
+    fn on_conversion(&mut self, outcome: CallOutcome<()>, rules: &Rules, now: Moment) -> Effect {
+        match outcome {
+            CallOutcome::Done(()) => {
+                self.failures = 0;
+                self.become_(State::Storing, Effect::Store)
+            }
+            CallOutcome::NotApplied { retry_after, detail } => {
+                self.back_off(Next::Convert, retry_after, detail, rules, now)
+            }
+            CallOutcome::Unknown { retry_after, detail } => {
+                self.conversion_unseen = true;
+                self.back_off(Next::Convert, retry_after, detail, rules, now)
+            }
+            CallOutcome::Refused(Refusal { code: ReasonCode::TokenRejected, detail }) if self.conversion_unseen => {
+                self.reject(ReasonCode::ConversionUnknown, Stage::Convert, detail)
+            }
+            CallOutcome::Refused(Refusal { code, detail }) => self.reject(code, Stage::Convert, detail),
+            CallOutcome::Misconfigured { detail } => self.stand_by(Next::Convert, detail, rules, now),
+            CallOutcome::Withdrawn => self.become_(State::Converting, Effect::Nothing),
+        }
+    }
+
+    fn link(&mut self, now: Moment) -> Effect {
+        self.attempts.link += 1;
+        self.since = now.tick;
+        self.become_(State::Linking, Effect::Link)
+    }
+
+    fn on_link(&mut self, outcome: CallOutcome<LinkAnswer>, rules: &Rules, now: Moment) -> Effect {
+        match outcome {
+            CallOutcome::Done(LinkAnswer::Named(id)) => {
+                let profile = FoundProfile { id, primary: false, secondary: false, title: None, active: true };
+                self.end(End::Linked { profile, by_look_up: false })
+            }
+            CallOutcome::Done(LinkAnswer::Unnamed) => self.look(Look { cause: Cause::Answered, absent: 0 }, now),
+            CallOutcome::NotApplied { retry_after, detail } => {
+                self.back_off(Next::Link, retry_after, detail, rules, now)
+            }
+            CallOutcome::Unknown { detail, .. } => {
+                self.link_unseen = true;
+                self.last_trouble = detail;
+                self.settle(Cause::Unseen, rules)
+            }
+            CallOutcome::Refused(refusal) if self.link_unseen => self.settle(Cause::Refused(refusal), rules),
+            CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }, now),
+            CallOutcome::Misconfigured { detail } => self.stand_by(Next::Link, detail, rules, now),
+            CallOutcome::Withdrawn => self.become_(State::Linking, Effect::Nothing),
+        }
+    }
+
+    fn settle(&mut self, cause: Cause, rules: &Rules) -> Effect {
+        self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(rules.settle))
+    }
+
+    fn look(&mut self, look: Look, now: Moment) -> Effect {
+        self.attempts.lookup += 1;
+        self.since = now.tick;
+        self.become_(State::Looking(look), Effect::LookUp)
+    }
+
+    fn on_look(&mut self, look: Look, outcome: LookOutcome, rules: &Rules, now: Moment) -> Effect {
+        match outcome {
+            LookOutcome::Found(profiles) => match profiles.into_iter().next() {
+                Some(profile) => self.end(End::Linked { profile, by_look_up: look.cause != Cause::Answered }),
+                None => self.on_absent(look, rules, now),
+            },
+            LookOutcome::Absent => self.on_absent(look, rules, now),
+            LookOutcome::CustomerMissing { detail } => {
+                self.last_trouble = detail;
+                self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
+            }
+            LookOutcome::Failed { retry_after, detail } => {
+                self.back_off(Next::Look(look), retry_after, detail, rules, now)
+            }
+            LookOutcome::Misconfigured { detail } => self.stand_by(Next::Look(look), detail, rules, now),
+        }
+    }
+
+    /// One more look said "not there". A refusal that nothing unseen precedes needs one; everything else `looks`.
+    fn on_absent(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
+        let absent = look.absent + 1;
+        let refusal_stands = matches!(look.cause, Cause::Refused(_)) && !self.link_unseen;
+        if absent < rules.looks && !refusal_stands {
+            let again = Look { cause: look.cause, absent };
+            return self.become_(State::Settling(again), Effect::Wait(rules.settle));
+        }
+        match look.cause {
+            Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
+            Cause::Answered => {
+                self.link_unseen = true;
+                let detail = "the link was answered as done, but the profile is not there";
+                self.back_off(Next::Link, None, detail.to_owned(), rules, now)
+            }
+            Cause::Unseen => {
+                let detail = format!("the link's outcome was not seen and the profile is not there: {}", self.last_trouble);
+                self.back_off(Next::Link, None, detail, rules, now)
+            }
+        }
+    }
+
+    fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
+        match check {
+            CustomerCheck::Exists => self.on_absent(look, rules, now),
+            CustomerCheck::Missing => {
+                let detail = "the probe customer is found, and after it this customer is still missing";
+                self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
+            }
+            CustomerCheck::Unclear { detail } => self.back_off(Next::Look(look), None, detail, rules, now),
+            CustomerCheck::Misconfigured { detail } => self.stand_by(Next::Look(look), detail, rules, now),
+        }
+    }
+
+    fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
+        if counts {
+            self.spent += now.tick.saturating_sub(self.since);
+        }
+        match next {
+            Next::Convert => self.convert(facts, now),
+            Next::Link => self.link(now),
+            Next::Look(look) => self.look(look, now),
+        }
+    }
+
+    /// Waits after a transient failure, or ends the event if its budget is spent.
+    fn back_off(
+        &mut self,
+        next: Next,
+        retry_after: Option<Duration>,
+        detail: String,
+        rules: &Rules,
+        now: Moment,
+    ) -> Effect {
+        self.spent += now.tick.saturating_sub(self.since);
+        self.since = now.tick;
+        self.failures = self.failures.saturating_add(1);
+        if self.spent >= rules.retry.budget() {
+            return self.give_up(&next, &detail);
+        }
+        self.last_trouble = detail;
+        let delay = rules.retry.delay(self.failures, now.chance);
+        let wait = retry_after.map_or(delay, |asked| asked.saturating_add(delay));
+        self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
+    }
+
+    fn give_up(&mut self, next: &Next, detail: &str) -> Effect {
+        let (code, stage) = match next {
+            Next::Convert => (ReasonCode::RetriesExhausted, Stage::Convert),
+            Next::Link => (ReasonCode::RetriesExhausted, Stage::Link),
+            Next::Look(_) => (ReasonCode::LinkUnknown, Stage::Link),
+        };
+        self.reject(code, stage, format!("the retry budget is spent; last: {detail}"))
+    }
+
+    /// Waits for our own configuration to be mended: no budget is spent.
+    fn stand_by(&mut self, next: Next, detail: String, rules: &Rules, now: Moment) -> Effect {
+        self.failures = self.failures.saturating_add(1);
+        self.last_trouble = detail;
+        self.since = now.tick;
+        self.become_(State::Waiting(next, false), Effect::BackOff(rules.retry.interval(self.failures)))
+    }
+
+    fn reject(&mut self, code: ReasonCode, stage: Stage, detail: impl Into<String>) -> Effect {
+        self.end(End::Rejected(Reason::new(code, stage, detail)))
+    }
+
+    fn end(&mut self, end: End) -> Effect {
+        self.become_(State::Ending, Effect::End(end))
+    }
+}

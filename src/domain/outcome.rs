@@ -1,0 +1,124 @@
+//! What a call to a vendor came to: decided where the answer is read, judged by the [`machine`](super::machine).
+
+use std::time::Duration;
+
+use super::ReasonCode;
+
+/// What a call's answer means for what to do next.
+pub enum CallOutcome<T> {
+    /// It was done, and this is the proof.
+    Done(T),
+    /// It was certainly not applied: safe to send again.
+    NotApplied {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// It may have been applied: look before sending again.
+    Unknown {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// Refused for the event's own reason.
+    Refused(Refusal),
+    /// Our credential, tenant or URL is wrong: the service's trouble, not the event's.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The gate did not open: the lane is no longer ours; nothing was sent.
+    Withdrawn,
+}
+
+impl<T> CallOutcome<T> {
+    /// The outcome without what was done, and that beside it.
+    pub fn split(self) -> (CallOutcome<()>, Option<T>) {
+        match self {
+            Self::Done(value) => (CallOutcome::Done(()), Some(value)),
+            Self::NotApplied { retry_after, detail } => (CallOutcome::NotApplied { retry_after, detail }, None),
+            Self::Unknown { retry_after, detail } => (CallOutcome::Unknown { retry_after, detail }, None),
+            Self::Refused(refusal) => (CallOutcome::Refused(refusal), None),
+            Self::Misconfigured { detail } => (CallOutcome::Misconfigured { detail }, None),
+            Self::Withdrawn => (CallOutcome::Withdrawn, None),
+        }
+    }
+}
+
+/// A vendor's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The contract's reason.
+    pub code: ReasonCode,
+    /// For people; scrubbed.
+    pub detail: String,
+}
+
+/// What a link's answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkAnswer {
+    /// Done, and this is the profile's id.
+    Named(String),
+    /// Done by its own word, but it names nothing: read back.
+    Unnamed,
+}
+
+/// A profile of ours that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundProfile {
+    /// The link target's id of it.
+    pub id: String,
+    /// Whether it is the customer's primary.
+    pub primary: bool,
+    /// Whether it is secondary.
+    pub secondary: bool,
+    /// Its title as it stands there.
+    pub title: Option<String>,
+    /// Whether it is active.
+    pub active: bool,
+}
+
+/// What a look-up saw.
+pub enum LookOutcome {
+    /// Ours, in the target's order; more than one is an alarm.
+    Found(Vec<FoundProfile>),
+    /// All pages read, none is ours.
+    Absent,
+    /// The target says that there is no such customer; proves nothing by itself.
+    CustomerMissing {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The look-up itself failed; look again.
+    Failed {
+        /// The vendor's `Retry-After`, capped.
+        retry_after: Option<Duration>,
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// Our credential, tenant or URL is wrong.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+}
+
+/// What the customer check found.
+pub enum CustomerCheck {
+    /// This customer exists.
+    Exists,
+    /// The probe customer is found, and *after* it this customer is still missing.
+    Missing,
+    /// Neither could be established (no probe customer configured, or a call failed).
+    Unclear {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// The probe customer is not found, or our credential is refused: the tenant is wrong.
+    Misconfigured {
+        /// For people; scrubbed.
+        detail: String,
+    },
+}

@@ -1,1 +1,125 @@
-//! kafka
+//! Kafka: the polled consumer, the positions with their cursor, and the two ways to publish.
+//!
+//! The worker sees Kafka through two seams, [`Source`] and [`Publisher`]. A position is committed together with the
+//! *cursor* of its lane, the highest `publish_seq` that is published with it.
+
+pub mod client;
+pub mod consumer;
+pub mod cursor;
+pub mod idempotent;
+mod producing;
+pub mod transactional;
+
+use async_trait::async_trait;
+use rdkafka::consumer::ConsumerGroupMetadata;
+
+use crate::contract::{InputRecord, OutgoingRecord};
+
+/// What the consumer reports, in order.
+pub enum SourceEvent {
+    /// Records, in offset order within a partition.
+    Records(Vec<InputRecord>),
+    /// Partitions are ours; fetching starts when [`Source::assign`] answers.
+    Assigned(Vec<i32>),
+    /// Partitions go, when [`Source::unassign`] answers. `lost`: they are gone already, nothing may be committed.
+    Revoked {
+        /// Which.
+        partitions: Vec<i32>,
+        /// Whether the group already gave them to others.
+        lost: bool,
+    },
+    /// Something that passes or needs a person; said once per change.
+    Trouble(String),
+    /// The client cannot go on.
+    Fatal(String),
+}
+
+/// A committed position as it stands in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Partition of the input topic.
+    pub partition: i32,
+    /// The next offset; `None` if nothing is committed.
+    pub offset: Option<i64>,
+    /// The commit's metadata.
+    pub metadata: String,
+}
+
+/// A position to commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Partition of the input topic.
+    pub partition: i32,
+    /// The next offset.
+    pub offset: i64,
+    /// The cursor, encoded.
+    pub metadata: String,
+}
+
+/// The consuming side.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// Answers an assignment: fetching starts at these offsets; `None`: at the earliest record.
+    fn assign(&self, starts: &[(i32, Option<i64>)]) -> Result<(), KafkaTrouble>;
+    /// Answers a revocation.
+    fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
+    /// Stops fetching.
+    fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
+    /// Fetches again.
+    fn resume(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
+    /// The stable committed positions: waits while a transaction holds them open.
+    async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble>;
+    /// Commits positions outside of a transaction and waits for the answer.
+    async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble>;
+    /// The membership under which a cycle is put together.
+    fn group(&self) -> Option<ConsumerGroupMetadata>;
+    /// Leaves the group; every partition must have been given up.
+    async fn close(&self);
+}
+
+/// Results and positions that are published as one.
+pub struct Cycle {
+    /// Results, by lane in `publish_seq` order.
+    pub records: Vec<OutgoingRecord>,
+    /// One position a lane.
+    pub positions: Vec<Position>,
+    /// The membership at the time when the cycle was put together, never at its commit.
+    pub group: Option<ConsumerGroupMetadata>,
+}
+
+/// The publishing side.
+#[async_trait]
+pub trait Publisher: Send + Sync + 'static {
+    /// Publishes a cycle.
+    async fn publish(&self, cycle: Cycle) -> Result<(), CycleError>;
+}
+
+/// Why a cycle was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CycleError {
+    /// Nothing of it is visible; it may be put together again.
+    #[error("aborted: {0}")]
+    Aborted(String),
+    /// Aborted because the broker refused one record.
+    #[error("the broker refused record {index}: {error}")]
+    Refused {
+        /// Which of the cycle's records.
+        index: usize,
+        /// Why.
+        error: String,
+    },
+    /// Whether it is visible is unknown; the producer has been made anew since, so that the committed cursor now tells.
+    #[error("in doubt: {0}")]
+    InDoubt(String),
+}
+
+/// A call to Kafka that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("kafka: {0}")]
+pub struct KafkaTrouble(pub String);
+
+impl From<rdkafka::error::KafkaError> for KafkaTrouble {
+    fn from(error: rdkafka::error::KafkaError) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -1,0 +1,66 @@
+//! How every client of ours is configured, and where librdkafka's log lines go.
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use crate::config::Kafka;
+
+/// What all our clients share; the operator's properties first, so that ours win.
+#[must_use]
+pub fn base(settings: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in &settings.properties {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", &settings.brokers);
+    default(&mut config, settings, "client.id", "profile-linker");
+    config
+}
+
+/// Sets a property unless the operator did.
+pub fn default(config: &mut ClientConfig, settings: &Kafka, name: &str, value: &str) {
+    if !settings.properties.contains_key(name) {
+        config.set(name, value);
+    }
+}
+
+/// Every producer of ours: one customer, one partition, whoever publishes; acknowledged by all replicas.
+#[must_use]
+pub fn producer(settings: &Kafka) -> ClientConfig {
+    let mut config = base(settings);
+    config.set("partitioner", "murmur2_random");
+    config.set("enable.idempotence", "true");
+    config.set("acks", "all");
+    // A cycle is a batch already; waiting for more only adds to its time.
+    default(&mut config, settings, "linger.ms", "0");
+    // The default of 100 ms is what back-to-back transactions wait for "concurrent transactions".
+    default(&mut config, settings, "retry.backoff.ms", "1");
+    config
+}
+
+/// Sends librdkafka's log lines to our own log.
+#[derive(Clone, Copy, Default)]
+pub struct LoggingContext;
+
+impl ClientContext for LoggingContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        tracing::debug!(kafka.error = %error, kafka.reason = reason, "kafka client trouble");
+    }
+}
+
+/// One log line of librdkafka.
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(kafka.facility = facility, "{message}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::warn!(kafka.facility = facility, "{message}");
+        }
+        _ => tracing::debug!(kafka.facility = facility, "{message}"),
+    }
+}

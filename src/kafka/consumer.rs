@@ -1,0 +1,281 @@
+//! The one polled consumer. A thread of its own polls, always; rebalances are handed over to the worker, which answers
+//! them when it has given up or taken over what they name, while polling goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::{Committed, KafkaTrouble, Position, Source, SourceEvent, client};
+use crate::config::Kafka;
+use crate::contract::InputRecord;
+use crate::domain::{Origin, Secret};
+
+/// Records handed over at once: what one acceptance writes in a few milliseconds.
+const BATCH: usize = 500;
+/// How long one poll may wait; also how soon the thread sees that it shall end.
+const POLL: Duration = Duration::from_millis(50);
+/// Limit of a call to the group's coordinator.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The consumer as the worker sees it.
+pub struct KafkaSource {
+    topic: String,
+    consumer: Arc<BaseConsumer<Handover>>,
+    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Where callbacks go. The channel is bounded by pausing, not by blocking: polling must never wait.
+struct Handover {
+    events: UnboundedSender<SourceEvent>,
+    closing: Arc<AtomicBool>,
+}
+
+impl ClientContext for Handover {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(kafka.error = %error, kafka.reason = reason, "kafka consumer trouble");
+    }
+}
+
+impl ConsumerContext for Handover {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let ids: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::SeqCst) {
+            // The worker has given up everything already; only the client itself still waits for the answer.
+            let answer = if assigned {
+                consumer.incremental_assign(partitions)
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            if let Err(error) = answer {
+                tracing::debug!(kafka.error = %error, "answering a rebalance while closing");
+            }
+            return;
+        }
+        let event = if assigned {
+            SourceEvent::Assigned(ids)
+        } else {
+            SourceEvent::Revoked { partitions: ids, lost: consumer.assignment_lost() }
+        };
+        // A closed channel means that the worker has ended; `close` answers then.
+        let _ = self.events.send(event);
+    }
+}
+
+impl KafkaSource {
+    /// Joins the group and starts polling.
+    ///
+    /// # Errors
+    /// If the client refuses its configuration.
+    pub fn start(settings: &Kafka) -> Result<(Arc<Self>, UnboundedReceiver<SourceEvent>), KafkaTrouble> {
+        let (events, receiver) = unbounded_channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let context = Handover { events: events.clone(), closing: Arc::clone(&stop) };
+        let consumer: Arc<BaseConsumer<Handover>> = Arc::new(configuration(settings).create_with_context(context)?);
+        consumer.subscribe(&[settings.topics.created.as_str()])?;
+        let thread = {
+            let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop));
+            std::thread::Builder::new()
+                .name("kafka-poll".to_owned())
+                .spawn(move || poll_loop(&consumer, &events, &stop))
+                .map_err(|error| KafkaTrouble(format!("starting the polling thread: {error}")))?
+        };
+        let topic = settings.topics.created.clone();
+        Ok((Arc::new(Self { topic, consumer, thread: std::sync::Mutex::new(Some(thread)), stop }), receiver))
+    }
+
+    /// The cluster's id, within 30 s.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    pub async fn cluster_id(&self) -> Result<String, KafkaTrouble> {
+        let consumer = Arc::clone(&self.consumer);
+        blocking(move || {
+            consumer
+                .client()
+                .fetch_cluster_id(Duration::from_secs(30))
+                .ok_or_else(|| KafkaTrouble("no broker answered within 30 s".to_owned()))
+        })
+        .await
+    }
+
+    fn list(&self, partitions: &[i32]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.topic, *partition);
+        }
+        list
+    }
+}
+
+fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
+    let mut config = client::base(settings);
+    config.set("group.id", &settings.group);
+    config.set("enable.auto.commit", "false");
+    config.set("enable.auto.offset.store", "false");
+    config.set("auto.offset.reset", "earliest");
+    // Also what makes the read of committed positions wait for open transactions.
+    config.set("isolation.level", "read_committed");
+    config.set("partition.assignment.strategy", "cooperative-sticky");
+    // What the client may hold back unasked: enough for the next batches, not 64 MB.
+    client::default(&mut config, settings, "queued.max.messages.kbytes", "16384");
+    client::default(&mut config, settings, "queued.min.messages", "2000");
+    client::default(&mut config, settings, "fetch.wait.max.ms", "100");
+    config
+}
+
+fn poll_loop(consumer: &BaseConsumer<Handover>, events: &UnboundedSender<SourceEvent>, stop: &AtomicBool) {
+    let mut trouble = String::new();
+    while !stop.load(Ordering::SeqCst) {
+        let mut batch = Vec::new();
+        let mut wait = POLL;
+        while batch.len() < BATCH {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => batch.push(owned(&message)),
+                Some(Err(error)) => {
+                    report(&error, &mut trouble, events);
+                    break;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        if !batch.is_empty() {
+            trouble.clear();
+            if events.send(SourceEvent::Records(batch)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Says a trouble once, not at every poll.
+fn report(error: &KafkaError, last: &mut String, events: &UnboundedSender<SourceEvent>) {
+    let text = error.to_string();
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        let _ = events.send(SourceEvent::Fatal(text));
+    } else if *last != text {
+        last.clone_from(&text);
+        let _ = events.send(SourceEvent::Trouble(text));
+    }
+}
+
+fn owned(message: &rdkafka::message::BorrowedMessage<'_>) -> InputRecord {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+    });
+    InputRecord {
+        origin: Origin {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or(-1),
+        },
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(|value| Secret::new(value.to_vec())),
+        headers,
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    fn assign(&self, starts: &[(i32, Option<i64>)]) -> Result<(), KafkaTrouble> {
+        let mut list = TopicPartitionList::new();
+        for (partition, start) in starts {
+            let offset = start.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(&self.topic, *partition, offset)?;
+        }
+        Ok(self.consumer.incremental_assign(&list)?)
+    }
+
+    fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        Ok(self.consumer.incremental_unassign(&self.list(partitions))?)
+    }
+
+    fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        Ok(self.consumer.pause(&self.list(partitions))?)
+    }
+
+    fn resume(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        Ok(self.consumer.resume(&self.list(partitions))?)
+    }
+
+    async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble> {
+        let (consumer, list) = (Arc::clone(&self.consumer), self.list(partitions));
+        let answer = blocking(move || Ok(consumer.committed_offsets(list, CALL_TIMEOUT)?)).await?;
+        answer.elements().iter().map(committed).collect()
+    }
+
+    async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble> {
+        let (consumer, list) = (Arc::clone(&self.consumer), position_list(&self.topic, positions)?);
+        blocking(move || Ok(consumer.commit(&list, CommitMode::Sync)?)).await
+    }
+
+    fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
+    }
+
+    async fn close(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let thread = self.thread.lock().map_or(None, |mut thread| thread.take());
+        let consumer = Arc::clone(&self.consumer);
+        let closed = blocking(move || {
+            if let Some(thread) = thread {
+                thread.join().map_err(|_| KafkaTrouble("the polling thread panicked".to_owned()))?;
+            }
+            consumer.close_queue()?;
+            while !consumer.closed() {
+                consumer.poll(POLL);
+            }
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::warn!(error = %error, "leaving the group");
+        }
+    }
+}
+
+fn committed(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> Result<Committed, KafkaTrouble> {
+    element.error()?;
+    let offset = match element.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    Ok(Committed { partition: element.partition(), offset, metadata: element.metadata().to_owned() })
+}
+
+/// Positions as the client's list, each with its metadata.
+pub(super) fn position_list(topic: &str, positions: &[Position]) -> Result<TopicPartitionList, KafkaTrouble> {
+    let mut list = TopicPartitionList::new();
+    for position in positions {
+        let mut element = list.add_partition(topic, position.partition);
+        element.set_offset(Offset::Offset(position.offset))?;
+        element.set_metadata(position.metadata.as_str());
+    }
+    Ok(list)
+}
+
+/// Runs a call of the client that blocks.
+pub(super) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, KafkaTrouble> + Send + 'static,
+) -> Result<T, KafkaTrouble> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(error) => Err(KafkaTrouble(format!("a client call ended abnormally: {error}"))),
+    }
+}

@@ -1,0 +1,43 @@
+//! Publishing without transactions: acknowledge, then commit. A crash between the two repeats results, with the same ids.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::producer::BaseProducer;
+
+use super::consumer::blocking;
+use super::producing::{DeliveryReports, produce_all};
+use super::{Cycle, CycleError, KafkaTrouble, Publisher, Source, client};
+use crate::config::{Kafka, Topics};
+
+/// Limit of one batch.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The publisher for brokers without transactions.
+pub struct IdempotentPublisher {
+    producer: Arc<BaseProducer<DeliveryReports>>,
+    source: Arc<dyn Source>,
+    topics: Topics,
+}
+
+impl IdempotentPublisher {
+    /// Makes the producer; positions are committed through `source`.
+    ///
+    /// # Errors
+    /// If the client refuses its configuration.
+    pub fn start(settings: &Kafka, source: Arc<dyn Source>) -> Result<Self, KafkaTrouble> {
+        let producer = client::producer(settings).create_with_context(DeliveryReports::default())?;
+        Ok(Self { producer: Arc::new(producer), source, topics: settings.topics.clone() })
+    }
+}
+
+#[async_trait]
+impl Publisher for IdempotentPublisher {
+    async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
+        let (producer, topics, records) = (Arc::clone(&self.producer), self.topics.clone(), cycle.records);
+        let produced = blocking(move || Ok(produce_all(&producer, &topics, &records, BATCH_TIMEOUT)));
+        produced.await.map_err(|error| CycleError::Aborted(error.0))??;
+        self.source.commit(&cycle.positions).await.map_err(|error| CycleError::InDoubt(error.0))
+    }
+}

@@ -1,6 +1,7 @@
 //! profile-linker: turns "a customer just typed in a bank account or card" into "that payment profile can be charged".
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod domain;

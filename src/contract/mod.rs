@@ -4,6 +4,7 @@
 //! makes the result events. Both speak CloudEvents 1.0. The JSON Schemas in `schemas/` are embedded and *are* the check.
 
 pub mod decode;
+pub mod record_bytes;
 pub mod results;
 pub mod schemas;
 

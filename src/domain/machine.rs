@@ -217,6 +217,12 @@ impl Flow {
         (self.failures > 0).then_some(self.last_trouble.as_str())
     }
 
+    /// Whether it waits for a write of its own.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        matches!(self.state, State::Storing | State::Ending)
+    }
+
     /// The one transition function.
     pub fn step(&mut self, observation: Observation, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         let state = std::mem::replace(&mut self.state, State::Ending);

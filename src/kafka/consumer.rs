@@ -33,6 +33,7 @@ pub struct KafkaSource {
     consumer: Arc<BaseConsumer<Handover>>,
     thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
+    restarts: std::sync::mpsc::Sender<(i32, Option<i64>)>,
 }
 
 /// Where callbacks go. The channel is bounded by pausing, not by blocking: polling must never wait.
@@ -88,15 +89,21 @@ impl KafkaSource {
         let context = Handover { events: events.clone(), closing: Arc::clone(&stop) };
         let consumer: Arc<BaseConsumer<Handover>> = Arc::new(configuration(settings).create_with_context(context)?);
         consumer.subscribe(&[settings.topics.created.as_str()])?;
-        let thread = {
-            let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop));
-            std::thread::Builder::new()
-                .name("kafka-poll".to_owned())
-                .spawn(move || poll_loop(&consumer, &events, &stop))
-                .map_err(|error| KafkaTrouble(format!("starting the polling thread: {error}")))?
-        };
         let topic = settings.topics.created.clone();
-        Ok((Arc::new(Self { topic, consumer, thread: std::sync::Mutex::new(Some(thread)), stop }), receiver))
+        let (restarts, asked) = std::sync::mpsc::channel();
+        let poller = Poller {
+            topic: topic.clone(),
+            consumer: Arc::clone(&consumer),
+            events,
+            restarts: asked,
+            stop: Arc::clone(&stop),
+        };
+        let thread = std::thread::Builder::new()
+            .name("kafka-poll".to_owned())
+            .spawn(move || poller.run())
+            .map_err(|error| KafkaTrouble(format!("starting the polling thread: {error}")))?;
+        let thread = std::sync::Mutex::new(Some(thread));
+        Ok((Arc::new(Self { topic, consumer, thread, stop, restarts }), receiver))
     }
 
     /// The cluster's id, within 30 s.
@@ -139,28 +146,58 @@ fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
     config
 }
 
-fn poll_loop(consumer: &BaseConsumer<Handover>, events: &UnboundedSender<SourceEvent>, stop: &AtomicBool) {
-    let mut trouble = String::new();
-    while !stop.load(Ordering::SeqCst) {
-        let mut batch = Vec::new();
-        let mut wait = POLL;
-        while batch.len() < BATCH {
-            match consumer.poll(wait) {
-                None => break,
-                Some(Ok(message)) => batch.push(owned(&message)),
-                Some(Err(error)) => {
-                    report(&error, &mut trouble, events);
-                    break;
+/// The polling thread.
+struct Poller {
+    topic: String,
+    consumer: Arc<BaseConsumer<Handover>>,
+    events: UnboundedSender<SourceEvent>,
+    restarts: std::sync::mpsc::Receiver<(i32, Option<i64>)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Poller {
+    fn run(&self) {
+        let mut trouble = String::new();
+        while !self.stop.load(Ordering::SeqCst) {
+            self.restart();
+            let mut batch = Vec::new();
+            let mut wait = POLL;
+            while batch.len() < BATCH {
+                match self.consumer.poll(wait) {
+                    None => break,
+                    Some(Ok(message)) => batch.push(owned(&message)),
+                    Some(Err(error)) => {
+                        report(&error, &mut trouble, &self.events);
+                        break;
+                    }
+                }
+                wait = Duration::ZERO;
+            }
+            if !batch.is_empty() {
+                trouble.clear();
+                if self.events.send(SourceEvent::Records(batch)).is_err() {
+                    return;
                 }
             }
-            wait = Duration::ZERO;
         }
-        if !batch.is_empty() {
-            trouble.clear();
-            if events.send(SourceEvent::Records(batch)).is_err() {
-                return;
-            }
+    }
+
+    /// Done here, between two polls, so that "before" and "after" have a meaning in the channel.
+    fn restart(&self) {
+        while let Ok((partition, start)) = self.restarts.try_recv() {
+            let event = match self.restart_one(partition, start) {
+                Ok(()) => SourceEvent::Restarted(partition),
+                Err(error) => SourceEvent::Fatal(error.0),
+            };
+            let _ = self.events.send(event);
         }
+    }
+
+    fn restart_one(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, start.map_or(Offset::Beginning, Offset::Offset))?;
+        self.consumer.incremental_unassign(&list)?;
+        Ok(self.consumer.incremental_assign(&list)?)
     }
 }
 
@@ -205,6 +242,10 @@ impl Source for KafkaSource {
 
     fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
         Ok(self.consumer.incremental_unassign(&self.list(partitions))?)
+    }
+
+    fn restart(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
+        self.restarts.send((partition, start)).map_err(|_| KafkaTrouble("the polling thread ended".to_owned()))
     }
 
     fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {

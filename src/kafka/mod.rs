@@ -28,6 +28,8 @@ pub enum SourceEvent {
         /// Whether the group already gave them to others.
         lost: bool,
     },
+    /// Fetching of a partition was taken up anew by [`Source::restart`]: its records before this are stale.
+    Restarted(i32),
     /// Something that passes or needs a person; said once per change.
     Trouble(String),
     /// The client cannot go on.
@@ -63,6 +65,8 @@ pub trait Source: Send + Sync + 'static {
     fn assign(&self, starts: &[(i32, Option<i64>)]) -> Result<(), KafkaTrouble>;
     /// Answers a revocation.
     fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
+    /// Fetches a partition that we hold from another offset; [`SourceEvent::Restarted`] tells from when on.
+    fn restart(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble>;
     /// Stops fetching.
     fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
     /// Fetches again.

@@ -1,1 +1,41 @@
-//! worker
+//! The shell that drives the domain: accepts records, performs effects, writes ends down, publishes.
+//!
+//! One task, the [`dispatcher`], owns all state in memory; nothing is shared, so there is nothing to lock. It never waits:
+//! calls, writes, cycles and rebalances run beside it and report back. The pieces, in the order in which an event meets
+//! them:
+//!
+//! - `intake`: fetched records become rows ([`prepare`]) and are accepted; positions advance after that.
+//! - `running`: the state machine's effects, within the limits of slots and of the customer's order ([`customers`]).
+//! - `scribe`: group commit; [`gate`]: the last look at the fence before a changing call.
+//! - `publishing`: durable results, positions and cursors, cycle by cycle.
+//! - `ownership`: taking partitions over and giving them up.
+
+mod customers;
+mod dispatcher;
+mod event;
+mod gate;
+mod intake;
+mod lane;
+mod outcome;
+mod ownership;
+mod prepare;
+mod publishing;
+mod running;
+mod scribe;
+mod start;
+
+pub use start::{StartError, Worker, WorkerParts};
+
+/// Why a running worker ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// Another ledger's positions, or a ledger that serves something else: a person must decide.
+    #[error("{0}")]
+    Misconfigured(String),
+    /// The Kafka client cannot go on.
+    #[error("the kafka client ended: {0}")]
+    Kafka(String),
+    /// The ledger holds what cannot be, or sealed bytes do not open.
+    #[error("the ledger cannot be used: {0}")]
+    Ledger(String),
+}

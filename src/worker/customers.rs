@@ -1,0 +1,68 @@
+//! The order of one customer's events: links one after the other in input order, conversions of the next few ahead.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::{Customer, EventKey, Lane};
+
+/// Conversions that run ahead of a customer's links: temporary tokens die, so they do not wait for an earlier link; more
+/// than a few at once from one customer is a mistake somewhere.
+pub(super) const RUN_AHEAD: usize = 8;
+
+/// Every customer with unfinished events, by lane.
+#[derive(Default)]
+pub(super) struct Customers {
+    queues: BTreeMap<(Lane, Customer), VecDeque<EventKey>>,
+}
+
+impl Customers {
+    /// Puts an event behind its customer's others; answers whether it may begin now.
+    pub fn push(&mut self, lane: Lane, customer: &Customer, key: EventKey) -> bool {
+        let queue = self.queues.entry((lane, customer.clone())).or_default();
+        queue.push_back(key);
+        queue.len() <= RUN_AHEAD
+    }
+
+    /// Whether it is this event's turn to link.
+    pub fn is_first(&self, lane: Lane, customer: &Customer, key: EventKey) -> bool {
+        self.queues.get(&(lane, customer.clone())).and_then(VecDeque::front) == Some(&key)
+    }
+
+    /// Takes an event out; answers the events that may begin or have their turn now.
+    pub fn remove(&mut self, lane: Lane, customer: &Customer, key: EventKey) -> Vec<EventKey> {
+        let place = (lane, customer.clone());
+        let Some(queue) = self.queues.get_mut(&place) else { return Vec::new() };
+        queue.retain(|queued| *queued != key);
+        let next = [queue.front(), queue.get(RUN_AHEAD - 1)].into_iter().flatten().copied().collect();
+        if queue.is_empty() {
+            self.queues.remove(&place);
+        }
+        next
+    }
+
+    /// Forgets a lane.
+    pub fn drop_lane(&mut self, lane: Lane) {
+        self.queues.retain(|(of, _), _| *of != lane);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::System;
+
+    fn key(n: u8) -> EventKey {
+        EventKey([n; 16])
+    }
+
+    #[test]
+    fn links_follow_the_input_order_and_few_events_begin_ahead() {
+        let customer = Customer { system: System::Loanpro, id: "1".to_owned() };
+        let mut customers = Customers::default();
+        let begun: Vec<bool> = (0..10).map(|n| customers.push(Lane(0), &customer, key(n))).collect();
+        assert_eq!(begun.iter().filter(|begun| **begun).count(), RUN_AHEAD);
+        assert!(customers.is_first(Lane(0), &customer, key(0)));
+        assert!(!customers.is_first(Lane(0), &customer, key(1)));
+        assert_eq!(customers.remove(Lane(0), &customer, key(0)), [key(1), key(8)]);
+        assert!(customers.is_first(Lane(0), &customer, key(1)));
+    }
+}

@@ -1,0 +1,205 @@
+//! The one task that owns all state in memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::DelayQueue;
+
+use super::WorkerError;
+use super::customers::Customers;
+use super::event::Event;
+use super::gate::Confirmations;
+use super::lane::Lane;
+use super::ownership::{Leaving, Opened};
+use super::prepare::Preparer;
+use super::publishing::CycleInFlight;
+use super::scribe::{Job, Written};
+use crate::clock::Clock;
+use crate::config::WorkerSettings;
+use crate::contract::Account;
+use crate::domain::machine::{Observation, Rules};
+use crate::domain::{EventKey, Secret, System};
+use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
+use crate::ledger::{Claim, Ledger};
+use crate::upstream::Upstreams;
+
+/// How often ownership is confirmed, cursors are saved and waits are checked.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What everything beside the dispatcher shares.
+pub(super) struct Shared {
+    pub source: Arc<dyn Source>,
+    pub publisher: Arc<dyn Publisher>,
+    pub ledger: Arc<dyn Ledger>,
+    pub ledger_id: [u8; 8],
+    pub upstreams: Upstreams,
+    pub preparer: Arc<Preparer>,
+    pub confirmations: Arc<Confirmations>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: WorkerSettings,
+    pub rules: BTreeMap<System, Rules>,
+    /// The longest time-out of a call, connect included.
+    pub longest_call: Duration,
+    /// Name of this process in the ledger's lanes.
+    pub owner: String,
+    /// Tells a topic made anew from the one that the ledger knows.
+    pub topic_id: Option<String>,
+}
+
+/// What the helpers of the dispatcher report.
+pub(super) enum Report {
+    /// A call's answer.
+    Observed { key: EventKey, claim: Claim, observation: Observation, converted: Option<(Secret, Account)> },
+    /// Lanes were taken over.
+    Opened(Result<Vec<Opened>, WorkerError>),
+    /// A cycle ended.
+    Published(Result<(), CycleError>),
+    /// The committed cursors after a cycle in doubt.
+    Resolved(Vec<Committed>),
+    /// Lanes were released.
+    Released(Vec<i32>),
+    /// The ledger told the present epochs.
+    Epochs(Vec<Claim>, Duration),
+}
+
+/// All state of the worker.
+pub(super) struct Dispatcher {
+    pub shared: Arc<Shared>,
+    pub lanes: BTreeMap<i32, Lane>,
+    pub events: BTreeMap<EventKey, Event>,
+    pub customers: Customers,
+    /// Events with a call to make, in the order of asking.
+    pub ready: VecDeque<EventKey>,
+    /// Calls that are out.
+    pub running: usize,
+    pub timers: DelayQueue<(EventKey, Claim)>,
+    pub scribes: Vec<UnboundedSender<Job>>,
+    pub reports: UnboundedSender<Report>,
+    pub cycle: Option<CycleInFlight>,
+    /// When the next cycle may be put together, after one failed.
+    pub cycle_after: Duration,
+    pub leaving: Option<Leaving>,
+    /// Partitions that are being taken over.
+    pub opening: usize,
+    /// Partitions that Kafka's group gave us and that we did not give up.
+    pub assigned: Vec<i32>,
+    pub intake_paused: bool,
+    /// Set once a stop is asked: until then calls may end.
+    pub stopping: Option<Duration>,
+    pub failed: Option<WorkerError>,
+}
+
+/// What the dispatcher listens to.
+pub(super) struct Ears {
+    pub source: UnboundedReceiver<SourceEvent>,
+    pub written: UnboundedReceiver<Written>,
+    pub reports: UnboundedReceiver<Report>,
+    pub stop: CancellationToken,
+}
+
+impl Dispatcher {
+    /// Runs until it is stopped and has given everything up, or cannot go on.
+    pub async fn run(mut self, mut ears: Ears) -> Result<(), WorkerError> {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            // Durable facts first, new work last.
+            tokio::select! {
+                biased;
+                () = ears.stop.cancelled(), if self.stopping.is_none() => self.begin_stop(),
+                Some(written) = ears.written.recv() => self.on_written(written),
+                Some(report) = ears.reports.recv() => self.on_report(report),
+                Some(due) = self.timers.next(), if !self.timers.is_empty() => self.on_due(due.into_inner()),
+                _ = heartbeat.tick() => self.on_heartbeat(),
+                Some(event) = ears.source.recv() => self.on_source(event),
+            }
+            self.pump();
+            self.compose();
+            self.leave();
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            if self.has_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn on_source(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Records(records) => self.take_in(records),
+            SourceEvent::Assigned(partitions) => self.open(partitions, Duration::ZERO),
+            SourceEvent::Revoked { partitions, lost } => self.begin_leaving(partitions, lost),
+            SourceEvent::Restarted(partition) => {
+                if let Some(lane) = self.lanes.get_mut(&partition) {
+                    lane.stale = false;
+                }
+            }
+            SourceEvent::Trouble(why) => tracing::warn!(error = %why, "kafka consumer trouble"),
+            SourceEvent::Fatal(why) => self.failed = Some(WorkerError::Kafka(why)),
+        }
+    }
+
+    fn on_written(&mut self, written: Written) {
+        match written {
+            Written::Accepted { claim, position, outcomes, ended } => {
+                self.on_accepted(claim, position, outcomes, ended);
+            }
+            Written::Converted(claim, key) => self.observe(key, claim, Observation::Stored),
+            Written::Ended(claim, key, result) => self.on_ended(claim, key, result),
+            Written::Barrier(claim) => self.on_barrier(claim),
+            Written::Fenced(claim) => self.on_fenced(claim),
+            Written::Damaged(why) => self.failed = Some(WorkerError::Ledger(why)),
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Observed { key, claim, observation, converted } => {
+                self.on_answer(key, claim, observation, converted);
+            }
+            Report::Opened(opened) => self.on_opened(opened),
+            Report::Published(result) => self.on_published(result),
+            Report::Resolved(committed) => self.on_resolved(&committed),
+            Report::Released(partitions) => self.on_released(&partitions),
+            Report::Epochs(epochs, asked_at) => self.on_epochs(&epochs, asked_at),
+        }
+    }
+
+    fn on_heartbeat(&mut self) {
+        self.confirm_ownership();
+        self.save_cursors();
+    }
+
+    /// The claim under which a partition is worked on, unless it is being given up.
+    pub fn claim(&self, partition: i32) -> Option<Claim> {
+        self.lanes.get(&partition).filter(|lane| !lane.leaving).map(|lane| lane.claim)
+    }
+
+    /// Whether a report made under this claim still concerns us.
+    pub fn is_current(&self, claim: Claim) -> bool {
+        self.lanes.get(&claim.lane.0).is_some_and(|lane| lane.claim == claim)
+    }
+
+    /// Gives a scribe a job; a lane's jobs always go to the same one.
+    pub fn ask(&self, lane: crate::domain::Lane, job: Job) {
+        let slot = self.shared.ledger.slot(lane);
+        if let Some(scribe) = self.scribes.get(slot) {
+            // A scribe ends only after it reported why.
+            let _ = scribe.send(job);
+        }
+    }
+
+    /// Runs something beside the dispatcher that reports back.
+    pub fn spawn(&self, task: impl Future<Output = Report> + Send + 'static) {
+        let reports = self.reports.clone();
+        tokio::spawn(async move {
+            // The dispatcher has ended; the ledger knows what its successor needs.
+            let _ = reports.send(task.await);
+        });
+    }
+}

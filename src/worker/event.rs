@@ -1,0 +1,78 @@
+//! One event in memory, from its acceptance until its end is durable.
+
+use std::sync::Arc;
+
+use crate::contract::{Account, Context, ProfileCreated, Token};
+use crate::domain::machine::{Effect, Facts, Flow};
+use crate::domain::{EventIdentity, EventKey, Origin, Secret};
+use crate::ledger::Claim;
+
+/// An accepted event that has not ended.
+pub(super) struct Event {
+    pub key: EventKey,
+    /// The title under which it is worked on; observations made under another are dropped.
+    pub claim: Claim,
+    pub origin: Origin,
+    pub generation: i32,
+    pub identity: EventIdentity,
+    pub context: Context,
+    pub profile: Arc<ProfileCreated>,
+    pub record_key: Option<Vec<u8>>,
+    /// The original record as it stands in the ledger: what a dead letter carries.
+    pub sealed_record: Arc<[u8]>,
+    pub flow: Flow,
+    /// The permanent token, once it is known.
+    pub token: Option<Secret>,
+    /// What the token stands for, once it is known.
+    pub account: Option<Account>,
+    /// An earlier process may have sent something.
+    pub resumed: bool,
+    /// Milliseconds since 1970.
+    pub first_failed_at: Option<i64>,
+    /// A call that waits for a slot, or for its lane to be allowed to call.
+    pub pending: Option<Effect>,
+    /// Its turn to link is asked for.
+    pub awaits_turn: bool,
+    /// It is among its customer's next few, whose conversions may run.
+    pub in_window: bool,
+    /// It waits: for its due time, or until a predecessor's calls must have ended.
+    pub held: bool,
+    /// Begun: from here on the state machine says what happens.
+    pub begun: bool,
+}
+
+impl Event {
+    /// What never changes about it.
+    pub fn facts(&self) -> Facts {
+        Facts { temporary: matches!(self.profile.token, Token::Temporary(_)), expires_at: self.profile.expires_at }
+    }
+
+    /// The title in the LMS: the event's own or the account's name, then the marker. A pure function of the event and of
+    /// the converter's answer, never of time or chance.
+    pub fn title(&self) -> String {
+        let name = match (&self.profile.title, &self.account) {
+            (Some(title), _) => title.clone(),
+            (None, Some(account)) => account_name(account),
+            (None, None) => "Account".to_owned(),
+        };
+        format!("{name} #{}", self.identity.title_marker())
+    }
+}
+
+fn account_name(account: &Account) -> String {
+    use crate::contract::{AccountKind, Brand};
+    let kind = match (account.kind, account.brand) {
+        (AccountKind::Checking, _) => "Checking",
+        (AccountKind::Savings, _) => "Savings",
+        (AccountKind::Card, Some(Brand::Visa)) => "Visa",
+        (AccountKind::Card, Some(Brand::Mastercard)) => "Mastercard",
+        (AccountKind::Card, Some(Brand::Amex)) => "American Express",
+        (AccountKind::Card, Some(Brand::Discover)) => "Discover",
+        (AccountKind::Card, Some(Brand::Jcb)) => "JCB",
+        (AccountKind::Card, None) => "Card",
+    };
+    match &account.last_four {
+        Some(last_four) => format!("{kind} \u{2022}\u{2022}{last_four}"),
+        None => kind.to_owned(),
+    }
+}

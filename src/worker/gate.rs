@@ -1,0 +1,101 @@
+//! The last step before a changing call's bytes: is this lane still ours, as far as the ledger knew a moment ago?
+//!
+//! A fence stops writes, not calls. So a call leaves only if the ledger confirmed the lane's epoch in answer to a request
+//! *sent* less than [`OWNERSHIP_FRESH`] ago by the boot-time clock. Otherwise it waits for a new confirmation.
+//! Known residue: a freeze between this check and the kernel's send.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::domain::{Epoch, Lane};
+use crate::ledger::Claim;
+use crate::upstream::Gate;
+
+/// How old a confirmation may be. A successor waits this long plus the longest time-out of a call.
+pub const OWNERSHIP_FRESH: Duration = Duration::from_secs(5);
+
+/// When the ledger last confirmed each lane of ours.
+pub(super) struct Confirmations {
+    clock: Arc<dyn Clock>,
+    lanes: Mutex<BTreeMap<Lane, Confirmed>>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Clone, Copy)]
+struct Confirmed {
+    epoch: Epoch,
+    asked_at: Duration,
+}
+
+impl Confirmations {
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, lanes: Mutex::new(BTreeMap::new()), changed: watch::channel(()).0 })
+    }
+
+    /// The time to pass to [`Confirmations::confirm`], taken before the request is sent.
+    pub fn asking(&self) -> Duration {
+        self.clock.tick()
+    }
+
+    /// The ledger answered that these claims are the lanes' own.
+    pub fn confirm(&self, claims: impl IntoIterator<Item = Claim>, asked_at: Duration) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        for claim in claims {
+            let confirmed = lanes.entry(claim.lane).or_insert(Confirmed { epoch: claim.epoch, asked_at });
+            if confirmed.epoch < claim.epoch {
+                *confirmed = Confirmed { epoch: claim.epoch, asked_at };
+            } else if confirmed.epoch == claim.epoch {
+                confirmed.asked_at = confirmed.asked_at.max(asked_at);
+            }
+        }
+        drop(lanes);
+        self.changed.send_replace(());
+    }
+
+    fn state(&self, claim: Claim) -> Freshness {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        match lanes.get(&claim.lane) {
+            Some(confirmed) if confirmed.epoch != claim.epoch => Freshness::Gone,
+            Some(confirmed) if self.clock.tick().saturating_sub(confirmed.asked_at) < OWNERSHIP_FRESH => {
+                Freshness::Fresh
+            }
+            _ => Freshness::Stale,
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Freshness {
+    Fresh,
+    Stale,
+    Gone,
+}
+
+/// The gate of one lane's calls.
+pub(super) struct LaneGate {
+    pub claim: Claim,
+    pub confirmations: Arc<Confirmations>,
+}
+
+#[async_trait]
+impl Gate for LaneGate {
+    async fn opens(&self) -> bool {
+        let mut changed = self.confirmations.changed.subscribe();
+        loop {
+            match self.confirmations.state(self.claim) {
+                Freshness::Fresh => return true,
+                Freshness::Gone => return false,
+                Freshness::Stale => {
+                    if changed.changed().await.is_err() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}

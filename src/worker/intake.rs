@@ -1,0 +1,138 @@
+//! Fetched records become rows and are accepted; too many of them pause the fetching.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::dispatcher::Dispatcher;
+use super::event::Event;
+use super::prepare::Draft;
+use super::scribe::{EndedResult, Job};
+use crate::contract::InputRecord;
+use crate::ledger::{Accepted, Claim, RowState, StoredRow};
+
+impl Dispatcher {
+    /// Takes fetched records in; those of partitions that are not ours any more will be fetched by their owner.
+    pub fn take_in(&mut self, records: Vec<InputRecord>) {
+        let mut batches: BTreeMap<i32, (Claim, i64, Vec<Draft>)> = BTreeMap::new();
+        for record in records {
+            let partition = record.origin.partition;
+            let Some(claim) = self.claim(partition) else { continue };
+            if self.lanes.get(&partition).is_none_or(|lane| lane.stale) {
+                continue;
+            }
+            let batch = batches.entry(partition).or_insert((claim, 0, Vec::new()));
+            batch.1 = record.origin.offset + 1;
+            batch.2.push(self.shared.preparer.draft(record));
+        }
+        for (partition, (claim, position, drafts)) in batches {
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.accepting += drafts.len();
+            }
+            self.ask(claim.lane, Job::Accept { claim, position, drafts });
+        }
+        self.regulate();
+    }
+
+    /// Records are durable in the ledger: their lane's position may advance, their events may begin.
+    pub fn on_accepted(
+        &mut self,
+        claim: Claim,
+        position: i64,
+        outcomes: Vec<(Draft, Accepted)>,
+        ended: Vec<EndedResult>,
+    ) {
+        if !self.is_current(claim) {
+            return;
+        }
+        if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
+            lane.accepting = lane.accepting.saturating_sub(outcomes.len());
+            lane.position = lane.position.max(Some(position));
+            for result in ended {
+                lane.push(result.seq, result.records);
+            }
+        }
+        for (draft, outcome) in outcomes {
+            match outcome {
+                Accepted::New { .. } => {
+                    if let Some(event) = self.shared.preparer.event(claim, draft) {
+                        self.admit(event, Duration::ZERO);
+                    }
+                }
+                Accepted::Ours(row) => self.readmit(claim, *row),
+                Accepted::Duplicate => {
+                    tracing::debug!(kafka.partition = claim.lane.0, kafka.offset = draft.row.offset, "a duplicate");
+                }
+                Accepted::Conflict | Accepted::Refused => {}
+            }
+        }
+        self.regulate();
+    }
+
+    /// A record that was accepted before, perhaps by a write of ours whose answer was lost: worked on if it is unfinished
+    /// and not in memory.
+    fn readmit(&mut self, claim: Claim, row: StoredRow) {
+        let unfinished = matches!(row.state, RowState::Accepted | RowState::Converted);
+        if !unfinished || self.events.contains_key(&row.key) || row.epoch > claim.epoch {
+            return;
+        }
+        // Accepted under this very epoch and not in memory: it was never begun.
+        let begun_before = row.epoch != claim.epoch;
+        match self.shared.preparer.revive(claim, row) {
+            Ok(mut event) => {
+                event.resumed = begun_before;
+                self.admit(event, Duration::ZERO);
+            }
+            Err(error) => self.failed = Some(super::WorkerError::Ledger(error.to_string())),
+        }
+    }
+
+    /// Puts an event behind its customer's others and begins it, not before `wait`, if it may.
+    pub fn admit(&mut self, mut event: Event, wait: Duration) {
+        let (key, claim) = (event.key, event.claim);
+        let in_window = self.customers.push(claim.lane, &event.profile.customer, key);
+        event.in_window = in_window || !self.shared.settings.per_customer_order;
+        event.held = wait > Duration::ZERO;
+        if event.held {
+            self.timers.insert((key, claim), wait);
+        }
+        self.events.insert(key, event);
+        self.begin_if_possible(key);
+    }
+
+    /// Pauses fetching when enough is accepted ahead or waiting; resumes at half of it.
+    fn regulate(&mut self) {
+        let accepting: usize = self.lanes.values().map(|lane| lane.accepting).sum();
+        let runnable = self.ready.len() + self.running + accepting;
+        let waiting = self.events.len().saturating_sub(self.ready.len() + self.running);
+        let settings = &self.shared.settings;
+        let (most_runnable, most_waiting) = (settings.max_in_flight * 2, settings.max_waiting);
+        let full = runnable >= most_runnable || waiting >= most_waiting;
+        let drained = runnable <= most_runnable / 2 && waiting <= most_waiting / 2;
+        if (full && !self.intake_paused) || (drained && self.intake_paused && self.stopping.is_none()) {
+            self.intake_paused = full;
+            self.apply_pause();
+        }
+    }
+
+    /// Tells the consumer whether to fetch.
+    pub fn apply_pause(&self) {
+        let partitions: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
+        if partitions.is_empty() {
+            return;
+        }
+        let source = &self.shared.source;
+        let answer = if self.intake_paused { source.pause(&partitions) } else { source.resume(&partitions) };
+        match answer {
+            Ok(()) => tracing::debug!(paused = self.intake_paused, "intake"),
+            // A partition that just left cannot be paused; its successor regulates itself.
+            Err(error) => tracing::debug!(error = %error, "pausing or resuming the intake"),
+        }
+    }
+
+    /// Called when events end: fetching may go on.
+    pub fn room_made(&mut self) {
+        if self.intake_paused {
+            self.regulate();
+        }
+    }
+}

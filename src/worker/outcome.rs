@@ -1,0 +1,131 @@
+//! What is published at an event's end.
+
+use data_encoding::BASE64;
+
+use super::event::Event;
+use super::prepare::Preparer;
+use crate::contract::decode::Unusable;
+use crate::contract::results::{
+    DeadLetterParts, Linked, ResolvedBy, SealedOriginal, Subject, dead_letter, linked, rejected,
+};
+use crate::contract::{Account, AccountKind, InputRecord, OutgoingRecord};
+use crate::domain::machine::End;
+use crate::domain::{Attempts, Disposition, EventIdentity, Reason, ReasonCode, Secret, Stage};
+use crate::ledger::{NewRow, RowState, Vault};
+
+/// A dead letter above this carries no sealed original: Kafka's default limit of a record is 1,048,576 bytes, and 64 KB
+/// are the rest of a dead letter.
+const MAX_SEALED_BASE64: usize = 1_000_000 - 65_536;
+
+/// An end ready to be written down; its number is given by the scribe.
+pub(super) struct Ending {
+    pub state: RowState,
+    pub reason: Option<(ReasonCode, Stage)>,
+    pub records: Vec<OutgoingRecord>,
+}
+
+/// What the end of an event publishes.
+pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
+    let now = preparer.clock.wall_ms();
+    let key = event.profile.customer.id.clone();
+    let subject = Subject {
+        identity: Some(&event.identity),
+        created: Some(&event.identity),
+        origin: &event.origin,
+        customer: Some(&event.profile.customer),
+        key: Some(key.as_bytes()),
+        context: &event.context,
+        generation: event.generation,
+        attempts: event.flow.attempts,
+        at: now,
+    };
+    match end {
+        End::Linked { profile, by_look_up } => {
+            let account = event.account.clone().unwrap_or_else(unknown_account);
+            let title = profile.title.clone().unwrap_or_else(|| event.title());
+            let fingerprint = preparer.hash_key.fingerprint(event.token.as_ref().map_or(&[], Secret::expose));
+            let parts = Linked {
+                payment_account_id: &profile.id,
+                account: &account,
+                title: Some(&title),
+                primary: profile.primary,
+                secondary: profile.secondary,
+                resolved_by: if *by_look_up { ResolvedBy::Lookup } else { ResolvedBy::Response },
+                token_fingerprint: &fingerprint,
+            };
+            let records = vec![linked(&subject, &parts, preparer.mode)];
+            Ending { state: RowState::Linked, reason: None, records }
+        }
+        End::Rejected(reason) => {
+            let sealed = Sealed { bytes: &event.sealed_record, key: event.record_key.as_deref() };
+            let first_failed_at = event.first_failed_at.unwrap_or(now);
+            let (state, records) = rejection(preparer, &subject, reason, &sealed, first_failed_at);
+            Ending { state, reason: Some((reason.code, reason.stage)), records }
+        }
+    }
+}
+
+/// What a record publishes that is rejected before anything is called.
+pub(super) fn rejected_at_once(
+    preparer: &Preparer,
+    record: &InputRecord,
+    row: &NewRow,
+    unusable: &Unusable,
+    created: Option<&EventIdentity>,
+) -> Vec<OutgoingRecord> {
+    let now = preparer.clock.wall_ms();
+    let own_key = record.key.as_deref().filter(|key| key.len() <= MAX_KEY);
+    let subject = Subject {
+        identity: unusable.identity.as_ref(),
+        created,
+        origin: &record.origin,
+        customer: unusable.customer.as_ref(),
+        key: unusable.result_key.as_deref().map(str::as_bytes).or(own_key),
+        context: &unusable.context,
+        generation: row.generation,
+        attempts: Attempts::default(),
+        at: now,
+    };
+    let sealed = Sealed { bytes: &row.sealed_record, key: record.key.as_deref() };
+    rejection(preparer, &subject, &unusable.reason, &sealed, now).1
+}
+
+/// A key over 1 KB is not used as a result's key (contract, section 3).
+const MAX_KEY: usize = 1024;
+
+struct Sealed<'a> {
+    bytes: &'a [u8],
+    key: Option<&'a [u8]>,
+}
+
+fn rejection(
+    preparer: &Preparer,
+    subject: &Subject<'_>,
+    reason: &Reason,
+    sealed: &Sealed<'_>,
+    first_failed_at: i64,
+) -> (RowState, Vec<OutgoingRecord>) {
+    let mut records = vec![rejected(subject, reason, preparer.mode)];
+    if reason.code.disposition() == Disposition::Final {
+        return (RowState::Rejected, records);
+    }
+    let base64 = BASE64.encode(sealed.bytes);
+    let key_id = Vault::key_id_of(sealed.bytes).unwrap_or_default();
+    let original =
+        (base64.len() <= MAX_SEALED_BASE64).then_some(SealedOriginal { base64: &base64, key_id: &key_id });
+    let parts = DeadLetterParts { record_key: sealed.key, first_failed_at, sealed: original };
+    records.push(dead_letter(subject, reason, &parts, preparer.mode));
+    (RowState::DeadLettered, records)
+}
+
+/// A permanent token without an account cannot pass the schema; only the types do not know.
+pub(super) fn unknown_account() -> Account {
+    Account {
+        kind: AccountKind::Checking,
+        last_four: None,
+        brand: None,
+        expiration: None,
+        masked_number: None,
+        holder_name: None,
+    }
+}

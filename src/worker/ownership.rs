@@ -1,0 +1,388 @@
+//! Taking partitions over and giving them up.
+//!
+//! Taking over: raise the epoch; read the stable committed position and cursor; read the lane's unfinished rows and its
+//! unpublished results in new statements under the new epoch; only then fetch. Giving up: begin nothing new, let calls on
+//! the wire end, let their writes and the cycle end, release, and only then answer Kafka.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::WorkerError;
+use super::dispatcher::{Dispatcher, Report, Shared};
+use super::gate::OWNERSHIP_FRESH;
+use super::lane::Lane;
+use super::scribe::Job;
+use crate::domain;
+use crate::kafka::cursor::{self, CursorText};
+use crate::kafka::{Committed, KafkaTrouble};
+use crate::ledger::{Claim, LaneRow, LedgerError, StoredRow, Unpublished};
+
+/// Pause before a step of a take-over is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long a revocation waits for calls on the wire, so that the release is clean: well below the group's patience.
+const LEAVE_LIMIT: Duration = Duration::from_secs(12);
+/// A lane that another worker took is taken again only after this, and only if Kafka still says that it is ours.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A lane that was taken over.
+pub(super) struct Opened {
+    row: LaneRow,
+    /// Where fetching starts; `None`: at the earliest record.
+    start: Option<i64>,
+    committed: Option<i64>,
+    cursor: i64,
+    /// When the raise was answered, by the monotonic clock.
+    raised_at: Duration,
+    unfinished: Vec<StoredRow>,
+    unpublished: Vec<Unpublished>,
+}
+
+/// Partitions being given up.
+pub(super) struct Leaving {
+    partitions: Vec<i32>,
+    lost: bool,
+    until: Duration,
+    /// Lanes whose last writes are not durable yet; `None` before their calls have ended.
+    barriers: Option<Vec<Claim>>,
+    releasing: bool,
+}
+
+impl Dispatcher {
+    /// Takes partitions over, beside the dispatcher.
+    pub fn open(&mut self, partitions: Vec<i32>, after: Duration) {
+        if partitions.is_empty() {
+            return;
+        }
+        self.opening += partitions.len();
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            tokio::time::sleep(after).await;
+            Report::Opened(take_over(&shared, &partitions).await)
+        });
+    }
+
+    /// Lanes were taken over: their results are published, their events go on, their fetching starts.
+    pub fn on_opened(&mut self, opened: Result<Vec<Opened>, WorkerError>) {
+        self.opening = 0;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.failed = Some(error);
+                return;
+            }
+        };
+        let mut starts = Vec::new();
+        for opened in opened {
+            let partition = opened.row.claim.lane.0;
+            if !self.assigned.contains(&partition) {
+                starts.push((partition, opened.start));
+            }
+            self.install(opened);
+        }
+        if !starts.is_empty() {
+            self.assigned.extend(starts.iter().map(|(partition, _)| *partition));
+            if let Err(error) = self.shared.source.assign(&starts) {
+                self.failed = Some(WorkerError::Kafka(error.0));
+            }
+        }
+        if self.intake_paused {
+            self.apply_pause();
+        }
+    }
+
+    fn install(&mut self, opened: Opened) {
+        let Opened { row, start, committed, cursor, raised_at, unfinished, unpublished } = opened;
+        let (claim, partition) = (row.claim, row.claim.lane.0);
+        let again = self.assigned.contains(&partition);
+        let mut lane = Lane::new(claim, row.position, committed, cursor, row.saved_cursor);
+        for result in unpublished {
+            lane.push(result.publish_seq, result.records);
+        }
+        lane.stale = again;
+        tracing::info!(
+            kafka.partition = partition,
+            epoch = claim.epoch.0,
+            kafka.offset = start.unwrap_or(-1),
+            unfinished = unfinished.len(),
+            unpublished = lane.unpublished.len(),
+            clean = row.clean,
+            "took the partition over",
+        );
+        self.lanes.insert(partition, lane);
+        self.ask(claim.lane, Job::Open { claim, next_seq: row.last_seq.max(cursor) + 1 });
+        if again {
+            // Its records kept coming while another worker had it: fetch anew, and drop what is under way.
+            if let Err(error) = self.shared.source.restart(partition, start) {
+                self.failed = Some(WorkerError::Kafka(error.0));
+            }
+        }
+        self.resume(claim, row.clean, raised_at, unfinished);
+    }
+
+    /// Resumes unfinished rows in input order; after an unclean end not before the predecessor's calls must have ended.
+    fn resume(&mut self, claim: Claim, clean: bool, raised_at: Duration, rows: Vec<StoredRow>) {
+        let waited = self.shared.clock.tick().saturating_sub(raised_at);
+        let wire = if clean { Duration::ZERO } else { OWNERSHIP_FRESH + self.shared.longest_call };
+        let hold = wire.saturating_sub(waited);
+        for row in rows {
+            let due = Duration::from_millis(u64::try_from(row.due_in_ms).unwrap_or(0));
+            match self.shared.preparer.revive(claim, row) {
+                Ok(event) => self.admit(event, hold.max(due)),
+                Err(error) => {
+                    self.failed = Some(WorkerError::Ledger(error.to_string()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Another worker has the lane: its rows are dropped. If Kafka still says that it is ours, it is taken again.
+    pub fn on_fenced(&mut self, claim: Claim) {
+        if !self.is_current(claim) {
+            return;
+        }
+        let partition = claim.lane.0;
+        tracing::warn!(kafka.partition = partition, epoch = claim.epoch.0, "the lane was taken by another worker");
+        let leaving = self.lanes.get(&partition).is_some_and(|lane| lane.leaving);
+        self.forget(partition);
+        if !leaving {
+            self.open(vec![partition], FENCED_PAUSE);
+        }
+    }
+
+    fn forget(&mut self, partition: i32) {
+        let lane = domain::Lane(partition);
+        self.lanes.remove(&partition);
+        self.customers.drop_lane(lane);
+        self.events.retain(|_, event| event.claim.lane != lane);
+    }
+
+    /// Kafka takes partitions away: begin nothing new, and answer when all is ended.
+    pub fn begin_leaving(&mut self, partitions: Vec<i32>, lost: bool) {
+        tracing::info!(partitions = ?partitions, lost, "giving partitions up");
+        for partition in &partitions {
+            if let Some(lane) = self.lanes.get_mut(partition) {
+                lane.leaving = true;
+            }
+        }
+        let until = self.shared.clock.tick() + if lost { Duration::ZERO } else { LEAVE_LIMIT };
+        self.leaving = Some(Leaving { partitions, lost, until, barriers: None, releasing: false });
+    }
+
+    /// Goes on with giving up: calls, then writes, then the cycle, then the release.
+    pub fn leave(&mut self) {
+        let now = self.shared.clock.tick();
+        let Some(leaving) = self.leaving.as_mut() else { return };
+        if leaving.releasing {
+            return;
+        }
+        let lanes: Vec<&Lane> = leaving.partitions.iter().filter_map(|id| self.lanes.get(id)).collect();
+        let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
+        if leaving.barriers.is_none() {
+            let busy = lanes.iter().any(|lane| lane.on_the_wire > 0);
+            if busy && now < leaving.until {
+                return;
+            }
+            leaving.barriers = Some(claims.clone());
+            for claim in &claims {
+                self.ask(claim.lane, Job::Barrier(*claim));
+            }
+        }
+        let Some(leaving) = self.leaving.as_mut() else { return };
+        let written = leaving.lost || leaving.barriers.as_ref().is_some_and(Vec::is_empty);
+        if !written || self.cycle.is_some() {
+            return;
+        }
+        leaving.releasing = true;
+        let releases: Vec<(Claim, bool)> = claims.iter().map(|claim| (*claim, self.is_clean(*claim))).collect();
+        let partitions = self.leaving.as_ref().map(|leaving| leaving.partitions.clone()).unwrap_or_default();
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            if let Err(error) = shared.ledger.release(&releases).await {
+                tracing::warn!(error = %error, "a release was not written; the successor waits");
+            }
+            Report::Released(partitions)
+        });
+    }
+
+    /// Clean: no call of ours is on the wire, and no event still waits for a predecessor's calls to end.
+    fn is_clean(&self, claim: Claim) -> bool {
+        let quiet = self.lanes.get(&claim.lane.0).is_some_and(|lane| lane.on_the_wire == 0);
+        let waited = !self.events.values().any(|event| event.claim == claim && event.resumed && event.held);
+        quiet && waited
+    }
+
+    /// The last writes of a lane are durable.
+    pub fn on_barrier(&mut self, claim: Claim) {
+        if let Some(barriers) = self.leaving.as_mut().and_then(|leaving| leaving.barriers.as_mut()) {
+            barriers.retain(|open| *open != claim);
+        }
+    }
+
+    /// Lanes were released: Kafka gets its answer.
+    pub fn on_released(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            self.forget(*partition);
+        }
+        self.assigned.retain(|partition| !partitions.contains(partition));
+        self.leaving = None;
+        if self.stopping.is_none() {
+            if let Err(error) = self.shared.source.unassign(partitions) {
+                self.failed = Some(WorkerError::Kafka(error.0));
+            }
+        }
+    }
+
+    /// A stop was asked: nothing new is begun, calls on the wire may end within `shutdown_timeout`.
+    pub fn begin_stop(&mut self) {
+        tracing::info!("stopping: calls on the wire may end, results are published");
+        self.stopping = Some(self.shared.clock.tick() + self.shared.settings.shutdown_timeout);
+        self.intake_paused = true;
+        self.apply_pause();
+    }
+
+    /// Whether a stop is complete. Once calls have ended and their results are published, every lane is given up.
+    pub fn has_stopped(&mut self) -> bool {
+        let Some(until) = self.stopping else { return false };
+        let late = self.shared.clock.tick() >= until;
+        if self.leaving.is_none() && !self.lanes.is_empty() {
+            let quiet = self.running == 0 && self.cycle.is_none();
+            let published = self.lanes.values().all(|lane| lane.unpublished.is_empty() && lane.accepting == 0);
+            if late || (quiet && published && self.writes_are_done()) {
+                let partitions = self.lanes.keys().copied().collect();
+                self.begin_leaving(partitions, false);
+                self.leave();
+            }
+        }
+        let given_up = self.lanes.is_empty() && self.leaving.is_none() && self.opening == 0;
+        given_up || (late && self.shared.clock.tick() >= until + LEAVE_LIMIT)
+    }
+
+    /// Whether no event has a write out: everything that is left waits for a call, a turn or a time.
+    fn writes_are_done(&self) -> bool {
+        self.events.values().all(|event| !event.begun || !event.flow.is_writing())
+    }
+
+    /// Asks the ledger for the present epochs: one cheap read confirms all lanes.
+    pub fn confirm_ownership(&self) {
+        let lanes: Vec<domain::Lane> = self.lanes.values().map(|lane| lane.claim.lane).collect();
+        if lanes.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let asked_at = shared.confirmations.asking();
+            // An unavailable ledger confirms nothing: calls wait, and the scribe says why.
+            Report::Epochs(shared.ledger.epochs(&lanes).await.unwrap_or_default(), asked_at)
+        });
+    }
+
+    /// The present epochs: a lane with another one is not ours.
+    pub fn on_epochs(&mut self, epochs: &[Claim], asked_at: Duration) {
+        self.shared.confirmations.confirm(epochs.iter().copied(), asked_at);
+        for claim in epochs {
+            let ours = self.lanes.get(&claim.lane.0).map(|lane| lane.claim);
+            if let Some(ours) = ours.filter(|ours| ours.epoch < claim.epoch) {
+                self.on_fenced(ours);
+            }
+        }
+    }
+}
+
+/// The steps of a take-over, each repeated until it is answered.
+async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec<Opened>, WorkerError> {
+    let lanes: Vec<domain::Lane> = partitions.iter().map(|partition| domain::Lane(*partition)).collect();
+    let (asked_at, rows) = {
+        let asked_at = shared.confirmations.asking();
+        let raise = || shared.ledger.raise(&shared.owner, &lanes, shared.topic_id.as_deref());
+        (asked_at, answered("raising the epochs", raise).await?)
+    };
+    let raised_at = shared.clock.tick();
+    shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
+    let committed = answered_by_kafka(shared, partitions).await;
+    let mut starts = BTreeMap::new();
+    for row in rows {
+        let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
+        let (start, cursor) = starting_point(shared.ledger_id, &row, stands)?;
+        starts.insert(row.claim.lane, (row, start, cursor, stands.and_then(|stands| stands.offset)));
+    }
+    let claims: Vec<Claim> = starts.values().map(|(row, ..)| row.claim).collect();
+    let cursors: Vec<(Claim, i64)> = starts.values().map(|(row, _, cursor, _)| (row.claim, *cursor)).collect();
+    let mut unfinished = by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims)).await?);
+    let outbox = answered("reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
+    let mut opened = Vec::new();
+    for (lane, (row, start, cursor, committed)) in starts {
+        let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
+        let unfinished = unfinished.remove(&lane).unwrap_or_default();
+        opened.push(Opened { row, start, committed, cursor, raised_at, unfinished, unpublished });
+    }
+    Ok(opened)
+}
+
+fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
+    let mut lanes: BTreeMap<domain::Lane, Vec<StoredRow>> = BTreeMap::new();
+    for row in rows {
+        lanes.entry(row.lane).or_default().push(row);
+    }
+    lanes
+}
+
+/// Where fetching starts and what is published: Kafka's own commit says so; where it is gone, the ledger's lower bounds.
+fn starting_point(
+    ledger_id: [u8; 8],
+    row: &LaneRow,
+    committed: Option<&Committed>,
+) -> Result<(Option<i64>, i64), WorkerError> {
+    let partition = row.claim.lane.0;
+    let offset = committed.and_then(|committed| committed.offset);
+    let Some(offset) = offset else { return Ok((row.position, row.saved_cursor)) };
+    match cursor::decode(committed.map_or("", |committed| &committed.metadata), ledger_id) {
+        CursorText::Ours(cursor) => Ok((Some(offset), cursor.max(row.saved_cursor))),
+        CursorText::AnotherLedger => Err(WorkerError::Misconfigured(format!(
+            "partition {partition}'s position was committed with another ledger; use that ledger, or declare this one \
+             with `profile-linker run --adopt-ledger`"
+        ))),
+        CursorText::Newer | CursorText::Foreign => {
+            tracing::warn!(
+                kafka.partition = partition,
+                kafka.offset = offset,
+                "the committed position carries no cursor of ours; results of the last second may appear again",
+            );
+            Ok((Some(offset), row.saved_cursor))
+        }
+    }
+}
+
+async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
+    what: &str,
+    step: impl Fn() -> F,
+) -> Result<T, WorkerError> {
+    let mut said = false;
+    loop {
+        match step().await {
+            Ok(answer) => return Ok(answer),
+            Err(LedgerError::Unavailable(why)) => {
+                if !said {
+                    tracing::warn!(error = %why, "the ledger is unavailable while {what}; trying again");
+                    said = true;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(WorkerError::Ledger(error.to_string())),
+        }
+    }
+}
+
+/// The stable committed positions. A killed predecessor's open transaction makes this wait until it times out.
+async fn answered_by_kafka(shared: &Shared, partitions: &[i32]) -> Vec<Committed> {
+    loop {
+        match shared.source.committed(partitions).await {
+            Ok(committed) => return committed,
+            Err(KafkaTrouble(why)) => {
+                tracing::warn!(error = %why, "the committed positions cannot be read yet; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Performing the state machine's effects: calls within the limit of slots, writes through the scribe, waits, turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dispatcher::{Dispatcher, Report, Shared};
+use super::event::Event;
+use super::gate::LaneGate;
+use super::outcome;
+use super::prepare::token_context;
+use super::scribe::{End as EndJob, EndedResult, Job};
+use crate::contract::{Account, Token};
+use crate::domain::ids::CallStep;
+use crate::domain::machine::{Effect, End, Observation};
+use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
+use crate::domain::{EventKey, Secret, System};
+use crate::ledger::{BackOffRow, Claim, ConvertedRow};
+use crate::upstream::{Conversion, Link, LinkTarget, LookUp};
+
+impl Dispatcher {
+    /// Begins an event that is neither held nor too far behind in its customer's queue.
+    pub fn begin_if_possible(&mut self, key: EventKey) {
+        let Some(event) = self.events.get_mut(&key) else { return };
+        if event.begun || event.held || !event.in_window {
+            return;
+        }
+        event.begun = true;
+        let (claim, resumed) = (event.claim, event.resumed);
+        self.observe(key, claim, Observation::Begun { resumed });
+    }
+
+    /// A wait is over.
+    pub fn on_due(&mut self, (key, claim): (EventKey, Claim)) {
+        let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) else { return };
+        if event.begun {
+            self.observe(key, claim, Observation::Due);
+        } else {
+            event.held = false;
+            self.begin_if_possible(key);
+        }
+    }
+
+    /// A call's answer.
+    pub fn on_answer(
+        &mut self,
+        key: EventKey,
+        claim: Claim,
+        observation: Observation,
+        converted: Option<(Secret, Account)>,
+    ) {
+        self.running = self.running.saturating_sub(1);
+        if self.is_current(claim) {
+            if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
+                lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
+            }
+        }
+        if let (Some((token, account)), Some(event)) = (converted, self.events.get_mut(&key)) {
+            event.token = Some(token);
+            // PayIQ's mask does not fit Aloha's, so there the event's own account counts.
+            let keep = event.profile.customer.system == System::Aloha && event.account.is_some();
+            if !keep {
+                event.account = Some(account);
+            }
+        }
+        self.observe(key, claim, observation);
+    }
+
+    /// Steps an event's state machine and performs what it asks for.
+    pub fn observe(&mut self, key: EventKey, claim: Claim, observation: Observation) {
+        if !self.is_current(claim) {
+            return;
+        }
+        let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) else { return };
+        let Some(rules) = self.shared.rules.get(&event.profile.customer.system) else { return };
+        let facts = event.facts();
+        let effect = event.flow.step(observation, facts, rules, self.shared.clock.moment());
+        if event.first_failed_at.is_none() && event.flow.in_trouble().is_some() {
+            event.first_failed_at = Some(self.shared.clock.wall_ms());
+        }
+        self.perform(key, claim, effect);
+    }
+
+    fn perform(&mut self, key: EventKey, claim: Claim, effect: Effect) {
+        match effect {
+            Effect::Convert | Effect::Link | Effect::LookUp | Effect::CheckCustomer => {
+                if let Some(event) = self.events.get_mut(&key) {
+                    event.pending = Some(effect);
+                    self.ready.push_back(key);
+                }
+            }
+            Effect::Store => self.store(key, claim),
+            Effect::AwaitTurn => self.await_turn(key, claim),
+            Effect::Wait(wait) => {
+                self.timers.insert((key, claim), wait);
+            }
+            Effect::BackOff(wait) => self.back_off(key, claim, wait),
+            Effect::End(end) => self.end(key, claim, &end),
+            Effect::Nothing => tracing::debug!(event.key = ?key, "an observation came late"),
+        }
+    }
+
+    fn store(&mut self, key: EventKey, claim: Claim) {
+        let Some(event) = self.events.get(&key) else { return };
+        let Some(token) = &event.token else { return };
+        let sealed_token = self.shared.preparer.vault.seal(&token_context(key), token.expose());
+        let account = event.account.as_ref().and_then(|account| serde_json::to_string(account).ok());
+        let account = account.unwrap_or_default();
+        let row = ConvertedRow { key, lane: claim.lane, sealed_token, account, attempts: event.flow.attempts };
+        self.ask(claim.lane, Job::Converted(claim, row));
+    }
+
+    fn await_turn(&mut self, key: EventKey, claim: Claim) {
+        let Some(event) = self.events.get_mut(&key) else { return };
+        let ordered = self.shared.settings.per_customer_order;
+        if ordered && !self.customers.is_first(claim.lane, &event.profile.customer, key) {
+            event.awaits_turn = true;
+            return;
+        }
+        event.awaits_turn = false;
+        self.observe(key, claim, Observation::Turn);
+    }
+
+    fn back_off(&mut self, key: EventKey, claim: Claim, wait: Duration) {
+        self.timers.insert((key, claim), wait);
+        let Some(event) = self.events.get(&key) else { return };
+        tracing::info!(
+            event.id = %event.identity.id,
+            customer.id = %event.profile.customer.id,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            trouble = event.flow.in_trouble().unwrap_or_default(),
+            "the event backs off",
+        );
+        let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let row = BackOffRow {
+            key,
+            lane: claim.lane,
+            due_in_ms: milliseconds(wait),
+            spent_ms: milliseconds(event.flow.spent),
+            attempts: event.flow.attempts,
+        };
+        self.ask(claim.lane, Job::BackOff(claim, row));
+    }
+
+    fn end(&mut self, key: EventKey, claim: Claim, end: &End) {
+        let Some(event) = self.events.get(&key) else { return };
+        log_end(event, end);
+        let ending = outcome::ending(&self.shared.preparer, event, end);
+        let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts };
+        self.ask(claim.lane, Job::End(claim, job));
+    }
+
+    /// An end is durable: it may be published, and its customer's next event has its turn.
+    pub fn on_ended(&mut self, claim: Claim, key: EventKey, result: EndedResult) {
+        if !self.is_current(claim) {
+            return;
+        }
+        if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
+            lane.push(result.seq, result.records);
+        }
+        if let Some(event) = self.events.remove(&key) {
+            for next in self.customers.remove(claim.lane, &event.profile.customer, key) {
+                self.on_turn_may_have_come(next, claim);
+            }
+        }
+        self.room_made();
+    }
+
+    fn on_turn_may_have_come(&mut self, key: EventKey, claim: Claim) {
+        let Some(event) = self.events.get_mut(&key) else { return };
+        event.in_window = true;
+        if event.awaits_turn {
+            self.await_turn(key, claim);
+        } else {
+            self.begin_if_possible(key);
+        }
+    }
+
+    /// Starts calls as long as there are slots.
+    pub fn pump(&mut self) {
+        while self.stopping.is_none() && self.running < self.shared.settings.max_in_flight {
+            let Some(key) = self.ready.pop_front() else { return };
+            let Some(event) = self.events.get_mut(&key) else { continue };
+            let claim = event.claim;
+            let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim && !lane.leaving)
+            else {
+                continue;
+            };
+            let Some(effect) = event.pending.take() else { continue };
+            lane.on_the_wire += 1;
+            self.running += 1;
+            let call = Call::of(event, effect);
+            let shared = Arc::clone(&self.shared);
+            self.spawn(async move {
+                let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
+                let (observation, converted) = call.make(&shared, &gate).await;
+                Report::Observed { key, claim, observation, converted }
+            });
+        }
+    }
+}
+
+fn log_end(event: &Event, end: &End) {
+    let (id, customer) = (&event.identity.id, &event.profile.customer.id);
+    match end {
+        End::Linked { profile, .. } => tracing::info!(
+            event.id = %id, customer.id = %customer, account.id = %profile.id, "linked"
+        ),
+        End::Rejected(reason) => tracing::info!(
+            event.id = %id, customer.id = %customer, reason.code = %reason.code, detail = %reason.detail, "rejected"
+        ),
+    }
+}
+
+/// One call to a vendor with all that it needs.
+enum Call {
+    Convert(Conversion),
+    Link(System, Link),
+    LookUp(System, LookUp),
+    CheckCustomer(crate::domain::Customer),
+}
+
+impl Call {
+    fn of(event: &Event, effect: Effect) -> Self {
+        let customer = event.profile.customer.clone();
+        // A token is known from the state `Storing` on; the effects that need one come later.
+        let token = event.token.clone().unwrap_or_else(|| Secret::new(Vec::new()));
+        match effect {
+            Effect::Link => Self::Link(
+                customer.system,
+                Link {
+                    customer,
+                    token,
+                    account: event.account.clone().unwrap_or_else(outcome::unknown_account),
+                    provider: event.profile.provider,
+                    title: event.title(),
+                    secondary: event.profile.secondary,
+                    idempotency_key: event.identity.idempotency_key(CallStep::Link),
+                },
+            ),
+            Effect::CheckCustomer => Self::CheckCustomer(customer),
+            Effect::Convert => Self::Convert(Conversion {
+                temporary_token: match &event.profile.token {
+                    Token::Temporary(token) | Token::Permanent(token) => token.clone(),
+                },
+                customer_token: event.profile.customer_token.clone(),
+                external_user_id: event.profile.external_user_id.clone(),
+                idempotency_key: event.identity.idempotency_key(CallStep::Convert),
+            }),
+            _ => Self::LookUp(customer.system, LookUp { customer, marker: event.identity.title_marker(), token }),
+        }
+    }
+
+    async fn make(self, shared: &Shared, gate: &LaneGate) -> (Observation, Option<(Secret, Account)>) {
+        match self {
+            Self::Convert(conversion) => {
+                let (outcome, converted) = shared.upstreams.converter.convert(&conversion, gate).await.split();
+                (Observation::Conversion(outcome), converted.map(|converted| (converted.token, converted.account)))
+            }
+            Self::Link(system, link) => {
+                let outcome = match target(shared, system) {
+                    Some(target) => target.link(&link, gate).await,
+                    None => CallOutcome::Misconfigured { detail: not_configured(system) },
+                };
+                (Observation::Link(outcome), None)
+            }
+            Self::LookUp(system, look_up) => {
+                let outcome = match target(shared, system) {
+                    Some(target) => target.look_up(&look_up).await,
+                    None => LookOutcome::Misconfigured { detail: not_configured(system) },
+                };
+                (Observation::Looked(outcome), None)
+            }
+            Self::CheckCustomer(customer) => {
+                let check = match target(shared, customer.system) {
+                    Some(target) => target.check_customer(&customer).await,
+                    None => CustomerCheck::Misconfigured { detail: not_configured(customer.system) },
+                };
+                (Observation::Customer(check), None)
+            }
+        }
+    }
+}
+
+fn target(shared: &Shared, system: System) -> Option<&Arc<dyn LinkTarget>> {
+    match system {
+        System::Loanpro => shared.upstreams.loanpro.as_ref(),
+        System::Aloha => shared.upstreams.aloha.as_ref(),
+    }
+}
+
+fn not_configured(system: System) -> String {
+    format!("[target.{}] is not configured", system.as_str())
+}

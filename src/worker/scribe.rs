@@ -1,0 +1,366 @@
+//! The scribe gathers the writes of many events into one statement each: group commit. One scribe a write connection, so
+//! that a lane's writes follow each other.
+//!
+//! A flush whose outcome is unknown is repeated with the same rows and numbers before anything else of its lanes: the
+//! durable results of a lane are always a prefix of its numbers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use super::gate::Confirmations;
+use super::outcome::Ending;
+use super::prepare::{Draft, Preparer};
+use crate::contract::OutgoingRecord;
+use crate::domain::{Attempts, EventKey, Lane, PublishSeq};
+use crate::ledger::{
+    AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused,
+};
+
+/// Jobs of one flush: a few hundred rows a statement.
+const MAX_FLUSH: usize = 500;
+/// Pause before a write is repeated that met an unavailable ledger.
+const REPEAT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a scribe is asked to do; in the order of asking within a kind.
+pub(super) enum Job {
+    /// The lane's results are numbered from here on.
+    Open { claim: Claim, next_seq: i64 },
+    /// Report when everything before it is durable.
+    Barrier(Claim),
+    /// Accept fetched records; `position` is the offset after the last.
+    Accept { claim: Claim, position: i64, drafts: Vec<Draft> },
+    /// Write a permanent token down.
+    Converted(Claim, ConvertedRow),
+    /// Write an end down.
+    End(Claim, End),
+    /// Write a wait down.
+    BackOff(Claim, BackOffRow),
+    /// Store a published cursor.
+    Cursor(Claim, i64),
+}
+
+/// An end to write down.
+pub(super) struct End {
+    pub key: EventKey,
+    pub lane: Lane,
+    pub ending: Ending,
+    pub attempts: Attempts,
+}
+
+/// What a scribe reports.
+pub(super) enum Written {
+    /// Records were accepted, or not; conflicts are accepted already.
+    Accepted { claim: Claim, position: i64, outcomes: Vec<(Draft, Accepted)>, ended: Vec<EndedResult> },
+    /// A permanent token is durable.
+    Converted(Claim, EventKey),
+    /// An end is durable.
+    Ended(Claim, EventKey, EndedResult),
+    /// Everything before the barrier is durable.
+    Barrier(Claim),
+    /// The lane is another's.
+    Fenced(Claim),
+    /// The ledger holds what cannot be.
+    Damaged(String),
+}
+
+/// A durable result that waits to be published.
+pub(super) struct EndedResult {
+    pub seq: PublishSeq,
+    pub records: Vec<OutgoingRecord>,
+}
+
+pub(super) struct Scribe {
+    pub ledger: Arc<dyn Ledger>,
+    pub preparer: Arc<Preparer>,
+    pub confirmations: Arc<Confirmations>,
+    pub jobs: UnboundedReceiver<Job>,
+    pub reports: UnboundedSender<Written>,
+    pub next_seq: BTreeMap<Lane, i64>,
+}
+
+#[derive(Default)]
+struct Flush {
+    accepts: Vec<(Claim, i64, Vec<Draft>)>,
+    back_offs: Vec<(Claim, BackOffRow)>,
+    converted: Vec<(Claim, ConvertedRow)>,
+    ends: Vec<(Claim, End)>,
+    cursors: BTreeMap<Claim, i64>,
+    barriers: Vec<Claim>,
+}
+
+impl Scribe {
+    /// Runs until every sender of jobs is gone.
+    pub async fn run(mut self) {
+        let mut jobs = Vec::new();
+        while self.jobs.recv_many(&mut jobs, MAX_FLUSH).await > 0 {
+            if let Err(error) = self.flush(jobs.drain(..)).await {
+                self.report(Written::Damaged(error.to_string()));
+                return;
+            }
+        }
+    }
+
+    async fn flush(&mut self, jobs: impl Iterator<Item = Job>) -> Result<(), LedgerError> {
+        let mut flush = Flush::default();
+        for job in jobs {
+            match job {
+                Job::Open { claim, next_seq } => {
+                    self.next_seq.insert(claim.lane, next_seq);
+                }
+                Job::Barrier(claim) => flush.barriers.push(claim),
+                Job::Accept { claim, position, drafts } => flush.accepts.push((claim, position, drafts)),
+                Job::Converted(claim, row) => flush.converted.push((claim, row)),
+                Job::End(claim, end) => flush.ends.push((claim, end)),
+                Job::BackOff(claim, row) => flush.back_offs.push((claim, row)),
+                Job::Cursor(claim, cursor) => {
+                    flush.cursors.insert(claim, cursor);
+                }
+            }
+        }
+        self.accept(flush.accepts).await?;
+        self.back_off(flush.back_offs).await?;
+        self.converted(flush.converted).await?;
+        self.end(flush.ends).await?;
+        self.cursors(flush.cursors).await?;
+        for claim in flush.barriers {
+            self.report(Written::Barrier(claim));
+        }
+        Ok(())
+    }
+
+    /// Batches of one lane follow each other; batches of different lanes share a statement.
+    async fn accept(&mut self, mut batches: Vec<(Claim, i64, Vec<Draft>)>) -> Result<(), LedgerError> {
+        while !batches.is_empty() {
+            let mut round: Vec<(Claim, i64, Vec<Draft>)> = Vec::new();
+            let mut later = Vec::new();
+            for batch in batches {
+                let taken = round.iter().any(|(claim, ..)| claim.lane == batch.0.lane);
+                if taken { later.push(batch) } else { round.push(batch) }
+            }
+            self.accept_round(round).await?;
+            batches = later;
+        }
+        Ok(())
+    }
+
+    async fn accept_round(&mut self, round: Vec<(Claim, i64, Vec<Draft>)>) -> Result<(), LedgerError> {
+        let lanes: Vec<AcceptLane> = round.iter().map(|(claim, position, _)| self.lane(*claim, *position)).collect();
+        let rows: Vec<_> = round.iter().flat_map(|(.., drafts)| drafts.iter().map(|draft| draft.row.clone())).collect();
+        let acceptance = self.repeated(&lanes_claims(&lanes), || self.ledger.accept(&lanes, &rows)).await?;
+        let mut outcomes = acceptance.rows.into_iter();
+        for (claim, position, drafts) in round {
+            let outcomes: Vec<(Draft, Accepted)> = drafts.into_iter().zip(outcomes.by_ref()).collect();
+            if acceptance.refused.contains(&claim.lane) {
+                self.report(Written::Fenced(claim));
+                continue;
+            }
+            self.settle(claim, position, outcomes).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives conflicts their own rows and stores the position, where the first statement could not.
+    async fn settle(
+        &mut self,
+        claim: Claim,
+        position: i64,
+        outcomes: Vec<(Draft, Accepted)>,
+    ) -> Result<(), LedgerError> {
+        let mut ended = Vec::new();
+        for (draft, outcome) in &outcomes {
+            let records = draft.row.ended.as_ref().map(|ended| &ended.records);
+            self.note_ended(claim.lane, outcome, records, &mut ended);
+        }
+        if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Accepted::New { .. })) {
+            let conflicts: Vec<_> = outcomes
+                .iter()
+                .filter(|(_, outcome)| matches!(outcome, Accepted::Conflict))
+                .map(|(draft, _)| self.preparer.conflict(draft))
+                .collect();
+            let lanes = [self.lane(claim, position)];
+            let acceptance = self.repeated(&[claim], || self.ledger.accept(&lanes, &conflicts)).await?;
+            if acceptance.refused.contains(&claim.lane) {
+                self.report(Written::Fenced(claim));
+                return Ok(());
+            }
+            for (row, outcome) in conflicts.iter().zip(&acceptance.rows) {
+                let records = row.ended.as_ref().map(|ended| &ended.records);
+                self.note_ended(claim.lane, outcome, records, &mut ended);
+            }
+        }
+        self.report(Written::Accepted { claim, position, outcomes, ended });
+        Ok(())
+    }
+
+    /// A row that ended at once has its number: also one that stood there, if an earlier flush of ours wrote it
+    /// unseen. Its bytes are those of the first time; only ours can differ in their time, and the ledger's win at once
+    /// at the next assignment.
+    fn note_ended(
+        &mut self,
+        lane: Lane,
+        outcome: &Accepted,
+        records: Option<&Vec<OutgoingRecord>>,
+        ended: &mut Vec<EndedResult>,
+    ) {
+        let (seq, records) = match (outcome, records) {
+            (Accepted::New { publish_seq: Some(seq) }, Some(records)) => (*seq, records.clone()),
+            (Accepted::Ours(row), Some(records)) => match row.publish_seq {
+                Some(seq) if seq.0 >= self.seq(lane) => (seq, records.clone()),
+                _ => return,
+            },
+            _ => return,
+        };
+        self.next_seq.insert(lane, self.seq(lane).max(seq.0 + 1));
+        ended.push(EndedResult { seq, records });
+    }
+
+    async fn converted(&self, jobs: Vec<(Claim, ConvertedRow)>) -> Result<(), LedgerError> {
+        let (claims, rows) = split(jobs);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let refused = self.repeated(&claims, || self.ledger.converted(&claims, &rows)).await?;
+        self.fenced(&claims, &refused);
+        for row in rows.iter().filter(|row| !refused.contains(&row.lane)) {
+            self.report(Written::Converted(claim_of(&claims, row.lane), row.key));
+        }
+        Ok(())
+    }
+
+    async fn back_off(&self, jobs: Vec<(Claim, BackOffRow)>) -> Result<(), LedgerError> {
+        // Of one event only its newest wait counts.
+        let newest: BTreeMap<EventKey, (Claim, BackOffRow)> = jobs.into_iter().map(|job| (job.1.key, job)).collect();
+        let (claims, rows) = split(newest.into_values().collect());
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let refused = self.repeated(&claims, || self.ledger.back_off(&claims, &rows)).await?;
+        self.fenced(&claims, &refused);
+        Ok(())
+    }
+
+    async fn end(&mut self, jobs: Vec<(Claim, End)>) -> Result<(), LedgerError> {
+        // Numbered after the split: a row that is dropped with an old claim must not use a number up.
+        let (claims, ends) = split(jobs);
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(ends.len());
+        for End { key, lane, ending, attempts } in ends {
+            let publish_seq = PublishSeq(self.seq(lane));
+            self.next_seq.insert(lane, publish_seq.0 + 1);
+            let Ending { state, reason, records } = ending;
+            rows.push(EndedRow { key, lane, state, publish_seq, reason, records, attempts });
+        }
+        let refused = self.repeated(&claims, || self.ledger.end(&claims, &rows)).await?;
+        self.fenced(&claims, &refused);
+        for row in rows {
+            if !refused.contains(&row.lane) {
+                let result = EndedResult { seq: row.publish_seq, records: row.records };
+                self.report(Written::Ended(claim_of(&claims, row.lane), row.key, result));
+            }
+        }
+        Ok(())
+    }
+
+    async fn cursors(&self, cursors: BTreeMap<Claim, i64>) -> Result<(), LedgerError> {
+        if cursors.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(Claim, i64)> = cursors.into_iter().collect();
+        let claims: Vec<Claim> = rows.iter().map(|(claim, _)| *claim).collect();
+        let refused = self.repeated(&claims, || self.ledger.save_cursors(&rows)).await?;
+        self.fenced(&claims, &refused);
+        Ok(())
+    }
+
+    /// Repeats a write until the ledger answers; a write that was answered confirms its lanes.
+    async fn repeated<T: Refusing, F: Future<Output = Result<T, LedgerError>>>(
+        &self,
+        claims: &[Claim],
+        write: impl Fn() -> F,
+    ) -> Result<T, LedgerError> {
+        let mut said = false;
+        loop {
+            let asked_at = self.confirmations.asking();
+            match write().await {
+                Ok(answer) => {
+                    let ours = claims.iter().filter(|claim| !answer.refused().contains(&claim.lane));
+                    self.confirmations.confirm(ours.copied(), asked_at);
+                    if said {
+                        tracing::info!("the ledger answers again");
+                    }
+                    return Ok(answer);
+                }
+                Err(LedgerError::Unavailable(why)) => {
+                    if !said {
+                        tracing::warn!(error = %why, "the ledger is unavailable; its writes wait");
+                        said = true;
+                    }
+                    tokio::time::sleep(REPEAT_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn lane(&self, claim: Claim, position: i64) -> AcceptLane {
+        AcceptLane { claim, position, first_seq: PublishSeq(self.seq(claim.lane)) }
+    }
+
+    fn seq(&self, lane: Lane) -> i64 {
+        self.next_seq.get(&lane).copied().unwrap_or(1)
+    }
+
+    fn fenced(&self, claims: &[Claim], refused: &Refused) {
+        for claim in claims.iter().filter(|claim| refused.contains(&claim.lane)) {
+            self.report(Written::Fenced(*claim));
+        }
+    }
+
+    fn report(&self, written: Written) {
+        // The worker has ended; the ledger knows what its successor needs.
+        let _ = self.reports.send(written);
+    }
+}
+
+/// An answer that names the lanes refused.
+trait Refusing {
+    fn refused(&self) -> &Refused;
+}
+
+impl Refusing for Refused {
+    fn refused(&self) -> &Refused {
+        self
+    }
+}
+
+impl Refusing for crate::ledger::Acceptance {
+    fn refused(&self) -> &Refused {
+        &self.refused
+    }
+}
+
+/// One claim a lane: the newest. Rows under an older one are dropped; their lane was taken anew since.
+fn split<R>(jobs: Vec<(Claim, R)>) -> (Vec<Claim>, Vec<R>) {
+    let mut claims: BTreeMap<Lane, Claim> = BTreeMap::new();
+    for (claim, _) in &jobs {
+        let newest = claims.entry(claim.lane).or_insert(*claim);
+        *newest = (*newest).max(*claim);
+    }
+    let rows = jobs.into_iter().filter(|(claim, _)| claims.get(&claim.lane) == Some(claim)).map(|(_, row)| row);
+    let rows = rows.collect();
+    (claims.into_values().collect(), rows)
+}
+
+fn claim_of(claims: &[Claim], lane: Lane) -> Claim {
+    // `split` made one claim for every lane of its rows.
+    claims.iter().copied().find(|claim| claim.lane == lane).unwrap_or(Claim { lane, epoch: crate::domain::Epoch(0) })
+}
+
+fn lanes_claims(lanes: &[AcceptLane]) -> Vec<Claim> {
+    lanes.iter().map(|lane| lane.claim).collect()
+}

@@ -1,0 +1,188 @@
+//! Putting a worker together and running it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::DelayQueue;
+
+use super::WorkerError;
+use super::customers::Customers;
+use super::dispatcher::{Dispatcher, Ears, Shared};
+use super::gate::Confirmations;
+use super::prepare::Preparer;
+use super::scribe::Scribe;
+use crate::clock::Clock;
+use crate::config::{Config, LookSettings, RetrySettings};
+use crate::domain::System;
+use crate::domain::machine::Rules;
+use crate::domain::retry::RetryPolicy;
+use crate::kafka::{Publisher, Source, SourceEvent};
+use crate::ledger::vault::VaultError;
+use crate::ledger::{HashKey, Ledger, LedgerError, Serves, Vault};
+use crate::upstream::Upstreams;
+
+/// Where no target says otherwise.
+const DEFAULT_LOOK: LookSettings = LookSettings { settle: Duration::from_secs(2), looks: 3 };
+/// Where no upstream says otherwise; the longest call decides how long a successor waits.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// The configuration.
+    pub config: Config,
+    /// The consuming side and its events.
+    pub source: (Arc<dyn Source>, UnboundedReceiver<SourceEvent>),
+    /// The publishing side.
+    pub publisher: Arc<dyn Publisher>,
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// The keys that seal.
+    pub vault: Arc<Vault>,
+    /// The vendors.
+    pub upstreams: Upstreams,
+    /// Time and chance.
+    pub clock: Arc<dyn Clock>,
+    /// The cluster that the ledger shall serve.
+    pub cluster_id: String,
+    /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
+    pub topic_id: Option<String>,
+}
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The ledger is away, of another version, or serves something else.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The ledger's own key does not open.
+    #[error("the ledger's hash key: {0}")]
+    Keys(#[from] VaultError),
+}
+
+/// A worker that is ready to run.
+pub struct Worker {
+    dispatcher: Dispatcher,
+    ears: Ears,
+}
+
+impl Worker {
+    /// Checks the ledger and binds it to what this worker serves.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn prepare(parts: WorkerParts, stop: CancellationToken) -> Result<Self, StartError> {
+        let identity = parts.ledger.identity().await?;
+        let kafka = &parts.config.kafka;
+        let serves = Serves {
+            cluster_id: parts.cluster_id.clone(),
+            group: kafka.group.clone(),
+            topic: kafka.topics.created.clone(),
+        };
+        parts.ledger.bind(&serves).await?;
+        let preparer = Arc::new(Preparer {
+            hash_key: HashKey::open(&identity, &parts.vault)?,
+            vault: Arc::clone(&parts.vault),
+            mode: kafka.output_mode,
+            topics: kafka.topics.clone(),
+            clock: Arc::clone(&parts.clock),
+        });
+        Ok(Self::assemble(parts, identity.ledger_id, preparer, stop))
+    }
+
+    fn assemble(parts: WorkerParts, ledger_id: [u8; 8], preparer: Arc<Preparer>, stop: CancellationToken) -> Self {
+        let confirmations = Confirmations::new(Arc::clone(&parts.clock));
+        let (written_to, written) = unbounded_channel();
+        let (reports_to, reports) = unbounded_channel();
+        let mut scribes = Vec::new();
+        for _ in 0..parts.ledger.slots() {
+            let (sender, jobs) = unbounded_channel();
+            let scribe = Scribe {
+                ledger: Arc::clone(&parts.ledger),
+                preparer: Arc::clone(&preparer),
+                confirmations: Arc::clone(&confirmations),
+                jobs,
+                reports: written_to.clone(),
+                next_seq: BTreeMap::new(),
+            };
+            tokio::spawn(scribe.run());
+            scribes.push(sender);
+        }
+        let (source, events) = parts.source;
+        let shared = Shared {
+            source,
+            publisher: parts.publisher,
+            ledger: parts.ledger,
+            ledger_id,
+            upstreams: parts.upstreams,
+            preparer,
+            confirmations,
+            clock: parts.clock,
+            settings: parts.config.worker.clone(),
+            rules: rules(&parts.config),
+            longest_call: longest_call(&parts.config),
+            owner: owner(),
+            topic_id: parts.topic_id,
+        };
+        let dispatcher = Dispatcher {
+            shared: Arc::new(shared),
+            lanes: BTreeMap::new(),
+            events: BTreeMap::new(),
+            customers: Customers::default(),
+            ready: VecDeque::new(),
+            running: 0,
+            timers: DelayQueue::new(),
+            scribes,
+            reports: reports_to,
+            cycle: None,
+            cycle_after: Duration::ZERO,
+            leaving: None,
+            opening: 0,
+            assigned: Vec::new(),
+            intake_paused: false,
+            stopping: None,
+            failed: None,
+        };
+        Self { dispatcher, ears: Ears { source: events, written, reports, stop } }
+    }
+
+    /// Runs until it is stopped and has given everything up, or cannot go on; then leaves the group.
+    ///
+    /// # Errors
+    /// See [`WorkerError`].
+    pub async fn run(self) -> Result<(), WorkerError> {
+        let source = Arc::clone(&self.dispatcher.shared.source);
+        let result = self.dispatcher.run(self.ears).await;
+        source.close().await;
+        result
+    }
+}
+
+/// Name of this process in the ledger's lanes: for people only.
+fn owner() -> String {
+    format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple())
+}
+
+fn rules(config: &Config) -> BTreeMap<System, Rules> {
+    let loanpro = config.target.loanpro.as_ref().map_or(DEFAULT_LOOK, |target| target.look);
+    let aloha = config.target.aloha.as_ref().map_or(DEFAULT_LOOK, |target| target.look);
+    [(System::Loanpro, loanpro), (System::Aloha, aloha)]
+        .into_iter()
+        .map(|(system, look)| (system, rules_of(&config.retry, look)))
+        .collect()
+}
+
+fn rules_of(retry: &RetrySettings, look: LookSettings) -> Rules {
+    let policy =
+        RetryPolicy::new(retry.initial, retry.multiplier, retry.max_interval, retry.budget, Instant::now());
+    Rules { retry: policy, settle: look.settle, looks: look.looks.max(1) }
+}
+
+fn longest_call(config: &Config) -> Duration {
+    let converter = config.converter.payiq.as_ref().map(|payiq| payiq.upstream.timeout);
+    let loanpro = config.target.loanpro.as_ref().map(|target| target.upstream.timeout);
+    let aloha = config.target.aloha.as_ref().map(|target| target.upstream.timeout);
+    [converter, loanpro, aloha].into_iter().flatten().max().unwrap_or(DEFAULT_TIMEOUT)
+}

@@ -1,9 +1,29 @@
 //! From a Kafka record to a valid event, or to the reason why not.
+//!
+//! The order of checks, each stopping at the first failure:
+//! 1. readable: size, frame, content mode, UTF-8, JSON without repeated names or absurd depth (`malformed_event`);
+//! 2. a CloudEvent: `specversion`, `source`, `id` (`malformed_event`);
+//! 3. ours: `type` (`malformed_event`, or `unsupported_version`);
+//! 4. no card number (`card_number_detected`), before the schema, since of two faults this is the one people must hear of;
+//! 5. the schema, missing data included (`invalid_event`);
+//! 6. an account that the target can take (`account_unsupported`).
+//!
+//! Whatever fails, the identity is given if `source` and `id` are readable and valid, so that a second copy of a bad event
+//! is a duplicate like any other. No reason quotes a value of the event; the one exception is a `type` that looks like one.
 
 use zeroize::Zeroizing;
 
-use super::{Context, InputRecord, ProfileCreated};
-use crate::domain::{Customer, EventIdentity, Reason};
+use super::envelope::Envelope;
+use super::violations::text_at;
+use super::{Context, InputRecord, PROFILE_CREATED, ProfileCreated, canonical, card_numbers, profile, schemas, scrub};
+use crate::domain::{Customer, EventIdentity, Reason, ReasonCode, Stage, Violation};
+
+/// The contract's limit of a key that is used or echoed, bytes.
+pub(super) const MAX_KEY_BYTES: usize = 1024;
+/// The part of the type that all versions share.
+const TYPE_WITHOUT_VERSION: &str = "payments.profile-created.v";
+/// Longest `type` that is quoted; ours have 27 characters.
+const MAX_QUOTED_TYPE: usize = 80;
 
 /// A valid event.
 pub struct Created {
@@ -44,6 +64,171 @@ pub enum Decoded {
 /// Reads a record: framing, CloudEvents mode, JSON, limits, schema, card numbers.
 #[must_use]
 pub fn decode(record: &InputRecord) -> Decoded {
-    let _ = record;
-    unimplemented!()
+    let envelope = Envelope::read(record);
+    match (judge(&envelope), envelope.identity(), payload(&envelope)) {
+        (Ok(profile), Some(identity), Some(payload)) => {
+            let context = envelope.context(record);
+            Decoded::Created(Box::new(Created {
+                identity,
+                context,
+                payload,
+                profile,
+            }))
+        }
+        // Cannot be: a judged event has both.
+        (Ok(_), identity, payload) => unusable(&envelope, record, (identity, payload, malformed("not a CloudEvent"))),
+        (Err(reason), identity, payload) => unusable(&envelope, record, (identity, payload, reason)),
+    }
+}
+
+type Findings = (Option<EventIdentity>, Option<Zeroizing<Vec<u8>>>, Reason);
+
+fn unusable(envelope: &Envelope, record: &InputRecord, (identity, payload, reason): Findings) -> Decoded {
+    let event = &envelope.event.0;
+    let result_key = text_at(event, "/data/customer/id")
+        .filter(|id| id.len() <= MAX_KEY_BYTES)
+        .map(str::to_owned);
+    let customer = profile::customer(event);
+    let context = envelope.context(record);
+    Decoded::Unusable(Box::new(Unusable {
+        identity,
+        context,
+        payload,
+        customer,
+        result_key,
+        reason,
+    }))
+}
+
+/// What cannot be read for sure has no payload: then its bytes are what counts.
+fn payload(envelope: &Envelope) -> Option<Zeroizing<Vec<u8>>> {
+    envelope
+        .fault
+        .is_none()
+        .then(|| canonical::payload(&envelope.event.0))
+        .flatten()
+}
+
+fn judge(envelope: &Envelope) -> Result<ProfileCreated, Reason> {
+    let event = &envelope.event.0;
+    if let Some(fault) = &envelope.fault {
+        return Err(malformed(fault));
+    }
+    check_cloud_event(envelope)?;
+    check_type(envelope.text("type"))?;
+    if let Some(pointer) = card_numbers::find(event) {
+        return Err(card_number(&pointer));
+    }
+    let violations = schemas::violations(PROFILE_CREATED, event);
+    let profile = profile::read(event).filter(|_| violations.is_empty());
+    let profile = profile.ok_or_else(|| invalid(violations))?;
+    match profile::unsupported(&profile) {
+        Some(detail) => Err(Reason::new(ReasonCode::AccountUnsupported, Stage::Validate, detail)),
+        None => Ok(profile),
+    }
+}
+
+fn check_cloud_event(envelope: &Envelope) -> Result<(), Reason> {
+    match envelope.text("specversion") {
+        Some("1.0") => {}
+        Some(_) => {
+            return Err(malformed(
+                "not a CloudEvent that this build knows: specversion must be \"1.0\"",
+            ));
+        }
+        None => {
+            return Err(malformed(
+                "not a CloudEvent: no specversion, neither in the value nor in ce_ headers",
+            ));
+        }
+    }
+    if envelope.identity().is_none() {
+        return Err(malformed(
+            "source and id must be text of 1 to 512 bytes without control characters",
+        ));
+    }
+    Ok(())
+}
+
+fn check_type(name: Option<&str>) -> Result<(), Reason> {
+    let Some(name) = name else {
+        return Err(malformed("wrong type: none is given"));
+    };
+    if name == PROFILE_CREATED {
+        return Ok(());
+    }
+    let version = name.strip_prefix(TYPE_WITHOUT_VERSION).unwrap_or_default();
+    if version.starts_with(|first: char| first.is_ascii_digit()) {
+        let detail = format!("this build knows {PROFILE_CREATED}, not {}", quoted_type(name));
+        return Err(Reason::new(ReasonCode::UnsupportedVersion, Stage::Decode, detail));
+    }
+    Err(malformed(&format!(
+        "wrong type: {} is not {PROFILE_CREATED}",
+        quoted_type(name)
+    )))
+}
+
+/// Only what looks like a type: dotted words. Anything else could be a value that went astray.
+fn quoted_type(name: &str) -> String {
+    let wordlike = name.chars().all(|c| c.is_ascii_alphanumeric() || ".-_/".contains(c));
+    match wordlike && name.len() <= MAX_QUOTED_TYPE {
+        true => scrub(name, &[]),
+        false => "another".to_owned(),
+    }
+}
+
+fn malformed(detail: &str) -> Reason {
+    Reason::new(ReasonCode::MalformedEvent, Stage::Decode, detail)
+}
+
+/// Names the place only where the schema has that name: an extra member's name is the producer's text.
+fn card_number(pointer: &str) -> Reason {
+    let known = pointer.split('/').skip(1).all(|name| KNOWN_NAMES.contains(&name));
+    let place = if known { pointer } else { "an extra member" };
+    let detail = format!("a card number in {place}; it must not be sent here, not even for a test");
+    Reason::new(ReasonCode::CardNumberDetected, Stage::Validate, detail)
+}
+
+/// Members in which a card number can stand.
+const KNOWN_NAMES: [&str; 17] = [
+    "data",
+    "customer",
+    "system",
+    "token",
+    "kind",
+    "value",
+    "customerToken",
+    "externalUserId",
+    "account",
+    "lastFour",
+    "maskedNumber",
+    "expiration",
+    "brand",
+    "holderName",
+    "title",
+    "correlationid",
+    "subject",
+];
+
+fn invalid(violations: Vec<Violation>) -> Reason {
+    let detail = match violations.first() {
+        Some(Violation { pointer, message }) => {
+            format!(
+                "{} against the schema; first: {pointer} {message}",
+                counted(violations.len())
+            )
+        }
+        None => "the data is not as documented".to_owned(),
+    };
+    Reason {
+        violations,
+        ..Reason::new(ReasonCode::InvalidEvent, Stage::Validate, detail)
+    }
+}
+
+fn counted(violations: usize) -> String {
+    match violations {
+        1 => "1 violation".to_owned(),
+        more => format!("{more} violations"),
+    }
 }

@@ -3,10 +3,24 @@
 //! [`decode`] turns a Kafka record into a [`ProfileCreated`] that cannot be wrong, or into the reason why not; [`results`]
 //! makes the result events. Both speak CloudEvents 1.0. The JSON Schemas in `schemas/` are embedded and *are* the check.
 
+mod canonical;
+mod card_numbers;
+mod cloud_event;
+mod dead_letter;
 pub mod decode;
+mod envelope;
+mod framing;
+mod json;
+mod profile;
 pub mod record_bytes;
 pub mod results;
+pub mod samples;
 pub mod schemas;
+pub mod scrub;
+mod violations;
+
+pub use cloud_event::RESULT_SOURCE;
+pub use scrub::scrub;
 
 use crate::domain::{Customer, Origin, Secret};
 

@@ -1,0 +1,88 @@
+//! The dead letter: the record for people and tools of what could not be finished. Replay happens in the ledger.
+//!
+//! Everything readable in it is bounded and free of secrets; the original record is in it only sealed.
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::cloud_event::time;
+use super::decode::MAX_KEY_BYTES;
+use super::results::{DeadLetterParts, OutputMode, Subject, bounded, insert_some};
+use super::{DEAD_LETTER, OutgoingRecord, TopicRole};
+use crate::domain::{Attempts, Origin, Reason};
+
+/// The `DeadLetter` of an input.
+#[must_use]
+pub fn dead_letter(
+    subject: &Subject<'_>,
+    reason: &Reason,
+    parts: &DeadLetterParts<'_>,
+    mode: OutputMode,
+) -> OutgoingRecord {
+    let key = parts.record_key.filter(|key| key.len() <= MAX_KEY_BYTES);
+    let mut data = subject.members("deadLetteredAt");
+    data.insert("origin".to_owned(), origin(subject.origin, key));
+    data.insert("reason".to_owned(), bounded(reason));
+    data.insert("firstFailedAt".to_owned(), json!(time(parts.first_failed_at)));
+    insert_some(&mut data, "sealed", parts.sealed.as_ref().map(|sealed| sealed.base64));
+    insert_some(&mut data, "keyId", parts.sealed.as_ref().map(|sealed| sealed.key_id));
+    insert_some(
+        &mut data,
+        "sealedOmitted",
+        parts.sealed.is_none().then_some("too_large"),
+    );
+    let mut event = subject.event(DEAD_LETTER, data);
+    event.id = dead_letter_id(event.id);
+    let mut record = event.into_record(TopicRole::DeadLetter, key, mode);
+    record.headers.extend(tool_headers(subject, reason));
+    record
+}
+
+/// Must never change. Differs from the id of the rejection beside it, and is as deterministic: UUIDv5 in the namespace
+/// that is the rejection's id.
+fn dead_letter_id(rejection: Uuid) -> Uuid {
+    Uuid::new_v5(&rejection, b"dead-letter")
+}
+
+fn origin(origin: &Origin, key: Option<&[u8]>) -> Value {
+    let mut shown = json!(origin);
+    let (name, text) = match key.map(|key| (key, std::str::from_utf8(key))) {
+        None => return shown,
+        Some((_, Ok(text))) => ("key", text.to_owned()),
+        Some((bytes, Err(_))) => ("keyBase64", BASE64.encode(bytes)),
+    };
+    shown[name] = json!(text);
+    shown
+}
+
+/// What generic tools look for: decimal text under `dlq-`, and the names and binary forms of Spring's
+/// `DeadLetterPublishingRecoverer` (partition: 4 bytes, offset and timestamp: 8 bytes, big-endian).
+fn tool_headers(subject: &Subject<'_>, reason: &Reason) -> Vec<(String, Vec<u8>)> {
+    let Origin {
+        topic,
+        partition,
+        offset,
+        timestamp,
+    } = subject.origin;
+    let Attempts { convert, link, lookup } = subject.attempts;
+    let attempts = u64::from(convert) + u64::from(link) + u64::from(lookup);
+    let headers: [(&str, Vec<u8>); 12] = [
+        ("dlq-original-topic", topic.clone().into_bytes()),
+        ("dlq-original-partition", partition.to_string().into_bytes()),
+        ("dlq-original-offset", offset.to_string().into_bytes()),
+        ("dlq-original-timestamp", timestamp.to_string().into_bytes()),
+        ("dlq-reason-code", reason.code.as_str().into()),
+        ("dlq-reason-stage", reason.stage.as_str().into()),
+        ("dlq-attempts", attempts.to_string().into_bytes()),
+        ("dlq-generation", subject.generation.to_string().into_bytes()),
+        ("kafka_dlt-original-topic", topic.clone().into_bytes()),
+        ("kafka_dlt-original-partition", partition.to_be_bytes().to_vec()),
+        ("kafka_dlt-original-offset", offset.to_be_bytes().to_vec()),
+        ("kafka_dlt-original-timestamp", timestamp.to_be_bytes().to_vec()),
+    ];
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! Card numbers where none may be. Only the networks' public test numbers are used here.
+
+use profile_linker::domain::{ReasonCode, Stage};
+use serde_json::{Value, json};
+
+use crate::records::{aloha_event, binary, event, structured, unusable, verdict, with};
+
+const DETECTED: Option<(ReasonCode, Stage)> = Some((ReasonCode::CardNumberDetected, Stage::Validate));
+const TEST_NUMBERS: [&str; 9] = [
+    "4111111111111111",
+    "4222222222222",
+    "5555555555554444",
+    "2223003122003222",
+    "378282246310005",
+    "6011111111111117",
+    "3530111333300000",
+    "30569309025904",
+    "6304000000000000",
+];
+
+fn title(text: &str) -> Value {
+    with(event(), &[("/data/title", json!(text))])
+}
+
+#[test]
+fn a_token_that_is_nothing_but_a_card_number_is_detected() {
+    for number in TEST_NUMBERS {
+        let event = with(event(), &[("/data/token/value", json!(number))]);
+        assert_eq!(verdict(&structured(&event)), DETECTED, "{number}");
+        assert_eq!(verdict(&binary(&event)), DETECTED, "{number}");
+    }
+    for dressed in [" 4111111111111111\n", "4111 1111 1111 1111", "4111-1111-1111-1111"] {
+        assert_eq!(
+            verdict(&structured(&with(event(), &[("/data/token/value", json!(dressed))]))),
+            DETECTED,
+            "{dressed}"
+        );
+    }
+}
+
+#[test]
+fn tokens_and_ids_that_only_resemble_card_numbers_pass() {
+    let rows = [
+        with(event(), &[("/data/token/value", json!("201:4111111111111111"))]),
+        with(event(), &[("/data/token/value", json!("tok4111111111111111"))]),
+        with(event(), &[("/data/token/value", json!("4111111111111112"))]),
+        with(event(), &[("/data/token/value", json!("9999999999999995"))]),
+        with(event(), &[("/data/token/value", json!("411111111117"))]),
+        with(event(), &[("/data/customer/id", json!("4111111111111111"))]),
+        with(
+            event(),
+            &[
+                ("/id", json!("4111111111111111")),
+                ("/source", json!("urn:4111111111111111")),
+            ],
+        ),
+        with(
+            event(),
+            &[(
+                "/traceparent",
+                json!("00-4111111111111111b7ad6b7169203331-b7ad6b7169203331-01"),
+            )],
+        ),
+        aloha_event(),
+    ];
+    for row in rows {
+        assert_eq!(verdict(&structured(&row)), None, "{row}");
+    }
+}
+
+#[test]
+fn any_other_text_that_contains_a_card_number_is_detected() {
+    let number = "4111111111111111";
+    let rows = [
+        title(number),
+        title("Card4111111111111111x"),
+        title("card 4111 1111 1111 1111, thanks"),
+        title("amex 3782-822463-10005"),
+        with(event(), &[("/data/externalUserId", json!(number))]),
+        with(event(), &[("/data/customerToken", json!(number))]),
+        with(event(), &[("/data/note", json!({ "deep": [{ "er": number }] }))]),
+        with(event(), &[("/data/note", json!(4_111_111_111_111_111_u64))]),
+        with(event(), &[("/data/customer/name", json!(number))]),
+        with(event(), &[("/data/4111111111111111", json!(true))]),
+        with(event(), &[("/subject", json!(number))]),
+        with(event(), &[("/correlationid", json!(number))]),
+        with(
+            aloha_event(),
+            &[("/data/account/holderName", json!("Ada 4111111111111111"))],
+        ),
+        with(aloha_event(), &[("/data/account/maskedNumber", json!(number))]),
+    ];
+    for row in rows {
+        assert_eq!(verdict(&structured(&row)), DETECTED, "{row}");
+    }
+}
+
+#[test]
+fn texts_with_other_digits_pass() {
+    let rows = [
+        "4111111111111112",
+        "41111111111111111111",
+        "9111111111111111",
+        "2026-01-02 03:04:05.123",
+        "order 12345678-4111-1111-1111-1111abcdef12",
+        "sha 4111111111111111aabbccddeeff",
+        "4111 1111-1111 1111",
+        "call 0049 30 1234567",
+    ];
+    for text in rows {
+        assert_eq!(verdict(&structured(&title(text))), None, "{text}");
+    }
+}
+
+#[test]
+fn a_card_number_outranks_the_schema_and_is_never_echoed() {
+    let bad = with(
+        event(),
+        &[
+            ("/data/title", json!("4111111111111111".repeat(1))),
+            ("/data/primary", json!("4111 1111 1111 1111")),
+            ("/correlationid", json!("x 4111111111111111")),
+        ],
+    );
+    let unusable = unusable(&structured(&bad));
+    assert_eq!(unusable.reason.code, ReasonCode::CardNumberDetected);
+    assert!(!format!("{:?} {:?}", unusable.reason, unusable.context).contains("1111"));
+    assert!(unusable.identity.is_some() && unusable.customer.is_some());
+}
+
+#[test]
+fn the_place_is_named_only_if_it_is_a_name_of_ours() {
+    let ours = unusable(&structured(&title("4111111111111111"))).reason.detail;
+    assert!(ours.contains("/data/title"), "{ours}");
+    let theirs = unusable(&structured(&with(event(), &[("/data/4111111111111111", json!(1))])))
+        .reason
+        .detail;
+    assert!(
+        theirs.contains("an extra member") && !theirs.contains("1111"),
+        "{theirs}"
+    );
+}

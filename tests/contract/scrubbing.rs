@@ -1,0 +1,56 @@
+//! What is taken out of vendors' texts.
+
+use profile_linker::contract::scrub;
+use profile_linker::domain::Secret;
+
+fn secret(text: &str) -> Secret {
+    Secret::from(text.to_owned())
+}
+
+#[test]
+fn secrets_are_removed_whole_or_in_pieces() {
+    let token = secret("tok_AbCdEfGhIjKlMnOp");
+    let rows = [
+        ("token tok_AbCdEfGhIjKlMnOp is used", "token [removed] is used"),
+        ("token 'tok_AbCdEfGh...' is used", "token '[removed]...' is used"),
+        ("ends in GhIjKlMnOp", "ends in [removed]"),
+        ("tok_AbCdEfGhIjKlMnOptok_AbCdEfGhIjKlMnOp", "[removed]"),
+        ("nothing here, tok_ is short", "nothing here, tok_ is short"),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(scrub(text, &[&token]), expected);
+    }
+}
+
+#[test]
+fn every_secret_given_is_removed() {
+    assert_eq!(
+        scrub(
+            "a=first-secret b=abc é",
+            &[&secret("first-secret"), &secret("abc"), &secret("")]
+        ),
+        "a=[removed] b=[removed] é"
+    );
+    assert_eq!(scrub("éé", &[&Secret::new(vec![0xa9])]), "[removed]");
+}
+
+#[test]
+fn digits_that_could_be_a_card_number_are_removed() {
+    let rows = [
+        ("card 4111111111111111 declined", "card [removed] declined"),
+        ("card 4111 1111 1111 1111 declined", "card [removed] declined"),
+        ("card 4111\t1111\t1111\t1111 declined", "card [removed] declined"),
+        ("no check digit 4111111111111112", "no check digit [removed]"),
+        ("very long 41111111111111111111111", "very long [removed]"),
+        ("error 123456789012 at 2026-01-02", "error 123456789012 at 2026-01-02"),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(scrub(text, &[]), expected);
+    }
+}
+
+#[test]
+fn control_characters_go_and_the_length_is_limited() {
+    assert_eq!(scrub("a\u{1b}[31m\nb\u{0}", &[]), "a [31m b ");
+    assert_eq!(scrub(&"é".repeat(20_000), &[]).chars().count(), 500);
+}

@@ -30,7 +30,9 @@ impl Vault {
     /// A text that names the key at fault: missing active key, wrong length, id over 255 bytes.
     pub fn new(active: &str, keys: Vec<(String, Secret)>) -> Result<Self, String> {
         let _ = keys;
-        Ok(Self { _active: active.to_owned() })
+        Ok(Self {
+            _active: active.to_owned(),
+        })
     }
 
     /// Id of the key that seals.

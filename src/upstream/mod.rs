@@ -1,15 +1,30 @@
 //! The vendors. Two ports, *converter* and *link target*, over one HTTP client; the permanent token passes between them
 //! as an opaque byte string. The class of an answer is decided here, where it is read.
 
+pub mod aloha;
+mod answer_text;
+pub mod credential;
 pub mod http;
+mod json;
+pub mod loanpro;
+pub mod payiq;
+pub mod retry_after;
+pub mod scrub;
+mod setup;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hyper::header::HeaderName;
 use uuid::Uuid;
+
+pub use setup::{UpstreamError, Upstreams, build};
 
 use crate::contract::{Account, Provider};
 use crate::domain::{Customer, ReasonCode, Secret};
+
+/// On every changing call (upstreams, section 5). No vendor documents honouring it, and nothing relies on it.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a call's answer means for what to do next.
 pub enum CallOutcome<T> {
@@ -202,4 +217,22 @@ pub trait LinkTarget: Send + Sync {
 
     /// Whether a customer is really missing: the probe first, then this customer.
     async fn check_customer(&self, customer: &Customer) -> CustomerCheck;
+}
+
+/// The class of a call that got no complete answer: the transport knows whether a byte left.
+fn without_answer<T>(error: http::TransportError) -> CallOutcome<T> {
+    use http::TransportErrorKind::{Unsendable, Withdrawn};
+    let detail = error.to_string();
+    match error.kind {
+        Withdrawn => CallOutcome::Withdrawn,
+        Unsendable => CallOutcome::Misconfigured { detail },
+        _ if error.sent => CallOutcome::Unknown {
+            retry_after: None,
+            detail,
+        },
+        _ => CallOutcome::NotApplied {
+            retry_after: None,
+            detail,
+        },
+    }
 }

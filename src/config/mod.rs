@@ -1,5 +1,49 @@
 //! The effective configuration: one TOML file, every key overridable from the environment.
+//!
+//! `table` lists every key once; defaults, checks, environment names, the `config` command and the reference come from
+//! it. [`Reading`] puts the layers together and collects what is wrong, all of it at once; [`Reading::config`] makes the
+//! typed [`Config`]. No value of a secret is ever part of a problem.
 
+mod address;
+mod build;
+mod cross;
+mod duration;
+mod effective;
+mod error;
+mod keys;
+mod kind;
+mod layers;
+mod needs;
+mod origin;
+mod properties;
+mod reading;
+mod reference;
+mod sealing;
 pub mod settings;
+mod table;
 
+use std::ffi::OsString;
+use std::path::Path;
+
+pub use address::{is_web, ledger_shown};
+pub use duration::{format as format_duration, parse as parse_duration};
+pub use effective::{Line, REDACTED};
+pub use error::{ConfigError, Problem};
+pub use layers::Override;
+pub use origin::Origin;
+pub use reading::Reading;
+pub use reference::reference;
+pub use sealing::KEY_LENGTH;
 pub use settings::*;
+
+/// Reads and checks everything: file, then environment, then options.
+///
+/// # Errors
+/// Every problem at once; see [`ConfigError`].
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    overrides: Vec<Override<'_>>,
+) -> Result<Config, ConfigError> {
+    Reading::new(file, environment, overrides).config()
+}

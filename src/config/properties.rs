@@ -1,0 +1,91 @@
+//! `[kafka.properties]`: passed on to librdkafka, except what would break the guarantees or has a key of its own.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+
+use super::kind::Raw;
+use super::reading::Setting;
+
+/// Refused, since the proofs rest on our own choice of them (guarantees, section 4).
+/// `request.required.acks` is librdkafka's other name for `acks`.
+const FIXED: [&str; 9] = [
+    "isolation.level",
+    "auto.offset.reset",
+    "transactional.id",
+    "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "partitioner",
+    "group.protocol",
+    "partition.assignment.strategy",
+];
+/// Every property that begins so is refused too.
+const FIXED_PREFIX: &str = "enable.auto.";
+/// Properties that have a key of their own.
+const OWN: [(&str, &str); 3] = [
+    ("bootstrap.servers", "kafka.brokers"),
+    ("metadata.broker.list", "kafka.brokers"),
+    ("group.id", "kafka.group"),
+];
+
+/// The property's name and its value as librdkafka takes it; a secret one may be given as `<name>_file`.
+///
+/// # Errors
+/// What is wrong, to be read after the key's name; never quotes the value.
+pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) -> Result<(String, String), String> {
+    if FIXED.contains(&name) || name.starts_with(FIXED_PREFIX) {
+        return Err("is fixed: the guarantees rest on our own choice of it; leave it out".to_owned());
+    }
+    if let Some((_, key)) = OWN.iter().find(|(own, _)| *own == name) {
+        return Err(format!("has a key of its own: {key}"));
+    }
+    let (name, value) = match name.strip_suffix("_file").filter(|name| is_secret(name)) {
+        Some(name) => (name, from_file(raw)?),
+        None => (name, text(raw)?),
+    };
+    if others.contains_key(name) {
+        return Err(format!(
+            "{name} and {name}_file are both set: only one of the two may be"
+        ));
+    }
+    librdkafka_takes(name, &value).map(|()| (name.to_owned(), value))
+}
+
+/// Whether a property's value must not be shown.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let named = ["password", "secret", "pem", "sasl.oauthbearer.config"]
+        .iter()
+        .any(|part| name.contains(part));
+    named && !name.ends_with(".location")
+}
+
+fn text(raw: &Raw) -> Result<String, String> {
+    match raw {
+        Raw::Text(text) | Raw::Loose(text) => Ok(text.to_string()),
+        Raw::Integer(number) => Ok(number.to_string()),
+        Raw::Float(number) => Ok(number.to_string()),
+        Raw::Switch(on) => Ok(on.to_string()),
+        Raw::Other(_) => Err("must be a string, a number or a boolean".to_owned()),
+    }
+}
+
+fn from_file(raw: &Raw) -> Result<String, String> {
+    let path = raw.text().ok_or("must be the path of a file")?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn librdkafka_takes(name: &str, value: &str) -> Result<(), String> {
+    let mut client = ClientConfig::new();
+    client.set(name, value);
+    match client.create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(_, description, ..)) if !is_secret(name) => {
+            Err(format!("librdkafka refuses it: {description}"))
+        }
+        Err(_) => Err("librdkafka refuses it".to_owned()),
+    }
+}

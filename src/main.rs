@@ -1,1 +1,5 @@
-fn main() {}
+//! `profile-linker`: arguments -> command -> exit code. The only place that ends the process.
+
+fn main() {
+    std::process::exit(profile_linker::cli::main().code())
+}

@@ -1,1 +1,158 @@
-//! cli
+//! The command line: arguments -> command -> exit code. One file a command; nothing here decides what an event means.
+
+mod broker;
+mod completions;
+mod config;
+pub mod connection;
+mod dev;
+mod endpoint;
+mod exit;
+mod filter;
+mod follow;
+mod keys;
+mod man;
+mod migrate;
+mod publish;
+mod records;
+mod run;
+mod sandbox;
+mod sandbox_client;
+mod schema;
+mod shell;
+mod start;
+pub mod telemetry;
+mod text;
+mod topics;
+mod watch;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use connection::Connection;
+pub use endpoint::Endpoint;
+pub use exit::{Exit, Failure};
+pub use shell::{Output, Shell};
+
+/// Links tokenised payment profiles to customers: ProfileCreated events in, ProfileLinked or ProfileRejected out.
+#[derive(Debug, Parser)]
+#[command(name = "profile-linker", version, max_term_width = 110)]
+#[command(after_help = "Example: the whole system in one process, with sample events:\n  profile-linker dev")]
+pub struct Cli {
+    /// Configuration file (TOML); every key can also come from the environment
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PROFILE_LINKER_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// How results are printed on stdout; json: one object a line
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    output: Output,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    yes: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Args),
+    Run(run::Args),
+    Publish(publish::Args),
+    Watch(watch::Args),
+    Migrate(migrate::Args),
+    Sandbox(sandbox::Args),
+    Schema(schema::Args),
+    Keys(keys::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs the process's arguments and tells how it ended; everything that is to be said has been printed.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            // Nobody is left to read it if this fails.
+            let _ = told.print();
+            return if told.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match start(cli) {
+        Ok(exit) => exit,
+        Err(error) => report(&error),
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<Exit> {
+    if !cli.command.has_own_logging() {
+        telemetry::init(false, telemetry::COMMAND_FILTER);
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    let end = runtime.block_on(dispatch(cli));
+    // Not waited for: a question to a broker that is away may still hold a thread.
+    runtime.shutdown_background();
+    end
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    let Cli {
+        config,
+        output,
+        yes,
+        command,
+    } = cli;
+    let shell = Shell { config, output, yes };
+    if command.has_own_end() {
+        return command.execute(&shell).await;
+    }
+    tokio::select! {
+        end = command.execute(&shell) => end,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    }
+}
+
+impl Command {
+    /// Whether the command starts logging itself, as its configuration says.
+    fn has_own_logging(&self) -> bool {
+        matches!(self, Self::Dev(_) | Self::Run(_))
+    }
+
+    /// Whether the command handles signals itself, since it has something to finish.
+    fn has_own_end(&self) -> bool {
+        matches!(self, Self::Dev(_) | Self::Run(_) | Self::Sandbox(_))
+    }
+
+    async fn execute(self, shell: &Shell) -> anyhow::Result<Exit> {
+        match self {
+            Self::Dev(args) => dev::execute(args, shell).await,
+            Self::Run(args) => run::execute(args, shell).await,
+            Self::Publish(args) => publish::execute(args, shell).await,
+            Self::Watch(args) => watch::execute(args, shell).await,
+            Self::Migrate(args) => migrate::execute(args, shell).await,
+            Self::Sandbox(args) => sandbox::execute(args, shell).await,
+            Self::Schema(args) => schema::execute(args, shell),
+            Self::Keys(args) => keys::execute(args, shell),
+            Self::Config(args) => config::execute(args, shell),
+            Self::Completions(args) => completions::execute(args),
+            Self::Man(args) => man::execute(args),
+        }
+    }
+}
+
+fn report(error: &anyhow::Error) -> Exit {
+    let (exit, text) = exit::judge(error);
+    if let Some(text) = text {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        // A closed stderr has no reader to miss it.
+        let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {text}");
+    }
+    exit
+}

@@ -63,7 +63,6 @@ pub enum Raw {
 
 /// A checked value.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "each belongs to the kinds of the same or a narrower name")]
 pub enum Value {
     Text(String),
     Switch(bool),

@@ -1,0 +1,157 @@
+//! Clients of the broker for commands: quiet, and with clear words when it is away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::exit::{Exit, Failure};
+
+/// How long a broker may take to answer before it counts as unreachable. A command must have ended within 35 s, and two
+/// such waits may follow each other.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(12);
+
+/// Sends librdkafka's log to ours, and remembers why it could not connect.
+#[derive(Clone, Default)]
+pub struct Quiet {
+    last_failure: Arc<Mutex<Option<String>>>,
+}
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            let text = message.split_once(": ").map_or(message, |(_, text)| text);
+            *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        }
+        if (level as i32) <= RDKafkaLogLevel::Warning as i32 {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        } else {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+impl Quiet {
+    /// The failure to tell when the broker did not do what it was asked.
+    #[must_use]
+    pub fn failure(&self, brokers: &str, asked: &str, error: &KafkaError) -> Failure {
+        let why = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = why.unwrap_or_else(|| error.to_string());
+        let failure = if is_unreachable(error) {
+            Failure::new(Exit::Unavailable, format!("the broker cannot be reached ({asked})"))
+        } else {
+            return Failure::new(Exit::Failed, format!("the broker refused: {asked}: {error}")).at(brokers.to_owned());
+        };
+        failure
+            .at(format!("{brokers}: {why}"))
+            .fix("start the broker, or `profile-linker dev`; or name another one by kafka.brokers (PROFILE_LINKER_KAFKA__BROKERS)")
+    }
+}
+
+/// Whether an error means that no broker answers.
+#[must_use]
+pub fn is_unreachable(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, RequestTimedOut, Resolve,
+    };
+    let code = error.rdkafka_error_code();
+    [
+        AllBrokersDown,
+        BrokerTransportFailure,
+        MessageTimedOut,
+        OperationTimedOut,
+        RequestTimedOut,
+        Resolve,
+    ]
+    .iter()
+    .any(|one| code == Some(*one))
+}
+
+/// A client with this configuration.
+///
+/// # Errors
+/// librdkafka refuses the configuration: exit 78.
+pub fn create<T: FromClientConfigAndContext<Quiet>>(config: &ClientConfig, context: &Quiet) -> Result<T, Failure> {
+    config.create_with_context(context.clone()).map_err(|error| {
+        let text = match error {
+            // Without the value: it may be a password.
+            KafkaError::ClientConfig(_, description, name, _) => format!("{name}: {description}"),
+            other => other.to_string(),
+        };
+        Failure::new(Exit::BadConfig, format!("librdkafka refuses the configuration: {text}")).at("kafka.properties")
+    })
+}
+
+/// A reader of topics: answers about them, and what is in them.
+#[derive(Clone)]
+pub struct Reader {
+    /// The client.
+    pub consumer: Arc<StreamConsumer<Quiet>>,
+    /// For its failures.
+    pub context: Quiet,
+    /// For messages.
+    pub brokers: String,
+}
+
+impl Reader {
+    /// A reader that is assigned nothing yet.
+    ///
+    /// # Errors
+    /// See [`create`].
+    pub fn new(endpoint: &super::endpoint::Endpoint) -> Result<Self, Failure> {
+        let context = Quiet::default();
+        let consumer = Arc::new(create(&endpoint.reader(), &context)?);
+        Ok(Self {
+            consumer,
+            context,
+            brokers: endpoint.brokers.clone(),
+        })
+    }
+
+    /// Asks the broker something, off the runtime's threads, since librdkafka's answers block.
+    ///
+    /// # Errors
+    /// The broker is unreachable (69) or refuses (1).
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        asked: &str,
+        question: impl FnOnce(&StreamConsumer<Quiet>) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let consumer = self.consumer.clone();
+        let answer = tokio::task::spawn_blocking(move || question(&consumer)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.context.failure(&self.brokers, asked, &error)),
+            Err(error) => Err(Failure::new(Exit::Failed, format!("{asked}: {error}"))),
+        }
+    }
+
+    /// The partitions of a topic; empty if there is no such topic.
+    ///
+    /// # Errors
+    /// See [`Reader::ask`].
+    pub async fn partitions(&self, topic: &str) -> Result<Vec<i32>, Failure> {
+        let name = topic.to_owned();
+        self.ask("listing partitions", move |consumer| {
+            let metadata = consumer.fetch_metadata(Some(&name), ANSWER_LIMIT)?;
+            let topics = metadata
+                .topics()
+                .iter()
+                .filter(|topic| topic.name() == name && topic.error().is_none());
+            Ok(topics
+                .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
+                .collect())
+        })
+        .await
+    }
+}

@@ -1,0 +1,27 @@
+//! `completions`: shell completions.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+
+use super::exit::Exit;
+
+/// Print a shell's completions
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker completions bash > /etc/bash_completion.d/profile-linker")]
+pub struct Args {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+/// Prints them. They are made in memory first, since the generator does not survive a closed pipe.
+///
+/// # Errors
+/// The output is closed.
+pub fn execute(args: Args) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "profile-linker", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(Exit::Done)
+}

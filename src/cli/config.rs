@@ -1,0 +1,32 @@
+//! `config`: the effective configuration.
+
+use std::io::Write;
+
+use super::exit::Exit;
+use super::shell::Shell;
+
+/// Print the effective configuration, secrets redacted, with the origin of each value
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker config --config worker.toml --output json")]
+pub struct Args {
+    /// Print the reference of all keys (Markdown) instead
+    #[arg(long)]
+    reference: bool,
+}
+
+/// Prints it, and then what is wrong with it.
+///
+/// # Errors
+/// The configuration has problems (78), or the output is closed.
+pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    if args.reference {
+        std::io::stdout().write_all(crate::config::reference().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    let reading = shell.reading();
+    for line in reading.effective() {
+        shell.line(&line, || format!("{} = {}  ({})", line.key, line.value, line.origin))?;
+    }
+    reading.config()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,150 @@
+//! The connection file: how `publish` and `watch` find the `dev` that runs on this machine. `dev` writes it into its data
+//! directory and to one well-known place, and removes the latter when it ends.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Topics;
+
+/// The file's name in `dev`'s data directory.
+const FILE: &str = "connection.json";
+/// The file's name in the well-known place.
+const WELL_KNOWN_FILE: &str = "dev-connection.json";
+
+/// What a running `dev` tells others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// `host:port` of the brokers.
+    pub brokers: String,
+    /// The topics.
+    pub topics: TopicNames,
+    /// Base URL of the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
+    /// Process id of `dev`.
+    pub pid: u32,
+    /// Whether the broker is the embedded one, which cannot answer everything.
+    #[serde(default)]
+    pub embedded: bool,
+}
+
+/// The topics as the file spells them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are the configuration's")]
+pub struct TopicNames {
+    pub created: String,
+    pub linked: String,
+    pub rejected: String,
+    pub dead_letter: String,
+}
+
+impl Connection {
+    /// Writes the file into `data_dir` and to the well-known place, each in one step.
+    ///
+    /// # Errors
+    /// A directory cannot be made, or a file not written.
+    pub fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        put(&data_dir.join(FILE), &json)?;
+        put(&well_known(), &json)
+    }
+
+    /// Removes the well-known file if it is still this process's own.
+    pub fn remove(&self) {
+        if read(&well_known()).is_some_and(|there| there.pid == self.pid) {
+            // A file that stays behind is noticed as stale by its pid.
+            let _ = std::fs::remove_file(well_known());
+        }
+    }
+
+    /// The running `dev`'s connection. A file whose process has ended is told about and not used.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        let path = well_known();
+        let connection = read(&path)?;
+        if is_running(connection.pid) {
+            return Some(connection);
+        }
+        tracing::warn!(
+            file = %path.display(),
+            pid = connection.pid,
+            "ignoring the connection file of a `dev` that has ended; start `profile-linker dev`, or name a broker"
+        );
+        None
+    }
+}
+
+impl From<&Topics> for TopicNames {
+    fn from(topics: &Topics) -> Self {
+        let Topics {
+            created,
+            linked,
+            rejected,
+            dead_letter,
+        } = topics.clone();
+        Self {
+            created,
+            linked,
+            rejected,
+            dead_letter,
+        }
+    }
+}
+
+impl From<TopicNames> for Topics {
+    fn from(names: TopicNames) -> Self {
+        let TopicNames {
+            created,
+            linked,
+            rejected,
+            dead_letter,
+        } = names;
+        Self {
+            created,
+            linked,
+            rejected,
+            dead_letter,
+        }
+    }
+}
+
+/// The well-known place: the user's state directory, else the directory for temporary files.
+#[must_use]
+pub fn well_known() -> PathBuf {
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    state
+        .unwrap_or_else(std::env::temp_dir)
+        .join("profile-linker")
+        .join(WELL_KNOWN_FILE)
+}
+
+fn read(path: &Path) -> Option<Connection> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let parsed = serde_json::from_str(&text);
+    if let Err(error) = &parsed {
+        tracing::warn!(file = %path.display(), %error, "ignoring a connection file that cannot be read");
+    }
+    parsed.ok()
+}
+
+fn put(path: &Path, json: &str) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    std::fs::File::create(&draft)?.write_all(json.as_bytes())?;
+    std::fs::rename(draft, path)
+}
+
+/// Whether a process of this id runs. Where the system does not tell by `/proc`, the file is believed: a broker that is
+/// gone is then noticed when it is called.
+fn is_running(pid: u32) -> bool {
+    let proc = Path::new("/proc");
+    !proc.join("self").exists() || proc.join(pid.to_string()).exists()
+}

@@ -1,0 +1,121 @@
+//! How a command ends: the exit codes of the contract, and a failure as people read it.
+
+use std::fmt;
+use std::io;
+
+use crate::config::ConfigError;
+
+/// The exit codes (contract, section 4). Scripts rely on the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: failed, or an answer that means "no".
+    Failed,
+    /// 2: wrong arguments.
+    Usage,
+    /// 65: the input's data is bad.
+    BadInput,
+    /// 66: there is no such input file.
+    NoInput,
+    /// 69: a needed service is unreachable.
+    Unavailable,
+    /// 75: not now; trying again may help.
+    TryAgain,
+    /// 78: the configuration is wrong.
+    BadConfig,
+    /// 130: interrupted by the user.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::BadInput => 65,
+            Self::NoInput => 66,
+            Self::Unavailable => 69,
+            Self::TryAgain => 75,
+            Self::BadConfig => 78,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command failed, in three parts: what, where, what to do. None of them may hold a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    what: String,
+    places: Vec<String>,
+    fix: Option<String>,
+}
+
+impl Failure {
+    /// A failure; `what` is lower case and without a full stop.
+    #[must_use]
+    pub fn new(exit: Exit, what: impl Into<String>) -> Self {
+        Self {
+            exit,
+            what: what.into(),
+            places: Vec::new(),
+            fix: None,
+        }
+    }
+
+    /// Where it happened; may be called more than once.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.places.push(place.into());
+        self
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        for place in &self.places {
+            write!(f, "\n  at: {place}")?;
+        }
+        self.fix.as_ref().map_or(Ok(()), |fix| write!(f, "\n  to do: {fix}"))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let fix = "see `profile-linker config` for what is in effect, docs/configuration.md for what is allowed";
+        Self::new(Exit::BadConfig, error.to_string()).fix(fix)
+    }
+}
+
+/// The exit of an error, and its text unless it is to end quietly.
+#[must_use]
+pub fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
+    if error.chain().any(is_closed_pipe) {
+        // Whoever read our output has seen enough.
+        return (Exit::Done, None);
+    }
+    let config = error.downcast_ref::<ConfigError>().cloned().map(Failure::from);
+    match config.as_ref().or_else(|| error.downcast_ref::<Failure>()) {
+        Some(failure) => (failure.exit, Some(failure.to_string())),
+        None => (Exit::Failed, Some(format!("{error:#}"))),
+    }
+}
+
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

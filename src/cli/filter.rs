@@ -1,0 +1,110 @@
+//! Which events `watch` shows.
+
+use super::records::Record;
+use crate::domain::ReasonCode;
+
+/// Which events to show; what is not given does not matter.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Filter {
+    /// Of this customer only
+    #[arg(long, value_name = "ID")]
+    pub customer: Option<String>,
+    /// About this input event only
+    #[arg(long, value_name = "ID")]
+    pub event_id: Option<String>,
+    /// Of this CloudEvents type only; `linked` and `rejected` will do
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// Rejected for this reason only
+    #[arg(long, value_name = "CODE", value_parser = reason_code)]
+    pub reason: Option<ReasonCode>,
+}
+
+fn reason_code(text: &str) -> Result<ReasonCode, String> {
+    let found = ReasonCode::ALL.into_iter().find(|code| code.as_str() == text);
+    found.ok_or_else(|| {
+        let names = ReasonCode::ALL.map(ReasonCode::as_str);
+        format!("no such reason; there are {}", names.join(", "))
+    })
+}
+
+impl Filter {
+    /// Whether to show a record.
+    #[must_use]
+    pub fn admits(&self, record: &Record) -> bool {
+        let is = |wanted: &Option<String>, found: &[Option<&str>]| {
+            wanted.as_deref().is_none_or(|wanted| found.contains(&Some(wanted)))
+        };
+        is(
+            &self.customer,
+            &[record.text("/data/customer/id"), record.key.as_deref()],
+        ) && is(
+            &self.event_id,
+            &[record.text("/data/created/id"), record.text("/causationid")],
+        ) && self.kind.as_deref().is_none_or(|wanted| is_kind(wanted, record))
+            && self
+                .reason
+                .is_none_or(|wanted| record.text("/data/reason/code") == Some(wanted.as_str()))
+    }
+}
+
+fn is_kind(wanted: &str, record: &Record) -> bool {
+    let kind = record.text("/type").unwrap_or_default();
+    kind == wanted || kind == format!("payments.profile-{wanted}.v1")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rejected() -> Record {
+        let event = json!({"type": "payments.profile-rejected.v1", "data": {
+            "created": {"id": "e1"}, "customer": {"id": "42"}, "reason": {"code": "user_locked"}}});
+        Record {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            key: Some("k".into()),
+            event,
+            timestamp: None,
+        }
+    }
+
+    #[test]
+    fn each_filter_admits_what_it_names_and_nothing_else() {
+        let with = |change: fn(&mut Filter, String), text: &str| {
+            let mut filter = Filter::default();
+            change(&mut filter, text.to_owned());
+            filter.admits(&rejected())
+        };
+        assert!(Filter::default().admits(&rejected()));
+        let cases: [(fn(&mut Filter, String), &[&str]); 3] = [
+            (|filter, text| filter.customer = Some(text), &["42", "k"]),
+            (|filter, text| filter.event_id = Some(text), &["e1"]),
+            (
+                |filter, text| filter.kind = Some(text),
+                &["rejected", "payments.profile-rejected.v1"],
+            ),
+        ];
+        for (change, admitted) in cases {
+            assert!(admitted.iter().all(|text| with(change, text)));
+            assert!(!with(change, "other"));
+        }
+        assert!(
+            Filter {
+                reason: Some(ReasonCode::UserLocked),
+                ..Filter::default()
+            }
+            .admits(&rejected())
+        );
+        assert!(
+            !Filter {
+                reason: Some(ReasonCode::LinkRefused),
+                ..Filter::default()
+            }
+            .admits(&rejected())
+        );
+    }
+}

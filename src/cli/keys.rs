@@ -1,0 +1,80 @@
+//! `keys generate`: a key that seals tokens at rest.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::exit::{Exit, Failure};
+use super::shell::Shell;
+use crate::config::KEY_LENGTH;
+
+/// Make keys that seal tokens at rest
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker keys generate --out k1.key")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a key: 32 random bytes in base64 on one line
+    #[command(after_help = "Example:\n  profile-linker keys generate --out k1.key")]
+    Generate {
+        /// Write it to this new file, readable by its owner only, instead of printing it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// The file is there already or cannot be written, or the system gives no random bytes.
+pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    let Command::Generate { out } = args.command;
+    let line = generate()?;
+    match out {
+        Some(path) => {
+            write(&path, &line)?;
+            shell.line(&serde_json::json!({ "file": path }), || {
+                format!("wrote {}", path.display())
+            })?;
+        }
+        None => std::io::stdout().write_all(line.as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn generate() -> anyhow::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+    SysRng.try_fill_bytes(bytes.as_mut())?;
+    Ok(Zeroizing::new(format!("{}\n", BASE64.encode(bytes.as_ref()))))
+}
+
+fn write(path: &Path, line: &str) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| {
+        let failure =
+            Failure::new(Exit::Failed, format!("the key was not written: {error}")).at(path.display().to_string());
+        let exists = error.kind() == ErrorKind::AlreadyExists;
+        let advice = "name a new file: what an old key sealed opens with that key only";
+        if exists {
+            failure.fix(advice)
+        } else {
+            failure.fix("name a file in a directory that can be written")
+        }
+    })
+}

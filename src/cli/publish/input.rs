@@ -1,0 +1,177 @@
+//! Reading events: one JSON document, an array of them, several one after another, or one a line.
+
+use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::exit::{Exit, Failure};
+
+/// An input is held in memory whole, since nothing may be published before all of it is checked. In bytes.
+const INPUT_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// An event to be published.
+pub struct Draft {
+    /// Where it stands, for messages: `events.ndjson:3`.
+    pub place: String,
+    /// As it will be sent: byte for byte what was read, except for elements of an array.
+    pub text: String,
+    /// The same, parsed.
+    pub event: Value,
+}
+
+impl Draft {
+    /// A text of the event by its JSON pointer.
+    pub fn text_at(&self, pointer: &str) -> Option<&str> {
+        self.event.pointer(pointer).and_then(Value::as_str)
+    }
+}
+
+/// "1 event", "2 events".
+pub fn count(number: usize) -> String {
+    format!("{number} event{}", if number == 1 { "" } else { "s" })
+}
+
+/// Reads a file, or standard input.
+///
+/// # Errors
+/// No such file (66), not JSON (65), no input at all (2).
+pub fn read(file: Option<&Path>) -> Result<Vec<Draft>, Failure> {
+    let file = file.filter(|path| *path != Path::new("-"));
+    let name = file.map_or("standard input".to_owned(), |path| path.display().to_string());
+    let text = match file {
+        Some(path) => load(path, &name)?,
+        None => standard_input(&name)?,
+    };
+    let drafts = parse(&text, &name)?;
+    if drafts.is_empty() {
+        return Err(Failure::new(Exit::BadInput, "there is no event in the input").at(name));
+    }
+    Ok(drafts)
+}
+
+fn load(path: &Path, name: &str) -> Result<String, Failure> {
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&error, name))?;
+    text_of(file, name)
+}
+
+fn standard_input(name: &str) -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        let failure = Failure::new(Exit::Usage, "there is nothing to publish");
+        return Err(failure.fix("name a file, pipe events in, or use --sample N"));
+    }
+    text_of(std::io::stdin().lock(), name)
+}
+
+fn text_of(source: impl Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    source
+        .take(INPUT_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(&error, name))?;
+    if bytes.len() as u64 > INPUT_LIMIT {
+        let what = format!("the input is larger than {} MiB", INPUT_LIMIT >> 20);
+        return Err(Failure::new(Exit::BadInput, what).at(name).fix("publish it in parts"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Failure::new(Exit::BadInput, "the input is not UTF-8 text").at(format!("{name}:{line}"))
+    })
+}
+
+fn unreadable(error: &std::io::Error, name: &str) -> Failure {
+    let missing = matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory
+    );
+    let exit = if missing { Exit::NoInput } else { Exit::Failed };
+    Failure::new(exit, format!("the input cannot be read: {error}"))
+        .at(name)
+        .fix("name a file of JSON or NDJSON events")
+}
+
+/// First as JSON documents one after another, which one document and NDJSON both are. If that fails and the first line is
+/// a document of its own, every bad line is named; else the one place where the document breaks.
+fn parse(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
+    let text = text.trim_start_matches('\u{feff}');
+    documents(text, name).or_else(|broken| {
+        let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let is_ndjson = serde_json::from_str::<Value>(first).is_ok();
+        Err(if is_ndjson { bad_lines(text, name) } else { broken })
+    })
+}
+
+fn documents(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut drafts = Vec::new();
+    let mut start = 0;
+    while let Some(document) = stream.next() {
+        let event = document.map_err(|error| {
+            let place = format!("{name}:{}:{}", error.line(), error.column());
+            not_json(1).at(format!("{place}: {}", category(&error)))
+        })?;
+        let end = stream.byte_offset();
+        let skipped = text[start..end].len() - text[start..end].trim_start().len();
+        let line = text[..start + skipped].matches('\n').count() + 1;
+        push(
+            &mut drafts,
+            event,
+            &text[start + skipped..end],
+            &format!("{name}:{line}"),
+        );
+        start = end;
+    }
+    Ok(drafts)
+}
+
+fn push(drafts: &mut Vec<Draft>, event: Value, text: &str, place: &str) {
+    match event {
+        Value::Array(items) => drafts.extend(items.into_iter().enumerate().map(|(index, event)| Draft {
+            place: format!("{place} (item {})", index + 1),
+            text: event.to_string(),
+            event,
+        })),
+        event => drafts.push(Draft {
+            place: place.to_owned(),
+            text: text.to_owned(),
+            event,
+        }),
+    }
+}
+
+fn bad_lines(text: &str, name: &str) -> Failure {
+    let bad: Vec<String> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .filter_map(|(index, line)| {
+            let error = serde_json::from_str::<Value>(line).err()?;
+            Some(format!("{name}:{}:{}: {}", index + 1, error.column(), category(&error)))
+        })
+        .collect();
+    bad.iter()
+        .take(super::check::SHOWN)
+        .fold(not_json(bad.len().max(1)), |failure, place| failure.at(place))
+}
+
+fn not_json(count: usize) -> Failure {
+    let what = format!(
+        "{} not JSON; nothing was published",
+        if count == 1 {
+            "the input is".to_owned()
+        } else {
+            format!("{count} lines are")
+        }
+    );
+    Failure::new(Exit::BadInput, what).fix("one event is one JSON object; several are NDJSON, or a JSON array")
+}
+
+/// What is wrong without the parser's own words, which may quote the input.
+fn category(error: &serde_json::Error) -> &'static str {
+    if error.is_eof() {
+        "ends too early"
+    } else {
+        "is not JSON from here on"
+    }
+}

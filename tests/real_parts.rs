@@ -1,0 +1,42 @@
+//! Tests against real parts: Apache Kafka, PostgreSQL, and the program as its user runs it.
+//!
+//! `cargo test --test real_parts` starts what is needed and says how; `--list` and filters work as everywhere. A test whose
+//! part is absent is shown as ignored with the reason, and fails with `CI=true`. docs/real-parts.md tells more.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
+#![allow(
+    dead_code,
+    reason = "the support modules are shared; each test binary uses its own share of them"
+)]
+
+#[path = "real_parts/brokers.rs"]
+mod brokers;
+#[path = "real_parts/failures.rs"]
+mod failures;
+#[path = "real_parts/refusals.rs"]
+mod refusals;
+#[path = "real_parts/story.rs"]
+mod story;
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+use support::parts::{Case, RealParts, trial};
+
+/// Every test, module by module.
+const CASES: &[&[Case]] = &[brokers::CASES, story::CASES, refusals::CASES, failures::CASES];
+
+fn main() -> ExitCode {
+    let parts = Arc::new(RealParts::default());
+    let trials = CASES
+        .iter()
+        .copied()
+        .flatten()
+        .map(|case| trial(*case, &parts))
+        .collect();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    // The harness has dropped its trials, so these are the last hands on the parts: they are stopped here.
+    drop(parts);
+    conclusion.exit_code()
+}

@@ -1,0 +1,145 @@
+//! A real PostgreSQL server in a temporary folder.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+
+use super::Absent;
+use super::child::{Guarded, Signal};
+use super::patience::within;
+use super::ports::free_ports;
+
+/// A running server; stopped when dropped.
+pub struct Postgres {
+    url: String,
+    databases: AtomicU32,
+    server: Option<(Guarded, TempDir)>,
+}
+
+impl Postgres {
+    /// Starts a server, or takes the one named by `PROFILE_LINKER_TEST_POSTGRES_URL`.
+    pub fn start() -> Result<Self, Absent> {
+        if let Ok(url) = std::env::var("PROFILE_LINKER_TEST_POSTGRES_URL") {
+            return Ok(Self {
+                url: url.trim_end_matches('/').to_owned(),
+                databases: AtomicU32::new(0),
+                server: None,
+            });
+        }
+        let binaries =
+            binaries().ok_or_else(|| Absent("there is no PostgreSQL server (initdb, postgres)".to_owned()))?;
+        let folder = tempfile::tempdir().map_err(|e| Absent(format!("no folder for its data: {e}")))?;
+        own(folder.path())?;
+        initialise(&binaries, folder.path())?;
+        let [port] = free_ports();
+        let server = run(&binaries, folder.path(), port)?;
+        let url = format!("postgres://postgres@127.0.0.1:{port}");
+        Ok(Self {
+            url,
+            databases: AtomicU32::new(0),
+            server: Some((server, folder)),
+        })
+    }
+
+    /// A new, empty database; answers its URL.
+    pub async fn create_database(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let mut connection = PgConnection::connect(&format!("{}/postgres", self.url))
+            .await
+            .expect("a connection to the server");
+        let statement = sqlx::AssertSqlSafe(format!("create database {name}"));
+        connection.execute(statement).await.expect("a database is created");
+        format!("{}/{name}", self.url)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some((server, _)) = &mut self.server {
+            server.signal(Signal::Terminate);
+            server.end_within(Duration::from_secs(5));
+        }
+    }
+}
+
+fn binaries() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    versions
+        .flatten()
+        .map(|version| version.path().join("bin"))
+        .find(|bin| bin.join("postgres").is_file())
+}
+
+/// The server refuses to run as root: then it runs as the user `postgres`, who must own the folder.
+fn own(folder: &Path) -> Result<(), Absent> {
+    let script = "if [ \"$(id -u)\" = 0 ]; then chown postgres \"$0\"; fi";
+    let status = Command::new("sh").args(["-c", script]).arg(folder).status();
+    status
+        .ok()
+        .filter(|s| s.success())
+        .map(drop)
+        .ok_or_else(|| Absent("its folder cannot be given away".to_owned()))
+}
+
+fn unprivileged(program: PathBuf) -> Vec<String> {
+    let id = Command::new("id")
+        .arg("-u")
+        .output()
+        .map(|out| out.stdout)
+        .unwrap_or_default();
+    let mut words: Vec<String> = Vec::new();
+    if id.trim_ascii() == b"0" {
+        words.extend(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"].map(str::to_owned));
+    }
+    words.push(program.display().to_string());
+    words
+}
+
+fn initialise(binaries: &Path, folder: &Path) -> Result<(), Absent> {
+    let words = unprivileged(binaries.join("initdb"));
+    let output = Command::new(&words[0])
+        .args(&words[1..])
+        .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(folder.join("data"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| Absent(format!("initdb does not start: {e}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Absent(format!(
+        "initdb failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+fn run(binaries: &Path, folder: &Path, port: u16) -> Result<Guarded, Absent> {
+    let mut words = unprivileged(binaries.join("postgres"));
+    words.extend(["-D".to_owned(), folder.join("data").display().to_string()]);
+    for setting in [
+        format!("port={port}"),
+        "listen_addresses=127.0.0.1".to_owned(),
+        socket_setting(folder),
+    ] {
+        words.extend(["-c".to_owned(), setting]);
+    }
+    let mut server = Guarded::start(&words, &[], &folder.join("server.log"))
+        .map_err(|e| Absent(format!("the server does not start: {e}")))?;
+    let ready = within(Duration::from_secs(30), || {
+        (server.output().contains("ready to accept connections") || !server.is_running()).then_some(())
+    });
+    match ready {
+        Some(()) if server.is_running() => Ok(server),
+        _ => Err(Absent(format!("the server does not start: {}", server.output()))),
+    }
+}
+
+fn socket_setting(folder: &Path) -> String {
+    format!("unix_socket_directories={}", folder.display())
+}

@@ -1,0 +1,181 @@
+//! Kafka records as a user's script would write and read them.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+/// One broker on this machine: anything slower is a failure.
+const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A record that was read.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// The value as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.value.as_deref().unwrap_or_default()).expect("the value is JSON")
+    }
+
+    /// The header's value as text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(header, _)| header == name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn of(message: &BorrowedMessage<'_>) -> Self {
+        let headers = message
+            .headers()
+            .map(|headers| headers.iter().map(owned_header).collect());
+        Self {
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+fn owned_header(header: Header<'_, &[u8]>) -> (String, Vec<u8>) {
+    (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+}
+
+/// Publishes as Java clients do: one key, one partition.
+pub struct Publisher(FutureProducer);
+
+impl Publisher {
+    /// A producer at these brokers.
+    pub fn new(brokers: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", brokers)
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5");
+        Self(config.create().expect("a producer"))
+    }
+
+    /// Publishes and waits for the acknowledgement; answers partition and offset.
+    pub async fn publish(&self, topic: &str, key: &str, content_type: &str, value: &[u8]) -> (i32, i64) {
+        let headers = OwnedHeaders::new().insert(Header {
+            key: "content-type",
+            value: Some(content_type),
+        });
+        let record = FutureRecord::to(topic).key(key).payload(value).headers(headers);
+        let delivered = self.0.send(record, BROKER_ANSWERS_WITHIN).await;
+        let delivery = delivered
+            .map_err(|(error, _)| error)
+            .expect("the record is acknowledged");
+        (delivery.partition, delivery.offset)
+    }
+}
+
+/// Follows one topic from its start, seeing committed records only.
+pub struct Reader {
+    consumer: StreamConsumer,
+    partitions: BTreeSet<i32>,
+    seen: Vec<Record>,
+}
+
+impl Reader {
+    /// A reader of all the partitions that the topic has now.
+    pub fn new(brokers: &str, topic: &str) -> Self {
+        let consumer: StreamConsumer = reader_config(brokers).create().expect("a consumer");
+        let partitions = partitions_of(brokers, topic);
+        let mut from_start = TopicPartitionList::new();
+        for partition in &partitions {
+            from_start
+                .add_partition_offset(topic, *partition, Offset::Beginning)
+                .expect("an offset");
+        }
+        consumer.assign(&from_start).expect("an assignment");
+        Self {
+            consumer,
+            partitions,
+            seen: Vec::new(),
+        }
+    }
+
+    /// What it read so far.
+    pub fn seen(&self) -> &[Record] {
+        &self.seen
+    }
+
+    /// Reads on until `enough` of what was read; panics with `what` after `limit`.
+    pub async fn read_until(&mut self, what: &str, limit: Duration, enough: impl Fn(&[Record]) -> bool) -> &[Record] {
+        let end = Instant::now() + limit;
+        while !enough(&self.seen) {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(received) = tokio::time::timeout(left, self.consumer.recv()).await else {
+                panic!("not within {limit:?}: {what}; {} records were read", self.seen.len());
+            };
+            match received {
+                Ok(message) => self.seen.push(Record::of(&message)),
+                Err(KafkaError::PartitionEOF(_)) => {}
+                Err(error) => panic!("{what}: {error}"),
+            }
+        }
+        &self.seen
+    }
+
+    /// Everything that the topic holds now, read by a new reader up to the end of each partition.
+    pub async fn all(brokers: &str, topic: &str) -> Vec<Record> {
+        let mut reader = Self::new(brokers, topic);
+        let mut open = reader.partitions.clone();
+        while !open.is_empty() {
+            match tokio::time::timeout(BROKER_ANSWERS_WITHIN, reader.consumer.recv()).await {
+                Ok(Ok(message)) => reader.seen.push(Record::of(&message)),
+                Ok(Err(KafkaError::PartitionEOF(partition))) => _ = open.remove(&partition),
+                Ok(Err(error)) => panic!("{topic}: {error}"),
+                Err(_) => panic!("{topic}: no end of partitions {open:?}"),
+            }
+        }
+        reader.seen
+    }
+}
+
+fn reader_config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        // It joins no group, but the client library wants a name.
+        .set("group.id", "profile-linker-test-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        .set("fetch.wait.max.ms", "10");
+    config
+}
+
+fn partitions_of(brokers: &str, topic: &str) -> BTreeSet<i32> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .create()
+        .expect("a consumer");
+    let metadata = consumer
+        .fetch_metadata(Some(topic), BROKER_ANSWERS_WITHIN)
+        .expect("metadata");
+    let partitions = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions())
+        .map(|one| one.id());
+    let partitions: BTreeSet<i32> = partitions.collect();
+    assert!(!partitions.is_empty(), "topic {topic} has no partitions");
+    partitions
+}

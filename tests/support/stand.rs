@@ -1,0 +1,211 @@
+//! A test stand: topics, a database, a sandbox and a configuration of one test's own.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::events::STRUCTURED;
+use super::kafka::Kafka;
+use super::parts::RealParts;
+use super::records::{Publisher, Reader, Record};
+use super::sandbox::{LOANPRO_INSTANCE, LOANPRO_TOKEN, PAYIQ_API_KEY, Sandbox};
+use super::worker::Worker;
+
+/// Enough for a few hundred events on a loaded machine, a take-over included.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How results and positions are made one.
+#[derive(Debug, Clone, Copy)]
+pub enum Delivery {
+    /// In one transaction.
+    Transactional,
+    /// For brokers without transactions.
+    Idempotent,
+}
+
+/// The topics' names.
+pub struct Topics {
+    pub created: String,
+    pub linked: String,
+    pub rejected: String,
+    pub dead_letter: String,
+}
+
+/// Everything one test needs around the workers it starts.
+pub struct Stand<'a> {
+    /// The shared broker.
+    pub kafka: &'a Kafka,
+    /// The test's topics.
+    pub topics: Topics,
+    /// The test's vendors.
+    pub sandbox: Sandbox,
+    publisher: Publisher,
+    folder: TempDir,
+    workers: std::cell::Cell<u32>,
+}
+
+impl<'a> Stand<'a> {
+    /// A stand whose ledger is migrated and whose topics are there, made by `profile-linker migrate --topics`.
+    pub async fn prepare(parts: &'a RealParts, delivery: Delivery) -> Self {
+        let stand = Self::unmigrated(parts, delivery).await;
+        let migrated = stand.command(&["migrate", "--topics"]);
+        assert!(
+            migrated.status.success(),
+            "migrate: {}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        stand
+    }
+
+    /// A stand with an empty database and no topics.
+    pub async fn unmigrated(parts: &'a RealParts, delivery: Delivery) -> Self {
+        let (kafka, database, sandbox) = (
+            parts.kafka(),
+            parts.postgres().create_database().await,
+            Sandbox::start().await,
+        );
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let name = Uuid::new_v4().simple().to_string();
+        let topics = Topics {
+            created: format!("created-{name}"),
+            linked: format!("linked-{name}"),
+            rejected: format!("rejected-{name}"),
+            dead_letter: format!("created-{name}.dlq"),
+        };
+        let key: [u8; 32] = rand::random();
+        std::fs::write(folder.path().join("k1"), BASE64.encode(&key)).expect("a key file");
+        let publisher = Publisher::new(kafka.brokers());
+        let stand = Self {
+            kafka,
+            topics,
+            sandbox,
+            publisher,
+            folder,
+            workers: std::cell::Cell::new(0),
+        };
+        std::fs::write(stand.config(), stand.configuration(delivery, &name, &database)).expect("a configuration file");
+        stand
+    }
+
+    /// Where the configuration is.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("profile-linker.toml")
+    }
+
+    /// Runs a command of the binary to its end.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_profile-linker"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the command starts")
+    }
+
+    /// Starts a worker and does not wait.
+    pub fn start_worker(&self) -> Worker {
+        let number = self.workers.get() + 1;
+        self.workers.set(number);
+        Worker::start(
+            &self.config(),
+            &[],
+            &self.folder.path().join(format!("worker-{number}.log")),
+        )
+    }
+
+    /// Starts a worker and waits until it is ready.
+    pub async fn worker(&self) -> Worker {
+        let mut worker = self.start_worker();
+        worker.ready().await;
+        worker
+    }
+
+    /// Publishes an event under its customer's key.
+    pub async fn publish(&self, event: &Value) -> (i32, i64) {
+        let key = event["data"]["customer"]["id"]
+            .as_str()
+            .expect("the event has a customer");
+        self.publish_bytes(key, event.to_string().as_bytes()).await
+    }
+
+    /// Publishes any bytes as an event.
+    pub async fn publish_bytes(&self, key: &str, value: &[u8]) -> (i32, i64) {
+        self.publisher
+            .publish(&self.topics.created, key, STRUCTURED, value)
+            .await
+    }
+
+    /// A reader of one of the topics.
+    pub fn reader(&self, topic: &str) -> Reader {
+        Reader::new(self.kafka.brokers(), topic)
+    }
+
+    /// Everything that one of the topics holds now.
+    pub async fn all(&self, topic: &str) -> Vec<Record> {
+        Reader::all(self.kafka.brokers(), topic).await
+    }
+
+    fn configuration(&self, delivery: Delivery, name: &str, database: &str) -> String {
+        let Topics {
+            created,
+            linked,
+            rejected,
+            dead_letter,
+        } = &self.topics;
+        let delivery = match delivery {
+            Delivery::Transactional => "transactional",
+            Delivery::Idempotent => "idempotent",
+        };
+        let folder = self.folder.path().display();
+        let (payiq, loanpro) = (self.sandbox.vendor("payiq"), self.sandbox.vendor("loanpro"));
+        format!(
+            r#"[kafka]
+brokers = "{brokers}"
+group = "group-{name}"
+delivery = "{delivery}"
+topics.created = "{created}"
+topics.linked = "{linked}"
+topics.rejected = "{rejected}"
+topics.dead_letter = "{dead_letter}"
+[kafka.properties]
+# The least that a broker allows by default: a killed worker is then missed soon.
+"session.timeout.ms" = 6000
+"heartbeat.interval.ms" = 1000
+[ledger]
+url = "{database}"
+[worker]
+# Calls that a kill can cut off stay below the flood guard's limits.
+max_in_flight = 40
+shutdown_timeout = "10s"
+[converter.payiq]
+base_url = "{payiq}"
+api_key = "{PAYIQ_API_KEY}"
+signing_key = "sandbox-signing-key"
+timeout = "2s"
+[target.loanpro]
+base_url = "{loanpro}"
+token = "{LOANPRO_TOKEN}"
+instance_id = "{LOANPRO_INSTANCE}"
+timeout = "2s"
+settle = "200ms"
+[retry]
+initial = "50ms"
+max_interval = "1s"
+[keys]
+active = "k1"
+k1 = {{ file = "{folder}/k1" }}
+[admin]
+listen = "127.0.0.1:0"
+[telemetry]
+log_format = "json"
+"#,
+            brokers = self.kafka.brokers(),
+        )
+    }
+}

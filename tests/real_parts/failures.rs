@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
-use crate::support::records::Reader;
+use crate::support::records::Record;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 crate::cases! {
@@ -133,15 +133,12 @@ async fn assert_every_input_has_one_result(stand: &Stand<'_>, published: &BTreeS
 }
 
 async fn wait_for_results(stand: &Stand<'_>, published: &BTreeSet<String>) {
-    let brokers = stand.kafka.brokers();
-    let (linked, rejected) = (&stand.topics.linked, &stand.topics.rejected);
-    let all_there = eventually("every input has a result", PATIENCE, async || {
-        let mut seen = Reader::all(brokers, linked).await;
-        seen.extend(Reader::all(brokers, rejected).await);
-        let seen: BTreeSet<String> = seen.iter().map(|record| cause(&record.json())).collect();
-        published.is_subset(&seen).then_some(())
-    });
-    all_there.await;
+    let mut reader = stand.reader(&[&stand.topics.linked, &stand.topics.rejected]);
+    let complete = |seen: &[Record]| {
+        // Counted first: the names are compared only when they can be complete.
+        seen.len() >= published.len() && published.is_subset(&seen.iter().map(|record| cause(&record.json())).collect())
+    };
+    reader.read_until("every input has a result", PATIENCE, complete).await;
 }
 
 async fn results(stand: &Stand<'_>, topic: &str) -> BTreeMap<String, Vec<Value>> {

@@ -71,7 +71,7 @@ async fn an_event_published_twice_has_one_result(parts: &RealParts) {
         stand.publish(event).await;
     }
     // One customer's results come in order, so after the last one there is nothing left to come.
-    let mut reader = stand.reader(&stand.topics.linked);
+    let mut reader = stand.reader(&[&stand.topics.linked]);
     let is_last = |record: &Record| record.json()["causationid"] == "last";
     reader
         .read_until("the last event is linked", PATIENCE, |seen| seen.iter().any(is_last))
@@ -102,7 +102,7 @@ async fn a_worker_on_an_unmigrated_ledger_ends_with_the_command_to_run(parts: &R
 
 /// The first record of a topic.
 async fn first(stand: &Stand<'_>, topic: &str) -> Record {
-    let mut reader = stand.reader(topic);
+    let mut reader = stand.reader(&[topic]);
     let records = reader
         .read_until("a record in the topic", PATIENCE, |seen| !seen.is_empty())
         .await;

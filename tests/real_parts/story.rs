@@ -47,7 +47,7 @@ async fn borrower(stand: &Stand<'_>) -> (String, String) {
 
 /// The one result, checked field by field against the contract.
 async fn profile_linked(stand: &Stand<'_>, customer: &str) -> Value {
-    let mut reader = stand.reader(&stand.topics.linked);
+    let mut reader = stand.reader(&[&stand.topics.linked]);
     let records = reader
         .read_until("the profile is linked", PATIENCE, |seen| !seen.is_empty())
         .await;

@@ -85,23 +85,27 @@ impl Publisher {
     }
 }
 
-/// Follows one topic from its start, seeing committed records only.
+/// Follows topics from their start, seeing committed records only.
 pub struct Reader {
     consumer: StreamConsumer,
+    /// Of the last topic; the end of a partition is told without its topic's name.
     partitions: BTreeSet<i32>,
     seen: Vec<Record>,
 }
 
 impl Reader {
-    /// A reader of all the partitions that the topic has now.
-    pub fn new(brokers: &str, topic: &str) -> Self {
+    /// A reader of all the partitions that the topics have now.
+    pub fn new(brokers: &str, topics: &[&str]) -> Self {
         let consumer: StreamConsumer = reader_config(brokers).create().expect("a consumer");
-        let partitions = partitions_of(brokers, topic);
         let mut from_start = TopicPartitionList::new();
-        for partition in &partitions {
-            from_start
-                .add_partition_offset(topic, *partition, Offset::Beginning)
-                .expect("an offset");
+        let mut partitions = BTreeSet::new();
+        for topic in topics {
+            partitions = partitions_of(brokers, topic);
+            for partition in &partitions {
+                from_start
+                    .add_partition_offset(topic, *partition, Offset::Beginning)
+                    .expect("an offset");
+            }
         }
         consumer.assign(&from_start).expect("an assignment");
         Self {
@@ -135,7 +139,7 @@ impl Reader {
 
     /// Everything that the topic holds now, read by a new reader up to the end of each partition.
     pub async fn all(brokers: &str, topic: &str) -> Vec<Record> {
-        let mut reader = Self::new(brokers, topic);
+        let mut reader = Self::new(brokers, &[topic]);
         let mut open = reader.partitions.clone();
         while !open.is_empty() {
             match tokio::time::timeout(BROKER_ANSWERS_WITHIN, reader.consumer.recv()).await {

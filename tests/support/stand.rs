@@ -110,11 +110,16 @@ impl<'a> Stand<'a> {
 
     /// Starts a worker and does not wait.
     pub fn start_worker(&self) -> Worker {
+        self.start_worker_with(&[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn start_worker_with(&self, environment: &[(String, String)]) -> Worker {
         let number = self.workers.get() + 1;
         self.workers.set(number);
         Worker::start(
             &self.config(),
-            &[],
+            environment,
             &self.folder.path().join(format!("worker-{number}.log")),
         )
     }
@@ -141,9 +146,9 @@ impl<'a> Stand<'a> {
             .await
     }
 
-    /// A reader of one of the topics.
-    pub fn reader(&self, topic: &str) -> Reader {
-        Reader::new(self.kafka.brokers(), topic)
+    /// A reader of some of the topics.
+    pub fn reader(&self, topics: &[&str]) -> Reader {
+        Reader::new(self.kafka.brokers(), topics)
     }
 
     /// Everything that one of the topics holds now.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::http::Answer;
 use super::json::Json;
-use super::scrub::scrub;
+use crate::contract::scrub;
 use crate::domain::Secret;
 
 /// How much of a body that is not JSON is looked at: enough for a sentence, and a page of HTML is no sentence.

@@ -9,10 +9,8 @@ mod json;
 pub mod loanpro;
 pub mod payiq;
 pub mod retry_after;
-pub mod scrub;
 mod setup;
 
-use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::header::HeaderName;
@@ -21,48 +19,11 @@ use uuid::Uuid;
 pub use setup::{UpstreamError, Upstreams, build};
 
 use crate::contract::{Account, Provider};
-use crate::domain::{Customer, ReasonCode, Secret};
+pub use crate::domain::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
+use crate::domain::{Customer, Secret};
 
 /// On every changing call (upstreams, section 5). No vendor documents honouring it, and nothing relies on it.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// What a call's answer means for what to do next.
-pub enum CallOutcome<T> {
-    /// It was done, and this is the proof.
-    Done(T),
-    /// It was certainly not applied: safe to send again.
-    NotApplied {
-        /// The vendor's `Retry-After`, capped.
-        retry_after: Option<Duration>,
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// It may have been applied: look before sending again.
-    Unknown {
-        /// The vendor's `Retry-After`, capped.
-        retry_after: Option<Duration>,
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// Refused for the event's own reason.
-    Refused(Refusal),
-    /// Our credential, tenant or URL is wrong: the service's trouble, not the event's.
-    Misconfigured {
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// The gate did not open: the lane is no longer ours; nothing was sent.
-    Withdrawn,
-}
-
-/// A vendor's refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The contract's reason.
-    pub code: ReasonCode,
-    /// For people; scrubbed.
-    pub detail: String,
-}
 
 /// Asked in the last step before a changing call's bytes are written, with a connection in hand.
 #[async_trait]
@@ -129,14 +90,6 @@ pub struct Link {
     pub idempotency_key: Uuid,
 }
 
-/// What a link's answer says.
-pub enum LinkAnswer {
-    /// Done, and this is the profile's id.
-    Named(String),
-    /// Done by its own word, but it names nothing: read back.
-    Unnamed,
-}
-
 /// What to look for.
 #[derive(Clone)]
 pub struct LookUp {
@@ -146,64 +99,6 @@ pub struct LookUp {
     pub marker: String,
     /// The permanent token, where the target echoes it.
     pub token: Secret,
-}
-
-/// A profile of ours that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundProfile {
-    /// The link target's id of it.
-    pub id: String,
-    /// Whether it is the customer's primary.
-    pub primary: bool,
-    /// Whether it is secondary.
-    pub secondary: bool,
-    /// Its title as it stands there.
-    pub title: Option<String>,
-    /// Whether it is active.
-    pub active: bool,
-}
-
-/// What a look-up saw.
-pub enum LookOutcome {
-    /// Ours, in the target's order; more than one is an alarm.
-    Found(Vec<FoundProfile>),
-    /// All pages read, none is ours.
-    Absent,
-    /// The target says that there is no such customer; proves nothing by itself.
-    CustomerMissing {
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// The look-up itself failed; look again.
-    Failed {
-        /// The vendor's `Retry-After`, capped.
-        retry_after: Option<Duration>,
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// Our credential, tenant or URL is wrong.
-    Misconfigured {
-        /// For people; scrubbed.
-        detail: String,
-    },
-}
-
-/// What the customer check found.
-pub enum CustomerCheck {
-    /// This customer exists.
-    Exists,
-    /// The probe customer is found, and *after* it this customer is still missing.
-    Missing,
-    /// Neither could be established (no probe customer configured, or a call failed).
-    Unclear {
-        /// For people; scrubbed.
-        detail: String,
-    },
-    /// The probe customer is not found, or our credential is refused: the tenant is wrong.
-    Misconfigured {
-        /// For people; scrubbed.
-        detail: String,
-    },
 }
 
 /// Links profiles to customers. The link is *not* idempotent.

@@ -11,7 +11,7 @@ use crate::domain::{ReasonCode, Secret};
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{Json, text};
 use crate::upstream::retry_after::retry_after;
-use crate::upstream::scrub::scrub;
+use crate::contract::scrub;
 use crate::upstream::{CallOutcome, Converted, Refusal, answer_text, without_answer};
 
 /// Longest permanent token (upstreams, section 7).

@@ -5,17 +5,30 @@
 //! names the lanes refused, the others' rows are written. A lane's writes always use the same connection
 //! ([`Ledger::slot`]), so that a worker does not block itself.
 
+mod address;
+mod batch;
+mod codes;
+mod decode;
+mod failure;
+pub mod hash_key;
+pub mod migration;
+mod postgres;
 mod rows;
+mod setup;
+mod sqlite;
 pub mod vault;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use hash_key::HashKey;
+pub use migration::{MigrationStatus, MigrationStep, migrate};
 pub use rows::*;
 pub use vault::Vault;
 
-use crate::domain::{EventKey, Lane};
+use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -114,3 +127,16 @@ pub trait Ledger: Send + Sync + 'static {
 
 /// The lanes of a write whose epoch is no longer the claim's: none of their rows were written.
 pub type Refused = BTreeSet<Lane>;
+
+/// Opens the ledger at `url`: `postgres://...`, `sqlite:relative.db` or `sqlite:///absolute.db`. Makes no schema;
+/// [`Ledger::identity`] tells whether there is the right one.
+///
+/// # Errors
+/// `Unusable` for an address that cannot be used; its text never repeats the address. PostgreSQL is connected to when it
+/// is first used. For SQLite, `WrongVersion` if there is no such file, `Unavailable` if another process uses it.
+pub async fn open(url: &Secret) -> Result<Arc<dyn Ledger>, LedgerError> {
+    Ok(match address::Address::parse(url)? {
+        address::Address::Postgres(options) => Arc::new(postgres::PostgresLedger::new(&options)),
+        address::Address::Sqlite(path) => Arc::new(sqlite::SqliteLedger::open(&path)?),
+    })
+}

@@ -1,0 +1,149 @@
+//! Ownership of lanes: taken, confirmed by each write, given up.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow};
+use sqlx::{Connection, Row};
+
+use super::read;
+use super::session::{self, Statement, WriteConnection};
+use crate::domain::Lane;
+use crate::ledger::batch::refused;
+use crate::ledger::decode::Columns;
+use crate::ledger::{Claim, LaneRow, LedgerError, Refused};
+
+/// How long a raise waits for its lanes before it ends the sessions that hold them. A healthy write is over by then: the
+/// server ends its statement after the same time.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a raise waits at all.
+const RAISE_TIMEOUT: Duration = Duration::from_secs(20);
+
+const MAKE_LANES: &str = "
+INSERT INTO lane (lane, epoch, clean) SELECT n, 0, true FROM unnest($1::int[]) AS n ORDER BY n
+ON CONFLICT (lane) DO NOTHING";
+
+const RAISE: &str = "
+WITH found AS MATERIALIZED (
+    SELECT lane, clean FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane FOR NO KEY UPDATE
+)
+UPDATE lane l SET epoch = l.epoch + 1, owner = $2, clean = false
+FROM found f WHERE l.lane = f.lane
+RETURNING l.lane::bigint AS lane, l.epoch, f.clean, l.position, l.saved_cursor, l.suspect_below";
+
+const END_BLOCKERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid";
+
+const SAVE_CURSORS: &str = "
+WITH held AS MATERIALIZED (
+    SELECT l.lane, c.cursor
+    FROM lane l
+    JOIN unnest($1::int[], $2::bigint[], $3::bigint[]) AS c(lane, epoch, cursor) ON l.lane = c.lane AND l.epoch = c.epoch
+    ORDER BY l.lane
+    FOR NO KEY UPDATE OF l
+), saved AS (
+    UPDATE lane l SET saved_cursor = GREATEST(l.saved_cursor, h.cursor) FROM held h WHERE l.lane = h.lane
+), removed AS (
+    DELETE FROM outbox o USING held h WHERE o.lane = h.lane AND o.publish_seq <= h.cursor
+)
+SELECT lane::bigint AS lane FROM held";
+
+const RELEASE: &str = "
+WITH held AS MATERIALIZED (
+    SELECT l.lane, c.clean
+    FROM lane l
+    JOIN unnest($1::int[], $2::bigint[], $3::bool[]) AS c(lane, epoch, clean) ON l.lane = c.lane AND l.epoch = c.epoch
+    ORDER BY l.lane
+    FOR NO KEY UPDATE OF l
+), released AS (
+    UPDATE lane l SET owner = NULL, clean = h.clean FROM held h WHERE l.lane = h.lane
+)
+SELECT lane::bigint AS lane FROM held";
+
+/// Takes lanes over, on a connection of its own.
+pub(super) async fn raise(
+    options: &PgConnectOptions,
+    readers: &PgPool,
+    owner: &str,
+    lanes: &[Lane],
+) -> Result<Vec<LaneRow>, LedgerError> {
+    let numbers: Vec<_> = lanes.iter().map(|lane| lane.0).collect();
+    let mut connection = session::connect(&session::with_timeout(options, RAISE_TIMEOUT)).await?;
+    Statement::new(MAKE_LANES).bind(&numbers)?.rows(&mut connection).await?;
+    let statement = Statement::new(RAISE).bind(&numbers)?.bind(owner)?;
+    let raised = raise_past_blockers(&mut connection, readers, &statement).await?;
+    // A statement of its own: that of the raise may have begun before the predecessor's last write was done.
+    let last = read::last_numbers(&mut connection, &numbers).await?;
+    let rows = raised.iter().map(|row| lane_row(row, |lane| last.get(&lane).copied().unwrap_or(0))).collect();
+    // The raise is done; the server notices a lost connection by itself.
+    drop(connection.close().await);
+    rows
+}
+
+async fn raise_past_blockers(
+    connection: &mut PgConnection,
+    readers: &PgPool,
+    statement: &Statement,
+) -> Result<Vec<PgRow>, LedgerError> {
+    let pid = backend_pid(connection).await?;
+    let mut raised = pin!(session::until_no_collision(connection, statement));
+    loop {
+        match tokio::time::timeout(PATIENCE, &mut raised).await {
+            Ok(rows) => return rows,
+            Err(_) => drop(Statement::new(END_BLOCKERS).bind(pid)?.rows(readers).await?),
+        }
+    }
+}
+
+async fn backend_pid(connection: &mut PgConnection) -> Result<i32, LedgerError> {
+    let row = sqlx::query("SELECT pg_backend_pid()").fetch_one(connection).await;
+    row.and_then(|row| row.try_get(0)).map_err(|error| LedgerError::of(&error))
+}
+
+fn lane_row(row: &PgRow, last_number: impl Fn(Lane) -> i64) -> Result<LaneRow, LedgerError> {
+    let claim = row.claim()?;
+    let saved_cursor = row.int("saved_cursor")?;
+    Ok(LaneRow {
+        claim,
+        clean: row.flag("clean")?,
+        position: row.optional_int("position")?,
+        saved_cursor,
+        last_seq: saved_cursor.max(last_number(claim.lane)),
+        suspect_below: row.int("suspect_below")?,
+    })
+}
+
+pub(super) async fn save_cursors(
+    writer: &WriteConnection,
+    claims: &[Claim],
+    cursors: &[(Claim, i64)],
+) -> Result<Refused, LedgerError> {
+    let statement = of_claims(SAVE_CURSORS, claims)?.bind(cursors.iter().map(|(_, cursor)| *cursor).collect::<Vec<_>>())?;
+    refused_by(writer, &statement, claims).await
+}
+
+pub(super) async fn release(
+    writer: &WriteConnection,
+    claims: &[Claim],
+    lanes: &[(Claim, bool)],
+) -> Result<Refused, LedgerError> {
+    let statement = of_claims(RELEASE, claims)?.bind(lanes.iter().map(|(_, clean)| *clean).collect::<Vec<_>>())?;
+    refused_by(writer, &statement, claims).await
+}
+
+/// A statement whose first two values are the claims.
+pub(super) fn of_claims(sql: &'static str, claims: &[Claim]) -> Result<Statement, LedgerError> {
+    Statement::new(sql)
+        .bind(claims.iter().map(|claim| claim.lane.0).collect::<Vec<_>>())?
+        .bind(claims.iter().map(|claim| claim.epoch.0).collect::<Vec<_>>())
+}
+
+async fn refused_by(
+    writer: &WriteConnection,
+    statement: &Statement,
+    claims: &[Claim],
+) -> Result<Refused, LedgerError> {
+    let answer = writer.rows(statement).await?;
+    let held = answer.iter().map(Columns::lane).collect::<Result<BTreeSet<_>, _>>()?;
+    Ok(refused(claims, &held))
+}

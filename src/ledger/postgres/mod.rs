@@ -1,0 +1,132 @@
+//! The ledger on PostgreSQL.
+//!
+//! Properties: a write of a worker is one autocommit statement. Its first part locks the rows of its lanes, in order, and
+//! only where the epoch is the claim's; everything it writes refers to that part, so a worker that lost a lane writes
+//! nothing to it. The lock is `FOR NO KEY UPDATE`: a check without a lock does not fence (the statement may commit after
+//! the raise), `FOR SHARE` starves the raise and deadlocks with writes that change the row.
+//!
+//! Design: a lane's writes always use the same one of [`WRITE_CONNECTIONS`] connections, one after the other; a raise has
+//! a connection of its own, reads have a pool. A failed connection is dropped, never reused: whether its statement was
+//! applied is for the caller to find out by repeating it, and each write is made so that its repeat is harmless.
+//!
+//! Known race: a statement whose connection was lost may still run when its repeat arrives; the repeat waits for it at the
+//! lane's lock, with a snapshot from before. So whatever must see the other's rows (what was not inserted, what had ended,
+//! the last number in the outbox) is read by a second statement with a snapshot of its own.
+
+mod accept;
+mod end;
+mod lanes;
+mod read;
+mod session;
+mod setup;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use self::session::WriteConnection;
+pub(super) use self::setup::migrate;
+use super::*;
+use crate::domain::{EventKey, Lane};
+
+/// Write connections of one worker. Each is a commit in progress; PostgreSQL flushes those of one moment together, and
+/// beyond four the gain was within noise.
+const WRITE_CONNECTIONS: usize = 4;
+/// Connections for reads: ownership, takeover, people.
+const READ_CONNECTIONS: u32 = 4;
+/// A read holds no lane's lock, and a takeover may read 100,000 rows.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(super) struct PostgresLedger {
+    options: PgConnectOptions,
+    writers: Vec<WriteConnection>,
+    readers: PgPool,
+}
+
+impl PostgresLedger {
+    /// Connects when it is first used.
+    pub fn new(options: &PgConnectOptions) -> Self {
+        let options = session::options(options);
+        let reading = session::with_timeout(&options, READ_TIMEOUT);
+        let readers = PgPoolOptions::new()
+            .max_connections(READ_CONNECTIONS)
+            .acquire_timeout(session::CONNECT_TIMEOUT)
+            .connect_lazy_with(reading);
+        let writers = (0..WRITE_CONNECTIONS).map(|_| WriteConnection::new(options.clone())).collect();
+        Self { options, writers, readers }
+    }
+
+    /// The write connection of a batch: that of its first lane, as all its lanes are of one slot.
+    fn writer(&self, claims: &[Claim]) -> &WriteConnection {
+        let slot = claims.first().map_or(0, |claim| self.slot(claim.lane));
+        &self.writers[slot]
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresLedger {
+    async fn identity(&self) -> Result<LedgerIdentity, LedgerError> {
+        setup::identity(&self.readers).await
+    }
+
+    async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {
+        setup::bind(&self.readers, serves).await
+    }
+
+    fn slots(&self) -> usize {
+        self.writers.len()
+    }
+
+    async fn raise(&self, owner: &str, lanes: &[Lane]) -> Result<Vec<LaneRow>, LedgerError> {
+        lanes::raise(&self.options, &self.readers, owner, lanes).await
+    }
+
+    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
+        read::unfinished(&self.readers, claims).await
+    }
+
+    async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
+        read::unpublished(&self.readers, claims).await
+    }
+
+    async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
+        let claims: Vec<_> = lanes.iter().map(|lane| lane.claim).collect();
+        accept::accept(self.writer(&claims), lanes, rows).await
+    }
+
+    async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
+        end::converted(self.writer(claims), claims, rows).await
+    }
+
+    async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Result<Refused, LedgerError> {
+        end::end(self.writer(claims), claims, rows).await
+    }
+
+    async fn back_off(&self, claims: &[Claim], rows: &[BackOffRow]) -> Result<Refused, LedgerError> {
+        end::back_off(self.writer(claims), claims, rows).await
+    }
+
+    async fn save_cursors(&self, cursors: &[(Claim, i64)]) -> Result<Refused, LedgerError> {
+        let claims: Vec<_> = cursors.iter().map(|(claim, _)| *claim).collect();
+        lanes::save_cursors(self.writer(&claims), &claims, cursors).await
+    }
+
+    async fn epochs(&self, lanes: &[Lane]) -> Result<Vec<Claim>, LedgerError> {
+        read::epochs(&self.readers, lanes).await
+    }
+
+    async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError> {
+        let claims: Vec<_> = lanes.iter().map(|(claim, _)| *claim).collect();
+        lanes::release(self.writer(&claims), &claims, lanes).await
+    }
+
+    async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
+        read::find(&self.readers, event_id).await
+    }
+
+    async fn row(&self, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
+        read::row(&self.readers, key).await
+    }
+}

@@ -1,0 +1,139 @@
+//! What is read: after a takeover, after an acceptance, to confirm ownership, and for people.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::lanes::of_claims;
+use super::session::{Statement, WriteConnection};
+use crate::domain::{EventKey, Lane};
+use crate::ledger::batch::Standing;
+use crate::ledger::decode::{self, Columns};
+use crate::ledger::{Claim, EventSummary, LedgerError, NewRow, StoredRow, Unpublished};
+
+/// Columns of [`decode::stored_row`], from input `i`, event `e`, sealed record `s` and sealed token `t`.
+macro_rules! stored {
+    ($rest:literal) => {
+        concat!(
+            "SELECT e.key, e.lane::bigint AS lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash,
+                e.state::bigint AS state, e.generation::bigint AS generation,
+                e.convert_attempts::bigint AS convert_attempts, e.link_attempts::bigint AS link_attempts,
+                e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.possibly_sent, e.publish_seq,
+                GREATEST(0, ceil(extract(epoch FROM e.due_at - now()) * 1000))::bigint AS due_in_ms,
+                (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at,
+                s.bytes AS sealed_record, t.bytes AS sealed_token, t.account ",
+            $rest
+        )
+    };
+}
+
+/// `sealed_record` says what is unfinished; the lane's row, in the same snapshot, whose it is.
+const UNFINISHED: &str = stored!(
+    "FROM unnest($1::int[], $2::bigint[]) AS c(lane, epoch)
+    JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
+    JOIN sealed_record s ON s.lane = l.lane AND NOT s.kept
+    JOIN event e ON e.key = s.key AND e.state IN (1, 2) AND e.epoch <= l.epoch
+    JOIN input i ON i.key = e.key
+    LEFT JOIN sealed_token t ON t.key = e.key
+    ORDER BY s.lane, s.record_offset"
+);
+
+/// Sealed bytes only where the row is the very record that was to be inserted.
+const STANDING: &str = stored!(
+    "FROM unnest($1::bytea[], $2::int[], $3::bigint[], $4::bigint[]) AS r(key, lane, record_offset, record_timestamp)
+    JOIN input i ON i.key = r.key
+    JOIN event e ON e.key = r.key
+    LEFT JOIN sealed_record s ON s.key = r.key AND i.lane = r.lane AND i.record_offset = r.record_offset
+        AND i.record_timestamp = r.record_timestamp
+    LEFT JOIN sealed_token t ON t.key = s.key"
+);
+
+const ROW: &str = stored!(
+    "FROM event e
+    JOIN input i ON i.key = e.key
+    LEFT JOIN sealed_record s ON s.key = e.key
+    LEFT JOIN sealed_token t ON t.key = e.key
+    WHERE e.key = $1"
+);
+
+const UNPUBLISHED: &str = "
+SELECT o.lane::bigint AS lane, o.publish_seq, o.topic_role::bigint AS topic_role, o.key, o.value, o.headers
+FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS c(lane, epoch, cursor)
+JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
+JOIN outbox o ON o.lane = l.lane AND o.publish_seq > c.cursor
+ORDER BY o.lane, o.publish_seq, o.n";
+
+const LAST_NUMBERS: &str = "
+SELECT n::bigint AS lane, (SELECT max(publish_seq) FROM outbox o WHERE o.lane = n) AS publish_seq
+FROM unnest($1::int[]) AS n";
+
+const FIND: &str = "
+SELECT i.source, i.id, i.key, i.customer_system, i.customer_id, e.state::bigint AS state,
+    e.generation::bigint AS generation, e.convert_attempts::bigint AS convert_attempts,
+    e.link_attempts::bigint AS link_attempts, e.lookup_attempts::bigint AS lookup_attempts
+FROM input i JOIN event e ON e.key = i.key
+WHERE i.id = $1
+ORDER BY i.source";
+
+pub(super) async fn unfinished(readers: &PgPool, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
+    let rows = of_claims(UNFINISHED, claims)?.rows(readers).await?;
+    rows.iter().map(decode::stored_row).collect()
+}
+
+pub(super) async fn unpublished(
+    readers: &PgPool,
+    claims: &[(Claim, i64)],
+) -> Result<Vec<Unpublished>, LedgerError> {
+    let (claims, cursors): (Vec<_>, Vec<_>) = claims.iter().copied().unzip();
+    decode::unpublished(&of_claims(UNPUBLISHED, &claims)?.bind(cursors)?.rows(readers).await?)
+}
+
+/// The highest number in each lane's outbox.
+pub(super) async fn last_numbers(
+    connection: &mut PgConnection,
+    lanes: &[i32],
+) -> Result<BTreeMap<Lane, i64>, LedgerError> {
+    let rows = Statement::new(LAST_NUMBERS).bind(lanes)?.rows(connection).await?;
+    rows.iter().map(|row| Ok((row.lane()?, row.optional_int("publish_seq")?.unwrap_or(0)))).collect()
+}
+
+/// What stands where these rows were to go.
+pub(super) async fn standing(
+    writer: &WriteConnection,
+    rows: impl Iterator<Item = &NewRow> + Clone,
+) -> Result<HashMap<EventKey, Standing>, LedgerError> {
+    let statement = Statement::new(STANDING)
+        .bind(rows.clone().map(|row| row.key.0.as_slice()).collect::<Vec<_>>())?
+        .bind(rows.clone().map(|row| row.lane.0).collect::<Vec<_>>())?
+        .bind(rows.clone().map(|row| row.offset).collect::<Vec<_>>())?
+        .bind(rows.map(|row| row.timestamp).collect::<Vec<_>>())?;
+    let mut standing = HashMap::<EventKey, Standing>::new();
+    for row in writer.rows(&statement).await? {
+        let there = Standing { row: decode::stored_row(&row)?, payload_hash: row.bytes("payload_hash")? };
+        // Asked for by two records of the batch, it comes twice; the one with the sealed bytes is the one to keep.
+        if !there.row.sealed_record.is_empty() || !standing.contains_key(&there.row.key) {
+            standing.insert(there.row.key, there);
+        }
+    }
+    Ok(standing)
+}
+
+pub(super) async fn epochs(readers: &PgPool, lanes: &[Lane]) -> Result<Vec<Claim>, LedgerError> {
+    let statement = Statement::new("SELECT lane::bigint AS lane, epoch FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane")
+        .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())?;
+    statement.rows(readers).await?.iter().map(Columns::claim).collect()
+}
+
+pub(super) async fn find(readers: &PgPool, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
+    // No stored id holds NUL, and PostgreSQL's text cannot.
+    if event_id.contains('\0') {
+        return Ok(Vec::new());
+    }
+    let rows = Statement::new(FIND).bind(event_id)?.rows(readers).await?;
+    rows.iter().map(decode::summary).collect()
+}
+
+pub(super) async fn row(readers: &PgPool, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
+    let rows = Statement::new(ROW).bind(key.0.as_slice())?.rows(readers).await?;
+    rows.first().map(decode::stored_row).transpose()
+}

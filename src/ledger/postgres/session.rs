@@ -1,0 +1,119 @@
+//! Connections and the one way in which statements are sent.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::{Arguments, ConnectOptions, Connection, Encode, Executor, Postgres, Type};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::ledger::LedgerError;
+use crate::ledger::failure::is_collision;
+
+/// How long a connection may take to be made.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement of ours may run, and a transaction of ours may idle, before the server ends it (guarantees,
+/// section 3). While it runs it holds its lanes' locks.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long we wait for an answer at all: the server's limit, and as much again for a network that says nothing.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a statement that lost a collision is sent again. Rows and lanes are locked in order, so a second collision
+/// in a row is odd already.
+const TRIES: usize = 5;
+
+/// Our settings on top of the configured address.
+pub(super) fn options(options: &PgConnectOptions) -> PgConnectOptions {
+    let options = options
+        .clone()
+        .application_name("profile-linker")
+        .options([
+            ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),
+            // Batches differ in size, tables grow from empty: a plan kept from yesterday may scan a table.
+            ("plan_cache_mode", "force_custom_plan".to_owned()),
+            // Never worth it for statements of a few hundred rows.
+            ("jit", "off".to_owned()),
+        ])
+        // sqlx would log each statement; failures are logged once, by whoever meets them.
+        .disable_statement_logging();
+    with_timeout(&options, STATEMENT_TIMEOUT)
+}
+
+/// The same with another statement time-out.
+pub(super) fn with_timeout(options: &PgConnectOptions, timeout: Duration) -> PgConnectOptions {
+    options.clone().options([("statement_timeout", timeout.as_millis())])
+}
+
+/// A connection of one's own.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LedgerError> {
+    match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
+        Ok(connected) => connected.map_err(|error| LedgerError::of(&error)),
+        Err(_) => Err(LedgerError::Unavailable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
+    }
+}
+
+/// A statement with its values, which may be sent more than once.
+pub(super) struct Statement {
+    sql: &'static str,
+    values: PgArguments,
+}
+
+impl Statement {
+    pub fn new(sql: &'static str) -> Self {
+        Self { sql, values: PgArguments::default() }
+    }
+
+    /// Adds the next value. Fails only for arrays beyond PostgreSQL's limits.
+    pub fn bind<'v, T: Encode<'v, Postgres> + Type<Postgres>>(mut self, value: T) -> Result<Self, LedgerError> {
+        self.values.add(value).map_err(|error| LedgerError::Damaged(error.to_string()))?;
+        Ok(self)
+    }
+
+    /// Sends it.
+    pub async fn rows(&self, executor: impl Executor<'_, Database = Postgres>) -> Result<Vec<PgRow>, LedgerError> {
+        self.send(executor).await.map_err(|error| LedgerError::of(&error))
+    }
+
+    async fn send(&self, executor: impl Executor<'_, Database = Postgres>) -> Result<Vec<PgRow>, sqlx::Error> {
+        sqlx::query_with(self.sql, self.values.clone()).fetch_all(executor).await
+    }
+}
+
+/// A connection for writes: one statement at a time, made anew after a failure.
+pub(super) struct WriteConnection {
+    options: PgConnectOptions,
+    connection: Mutex<Option<PgConnection>>,
+}
+
+impl WriteConnection {
+    pub fn new(options: PgConnectOptions) -> Self {
+        Self { options, connection: Mutex::new(None) }
+    }
+
+    /// Sends a statement. After an error its outcome is unknown and the connection gone; the same holds if this future is
+    /// dropped half-way, since the connection is taken out meanwhile.
+    pub async fn rows(&self, statement: &Statement) -> Result<Vec<PgRow>, LedgerError> {
+        let mut place = self.connection.lock().await;
+        let mut connection = match place.take() {
+            Some(connection) => connection,
+            None => connect(&self.options).await?,
+        };
+        let rows = timeout(ANSWER_TIMEOUT, until_no_collision(&mut connection, statement)).await;
+        let rows = rows.map_err(|_| LedgerError::Unavailable(format!("no answer in {} s", ANSWER_TIMEOUT.as_secs())))??;
+        *place = Some(connection);
+        Ok(rows)
+    }
+}
+
+/// Sends a statement again while it is rolled back for the sake of another one.
+pub(super) async fn until_no_collision(
+    connection: &mut PgConnection,
+    statement: &Statement,
+) -> Result<Vec<PgRow>, LedgerError> {
+    for _ in 1..TRIES {
+        match statement.send(&mut *connection).await {
+            Err(error) if is_collision(&error) => {}
+            answer => return answer.map_err(|error| LedgerError::of(&error)),
+        }
+    }
+    statement.rows(connection).await
+}

@@ -1,0 +1,99 @@
+//! The ledger in a file, for one process: `dev`, tests, a small installation.
+//!
+//! The same tables and the same semantics as on PostgreSQL, with less machinery: one connection, each write a transaction
+//! begun with `BEGIN IMMEDIATE` and made durable by `synchronous=FULL`. A lock file keeps other processes out, so nothing
+//! here has to think of concurrent writers; epochs are checked all the same, since a process may take a lane twice.
+
+mod accept;
+mod end;
+mod lanes;
+mod read;
+mod session;
+mod setup;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use self::session::File;
+pub(super) use self::setup::migrate;
+use super::*;
+use crate::domain::{EventKey, Lane};
+
+/// See the module.
+pub(super) struct SqliteLedger {
+    file: File,
+}
+
+impl SqliteLedger {
+    /// Takes the file's lock. `WrongVersion` if there is no such file, `Unavailable` if another process has it.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        if !path.exists() {
+            return Err(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION });
+        }
+        Ok(Self { file: File::lock(path)? })
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn identity(&self) -> Result<LedgerIdentity, LedgerError> {
+        setup::identity(&self.file).await
+    }
+
+    async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {
+        setup::bind(&self.file, serves).await
+    }
+
+    fn slots(&self) -> usize {
+        1
+    }
+
+    async fn raise(&self, owner: &str, lanes: &[Lane]) -> Result<Vec<LaneRow>, LedgerError> {
+        lanes::raise(&self.file, owner, lanes).await
+    }
+
+    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
+        read::unfinished(&self.file, claims).await
+    }
+
+    async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
+        read::unpublished(&self.file, claims).await
+    }
+
+    async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
+        accept::accept(&self.file, lanes, rows).await
+    }
+
+    async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
+        end::converted(&self.file, claims, rows).await
+    }
+
+    async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Result<Refused, LedgerError> {
+        end::end(&self.file, claims, rows).await
+    }
+
+    async fn back_off(&self, claims: &[Claim], rows: &[BackOffRow]) -> Result<Refused, LedgerError> {
+        end::back_off(&self.file, claims, rows).await
+    }
+
+    async fn save_cursors(&self, cursors: &[(Claim, i64)]) -> Result<Refused, LedgerError> {
+        lanes::save_cursors(&self.file, cursors).await
+    }
+
+    async fn epochs(&self, lanes: &[Lane]) -> Result<Vec<Claim>, LedgerError> {
+        lanes::epochs(&self.file, lanes).await
+    }
+
+    async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError> {
+        lanes::release(&self.file, lanes).await
+    }
+
+    async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
+        read::find(&self.file, event_id).await
+    }
+
+    async fn row(&self, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
+        read::row(&self.file, key).await
+    }
+}

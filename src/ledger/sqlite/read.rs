@@ -1,0 +1,85 @@
+//! What is read: after a takeover, after an acceptance, and for people.
+
+use super::session::{File, Work};
+use crate::domain::EventKey;
+use crate::ledger::batch::Standing;
+use crate::ledger::decode::{self, Columns};
+use crate::ledger::{Claim, EventSummary, LedgerError, StoredRow, Unpublished};
+
+/// Columns of [`decode::stored_row`], from event `e` and what hangs on it.
+macro_rules! stored {
+    ($rest:literal) => {
+        concat!(
+            "SELECT e.key, e.lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash, e.state, e.generation,
+                e.convert_attempts, e.link_attempts, e.lookup_attempts, e.spent_ms, e.possibly_sent, e.publish_seq,
+                MAX(0, COALESCE(e.due_at - CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)) AS due_in_ms,
+                e.first_failed_at, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account
+            FROM event e
+            JOIN input i ON i.key = e.key
+            LEFT JOIN sealed_record s ON s.key = e.key
+            LEFT JOIN sealed_token t ON t.key = e.key ",
+            $rest
+        )
+    };
+}
+
+const ROW: &str = stored!("WHERE e.key = ?");
+const UNFINISHED: &str = stored!(
+    "JOIN lane l ON l.lane = s.lane AND l.epoch = ?2
+    WHERE s.lane = ?1 AND NOT s.kept AND e.state IN (1, 2) AND e.epoch <= ?2
+    ORDER BY s.record_offset"
+);
+const UNPUBLISHED: &str = "
+SELECT o.lane, o.publish_seq, o.topic_role, o.key, o.value, o.headers
+FROM outbox o JOIN lane l ON l.lane = o.lane AND l.epoch = ?2
+WHERE o.lane = ?1 AND o.publish_seq > ?3
+ORDER BY o.publish_seq, o.n";
+const FIND: &str = "
+SELECT i.source, i.id, i.key, i.customer_system, i.customer_id, e.state, e.generation, e.convert_attempts,
+    e.link_attempts, e.lookup_attempts
+FROM input i JOIN event e ON e.key = i.key
+WHERE i.id = ?
+ORDER BY i.source";
+
+pub(super) async fn unfinished(file: &File, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
+    let mut work = file.read().await?;
+    let mut found = Vec::new();
+    for claim in claims {
+        found.extend(work.rows(sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0)).await?);
+    }
+    work.done();
+    let mut rows: Vec<_> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
+    rows.sort_by_key(|row| (row.lane, row.offset));
+    Ok(rows)
+}
+
+pub(super) async fn unpublished(file: &File, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
+    let mut work = file.read().await?;
+    let mut rows = Vec::new();
+    for (claim, cursor) in claims {
+        let query = sqlx::query(UNPUBLISHED).bind(claim.lane.0).bind(claim.epoch.0).bind(*cursor);
+        rows.extend(work.rows(query).await?);
+    }
+    work.done();
+    decode::unpublished(&rows)
+}
+
+/// What stands where a row of this key was to go.
+pub(super) async fn standing(work: &mut Work<'_>, key: EventKey) -> Result<Option<Standing>, LedgerError> {
+    let row = work.row(sqlx::query(ROW).bind(key.0.as_slice())).await?;
+    row.map(|row| Ok(Standing { row: decode::stored_row(&row)?, payload_hash: row.bytes("payload_hash")? })).transpose()
+}
+
+pub(super) async fn find(file: &File, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
+    let mut work = file.read().await?;
+    let rows = work.rows(sqlx::query(FIND).bind(event_id)).await?;
+    work.done();
+    rows.iter().map(decode::summary).collect()
+}
+
+pub(super) async fn row(file: &File, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
+    let mut work = file.read().await?;
+    let row = work.row(sqlx::query(ROW).bind(key.0.as_slice())).await?;
+    work.done();
+    row.as_ref().map(decode::stored_row).transpose()
+}

@@ -1,0 +1,321 @@
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::house::{Answer, House, checking, customer_path, links, open, receive};
+
+async fn set(house: &House, rule: Value) -> Value {
+    let answer = house.post("sandbox/faults", rule).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body["ids"].clone()
+}
+
+/// A link of a fresh account to customer 1, which may fail on the wire.
+async fn try_link(house: &House, title: &str) -> reqwest::Result<Answer> {
+    let token = house.token(json!({ "permanent": true })).await;
+    let request = house.request(reqwest::Method::PUT, &customer_path(1));
+    receive(request.json(&links(&[checking(&token, title)]))).await
+}
+
+async fn faulty(action: Value) -> House {
+    let house = open().await;
+    house.customer().await;
+    let mut rule = json!({ "route": "loanpro.link", "next": 1 });
+    rule.as_object_mut()
+        .unwrap()
+        .extend(action.as_object().unwrap().clone());
+    set(&house, rule).await;
+    house
+}
+
+async fn fault_of_last_call(house: &House) -> (Value, Value) {
+    let last = house.state().await["calls"]["recent"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap()
+        .clone();
+    (last["fault"].clone(), last["status"].clone())
+}
+
+#[tokio::test]
+async fn status_answers_instead_of_applying() {
+    let house =
+        faulty(json!({ "action": "status", "status": 429, "body": { "a": 1 }, "headers": { "Retry-After": "7" } }))
+            .await;
+    let response = house
+        .request(reqwest::Method::PUT, &customer_path(1))
+        .json(&json!({}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.headers()["retry-after"], "7");
+    assert_eq!(response.text().await.unwrap(), r#"{"a":1}"#);
+    assert!(house.profiles(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn drop_closes_the_connection_before_anything_is_applied() {
+    let house = faulty(json!({ "action": "drop" })).await;
+    assert!(try_link(&house, "One").await.unwrap_err().is_request());
+    assert_eq!(fault_of_last_call(&house).await, (json!("drop"), Value::Null));
+    assert!(house.profiles(1).await.is_empty());
+    assert_eq!(try_link(&house, "One").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn apply_drop_applies_and_loses_the_answer() {
+    let house = faulty(json!({ "action": "apply_drop" })).await;
+    assert!(try_link(&house, "One").await.unwrap_err().is_request());
+    assert_eq!(fault_of_last_call(&house).await, (json!("apply_drop"), Value::Null));
+    assert_eq!(house.profiles(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn delay_applies_late() {
+    let house = faulty(json!({ "action": "delay", "delay": { "uniform": [0.2, 0.3] } })).await;
+    let begun = Instant::now();
+    assert_eq!(try_link(&house, "One").await.unwrap().status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert_eq!(house.profiles(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn delay_applies_nothing_if_the_caller_leaves() {
+    let house = faulty(json!({ "action": "delay", "delay": 3600 })).await;
+    assert!(try_link_briefly(&house).await);
+    assert!(house.profiles(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn apply_delay_applies_before_the_caller_gives_up() {
+    let house = faulty(json!({ "action": "apply_delay", "delay": 3600 })).await;
+    assert!(try_link_briefly(&house).await);
+    assert_eq!(house.profiles(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn hang_neither_applies_nor_answers() {
+    let house = faulty(json!({ "action": "hang" })).await;
+    assert!(try_link_briefly(&house).await);
+    assert_eq!(fault_of_last_call(&house).await.0, "hang");
+    assert!(house.profiles(1).await.is_empty());
+}
+
+/// Whether a link timed out.
+async fn try_link_briefly(house: &House) -> bool {
+    let token = house.token(json!({ "permanent": true })).await;
+    let request = house
+        .request(reqwest::Method::PUT, &customer_path(1))
+        .timeout(Duration::from_millis(300));
+    receive(request.json(&links(&[checking(&token, "One")])))
+        .await
+        .unwrap_err()
+        .is_timeout()
+}
+
+#[tokio::test]
+async fn garbage_applies_and_answers_with_nonsense() {
+    let house = faulty(json!({ "action": "garbage" })).await;
+    let answer = try_link(&house, "One").await.unwrap();
+    assert_eq!((answer.status, answer.body), (200, Value::Null));
+    assert_eq!(house.profiles(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_says_done_and_writes_nothing() {
+    let house = faulty(json!({ "action": "nothing" })).await;
+    let answer = try_link(&house, "One").await.unwrap();
+    assert_eq!((answer.status, &answer.body["d"]["id"]), (200, &json!(1)));
+    assert!(house.profiles(1).await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_leaves_a_temporary_token_unused() {
+    let house = open().await;
+    let (bearer, temporary) = (house.bearer().await, house.token(json!({})).await);
+    set(
+        &house,
+        json!({ "route": "payiq.convert", "action": "nothing", "next": 1 }),
+    )
+    .await;
+    assert_eq!(house.convert(&bearer, &temporary).await.body["Success"], true);
+    assert_eq!(house.state().await["conversions"], json!([]));
+    assert_eq!(house.convert(&bearer, &temporary).await.body["ErrorNum"], 0);
+}
+
+#[tokio::test]
+async fn a_lost_conversion_uses_the_token_up() {
+    let house = open().await;
+    let (bearer, temporary) = (house.bearer().await, house.token(json!({})).await);
+    set(
+        &house,
+        json!({ "route": "payiq.convert", "action": "apply_drop", "next": 1 }),
+    )
+    .await;
+    assert!(receive(house.conversion(&bearer, &temporary)).await.is_err());
+    assert_eq!(house.convert(&bearer, &temporary).await.body["ErrorNum"], 2);
+}
+
+#[tokio::test]
+async fn rules_match_by_route_vendor_or_all() {
+    let house = open().await;
+    let (customer, aloha) = (house.customer().await, house.aloha_customer().await);
+    for (route, loanpro, payments) in [
+        ("loanpro.customer", 503, 200),
+        ("loanpro.*", 503, 200),
+        ("aloha.*", 200, 503),
+        ("*", 503, 503),
+    ] {
+        set(&house, json!({ "route": route, "action": "status", "status": 503 })).await;
+        assert_eq!(house.get(&customer_path(customer)).await.status, loanpro, "{route}");
+        assert_eq!(
+            house.get(&format!("aloha/v1/Customers/{aloha}/Payments")).await.status,
+            payments,
+            "{route}"
+        );
+        house.delete("sandbox/faults").await;
+    }
+}
+
+#[tokio::test]
+async fn the_story_s_set_up_is_never_disturbed() {
+    let house = open().await;
+    set(&house, json!({ "route": "*", "action": "drop" })).await;
+    assert_eq!(house.customer().await, 1);
+    assert_eq!(house.post("loanpro/odata.svc/Loans", json!({})).await.status, 200);
+    assert!(!house.aloha_customer().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rule_can_be_for_some_customers_only() {
+    let house = open().await;
+    let (first, second) = (house.customer().await, house.customer().await);
+    set(
+        &house,
+        json!({ "route": "*", "action": "status", "status": 500, "customers": [first, "77"] }),
+    )
+    .await;
+    assert_eq!(house.link(first, "One").await.status, 500);
+    assert_eq!(house.link(second, "One").await.status, 200);
+    let (bearer, temporary) = (house.bearer().await, house.token(json!({})).await);
+    assert_eq!(house.convert(&bearer, &temporary).await.status, 500);
+}
+
+#[tokio::test]
+async fn next_counts_down_and_the_rule_goes() {
+    let house = open().await;
+    let customer = house.customer().await;
+    set(
+        &house,
+        json!({ "route": "loanpro.link", "action": "status", "status": 500, "next": 2 }),
+    )
+    .await;
+    assert_eq!(house.link(customer, "One").await.status, 500);
+    assert_eq!(house.get("sandbox/faults").await.body[0]["left"], 1);
+    assert_eq!(house.link(customer, "One").await.status, 500);
+    assert_eq!(house.get("sandbox/faults").await.body, json!([]));
+    assert_eq!(house.link(customer, "One").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_probability_strikes_some_calls() {
+    let house = open().await;
+    let customer = house.customer().await;
+    set(
+        &house,
+        json!({ "route": "*", "action": "status", "status": 500, "p": 0.5 }),
+    )
+    .await;
+    let mut struck = 0;
+    for _ in 0..200 {
+        struck += u32::from(house.get(&customer_path(customer)).await.status == 500);
+    }
+    // Fails by chance once in about ten thousand million runs.
+    assert!((55..=145).contains(&struck), "{struck}");
+}
+
+#[tokio::test]
+async fn rules_are_listed_and_taken_away() {
+    let house = open().await;
+    let drop = json!({ "route": "payiq.auth", "action": "drop" });
+    let delay = json!({ "route": "aloha.link", "action": "delay", "delay": 1 });
+    assert_eq!(set(&house, json!([drop, delay])).await, json!([1, 2]));
+    assert_eq!(house.delete("sandbox/faults/1").await.status, 200);
+    assert_eq!(house.delete("sandbox/faults/1").await.status, 404);
+    let listed = house.get("sandbox/faults").await.body;
+    assert_eq!(
+        listed,
+        json!([{ "route": "aloha.link", "action": "delay", "delay": 1, "id": 2 }])
+    );
+    assert_eq!(house.delete("sandbox/faults").await.status, 200);
+    assert_eq!(house.get("sandbox/faults").await.body, json!([]));
+}
+
+#[tokio::test]
+async fn a_bad_rule_is_told_the_field_and_what_is_allowed() {
+    let house = open().await;
+    let wrong = [
+        (json!({ "action": "drop" }), "route must be payiq.auth,"),
+        (
+            json!({ "route": "loanpro.lnik", "action": "drop" }),
+            "route must be payiq.auth,",
+        ),
+        (json!({ "route": "*" }), "action must be status, drop"),
+        (
+            json!({ "route": "*", "action": "explode" }),
+            "action must be status, drop",
+        ),
+        (json!({ "route": "*", "action": "status" }), "status must be given"),
+        (
+            json!({ "route": "*", "action": "status", "status": 99 }),
+            "status must be 200 to 599",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "status": 500 }),
+            "action must be status",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "body": "x" }),
+            "status must be given",
+        ),
+        (json!({ "route": "*", "action": "delay" }), "delay must be seconds"),
+        (
+            json!({ "route": "*", "action": "delay", "delay": -1 }),
+            "delay must be seconds",
+        ),
+        (
+            json!({ "route": "*", "action": "delay", "delay": { "uniform": [2, 1] } }),
+            "delay must be seconds",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "p": 1.5 }),
+            "p must be a number",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "next": 0 }),
+            "next must be a whole number from 1",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "customers": "1" }),
+            "customers must be a list",
+        ),
+        (
+            json!({ "route": "*", "action": "drop", "often": true }),
+            "unknown field often, allowed are route, action",
+        ),
+    ];
+    for (rule, message) in wrong {
+        let answer = house
+            .post("sandbox/faults", json!([{ "route": "*", "action": "drop" }, rule]))
+            .await;
+        assert_eq!(answer.status, 400, "{rule}");
+        assert!(
+            answer.body["error"].as_str().unwrap().starts_with(message),
+            "{rule}: {}",
+            answer.text
+        );
+    }
+    assert_eq!(house.get("sandbox/faults").await.body, json!([]));
+}

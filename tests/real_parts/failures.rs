@@ -9,6 +9,7 @@ use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::Record;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
+use crate::support::worker::Worker;
 
 crate::cases! {
     a_killed_and_restarted_worker_gives_every_input_one_result needs [Kafka, Postgres];
@@ -25,48 +26,56 @@ const CUSTOMERS: usize = 60;
 /// So many profiles are booked when the blow falls: in the midst of it.
 const MIDWAY: usize = 60;
 
+/// Of each answer of the vendors: the whole work then takes some seconds, and the blow falls in the midst of it.
+const SLOWNESS_SECONDS: f64 = 0.3;
+
 async fn a_killed_and_restarted_worker_gives_every_input_one_result(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let first = stand.worker().await;
     let published = publish_all(&stand).await;
+    let first = stand.worker().await;
     midway(&stand).await;
     first.kill();
-    let _second = stand.worker().await;
-    assert_every_input_has_one_result(&stand, &published).await;
+    let second = stand.worker().await;
+    assert_every_input_has_one_result(&stand, &published, [second]).await;
 }
 
 async fn a_second_worker_takes_over_from_a_killed_one(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let first = stand.worker().await;
-    let _second = stand.worker().await;
     let published = publish_all(&stand).await;
+    let (mut first, mut second) = (stand.start_worker(), stand.start_worker());
+    first.ready().await;
+    second.ready().await;
     midway(&stand).await;
     first.kill();
-    assert_every_input_has_one_result(&stand, &published).await;
+    assert_every_input_has_one_result(&stand, &published, [second]).await;
 }
 
 async fn a_frozen_worker_that_comes_back_links_nothing_twice(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let mut first = stand.worker().await;
     let published = publish_all(&stand).await;
+    let mut first = stand.worker().await;
     midway(&stand).await;
     first.freeze();
-    let _second = stand.worker().await;
-    // The second has taken over once it links more than what was done at the freeze.
-    let before = stand.sandbox.booked("profiles").await.len();
-    eventually("the second worker links", PATIENCE, async || {
-        (stand.sandbox.booked("profiles").await.len() > before).then_some(())
-    })
-    .await;
+    let second = stand.worker().await;
+    wait_for_take_over(&stand).await;
     first.thaw();
-    assert_every_input_has_one_result(&stand, &published).await;
+    assert_every_input_has_one_result(&stand, &published, [first, second]).await;
 }
 
-/// Publishes all events while the vendors are slow enough for the blow to fall in the midst; answers their ids.
+/// While the one worker is frozen, a profile more can only be the other's doing.
+async fn wait_for_take_over(stand: &Stand<'_>) {
+    let before = stand.sandbox.booked("profiles").await.len();
+    let taken_over = eventually("the second worker links", PATIENCE, async || {
+        (stand.sandbox.booked("profiles").await.len() > before).then_some(())
+    });
+    taken_over.await;
+}
+
+/// Publishes all events before there is a worker, and makes the vendors slow; answers the events' ids.
 async fn publish_all(stand: &Stand<'_>) -> BTreeSet<String> {
     stand
         .sandbox
-        .fault(json!({"route": "*", "action": "delay", "delay": 0.1}))
+        .fault(json!({"route": "*", "action": "delay", "delay": SLOWNESS_SECONDS}))
         .await;
     let mut customers = Vec::new();
     for _ in 0..CUSTOMERS {
@@ -111,8 +120,16 @@ async fn midway(stand: &Stand<'_>) {
 
 /// The census: one result an input; one profile for each that is linked, none for another. The only rejection that a
 /// cut-off call can cause is that of a conversion whose answer was lost, since no vendor call looks it up.
-async fn assert_every_input_has_one_result(stand: &Stand<'_>, published: &BTreeSet<String>) {
+async fn assert_every_input_has_one_result<const N: usize>(
+    stand: &Stand<'_>,
+    published: &BTreeSet<String>,
+    survivors: [Worker; N],
+) {
     wait_for_results(stand, published).await;
+    // Whatever they still have to say, they have said it when they have ended.
+    for worker in survivors {
+        assert_eq!(worker.terminate(), 0, "a worker that is asked to end does so");
+    }
     let linked = results(stand, &stand.topics.linked).await;
     let rejected = results(stand, &stand.topics.rejected).await;
     let mut profiles = profiles_by_event(stand).await;
@@ -123,6 +140,10 @@ async fn assert_every_input_has_one_result(stand: &Stand<'_>, published: &BTreeS
         assert_eq!(profiles.remove(id).unwrap_or(0), expected, "profiles of {id}");
     }
     assert!(profiles.is_empty(), "profiles of nobody's event: {profiles:?}");
+    assert_only_lost_conversions(&rejected);
+}
+
+fn assert_only_lost_conversions(rejected: &BTreeMap<String, Vec<Value>>) {
     for (id, events) in rejected {
         assert!(
             id.starts_with("temporary-"),

@@ -202,6 +202,9 @@ settle = "200ms"
 [retry]
 initial = "50ms"
 max_interval = "1s"
+[dead_letters]
+# Conversions that a kill cut off end as dead letters in a bunch; the flood guard has tests of its own.
+pause_min = 400
 [keys]
 active = "k1"
 k1 = {{ file = "{folder}/k1" }}

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::exit::{Exit, Failure};
+use super::exit::Exit;
 use super::shell::Shell;
+use super::system;
 use super::topics::{self, Shape};
 use crate::config::Config;
-use crate::ledger::{self, LedgerError, Vault};
+use crate::ledger;
 
 /// Bring the ledger's schema up to date; also make missing topics
 #[derive(Debug, clap::Args)]
@@ -61,27 +62,16 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
 }
 
 async fn migrate_ledger(config: &Config) -> anyhow::Result<Vec<Step>> {
-    let vault = Vault::new(&config.keys.active, config.keys.keys.clone())
-        .map_err(|error| Failure::new(Exit::BadConfig, error).at("[keys]"))?;
+    let vault = system::vault(config)?;
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let steps = ledger::migrate(&config.ledger.url, &vault)
         .await
-        .map_err(|error| failure(&error, &place))?;
+        .map_err(|error| system::ledger_failure(&error, &place))?;
     let told = |one: ledger::MigrationStep| Step {
         step: one.step,
         status: one.status.as_str().to_owned(),
     };
     Ok(steps.into_iter().map(told).collect())
-}
-
-fn failure(error: &LedgerError, place: &str) -> Failure {
-    let (exit, fix) = match error {
-        LedgerError::Unavailable(_) => (Exit::Unavailable, "start the database, or correct ledger.url"),
-        LedgerError::Damaged(_) => (Exit::Failed, "restore the ledger from a backup"),
-        LedgerError::WrongVersion { .. } => (Exit::BadConfig, "use the build that made this ledger, or a newer one"),
-        LedgerError::ServesAnother { .. } | LedgerError::Unusable(_) => (Exit::BadConfig, "correct ledger.url"),
-    };
-    Failure::new(exit, error.to_string()).at(place).fix(fix)
 }
 
 fn print(shell: &Shell, step: Step) -> anyhow::Result<()> {

@@ -1,23 +1,43 @@
 //! `run`: the worker.
 
-use super::exit::{Exit, Failure};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::Exit;
 use super::shell::Shell;
+use super::signals::Signals;
+use super::system::{self, Peculiarities};
+use super::telemetry;
 
 /// Run the worker: take events, convert, link, publish results
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  profile-linker run --config worker.toml")]
-pub struct Args {
-    /// Take a ledger over that served another cluster, group or topic, or was restored from the past: it starts at Kafka's
-    /// position and looks before it links
-    #[arg(long)]
-    pub adopt_ledger: bool,
-}
+pub struct Args {}
 
-/// Runs the worker until it is stopped.
+/// Runs the worker until it is stopped: a first SIGTERM or Ctrl-C lets it finish what is on the wire, a second one ends
+/// it at once.
 ///
 /// # Errors
-/// This branch does not contain the worker.
-#[expect(clippy::unused_async, reason = "the worker takes its place")]
-pub async fn execute(_args: Args, _shell: &Shell) -> anyhow::Result<Exit> {
-    Err(Failure::new(Exit::Failed, "the worker is not built in this branch").into())
+/// The configuration or the ledger is wrong (78), the ledger or the broker is unreachable (69).
+pub async fn execute(_args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    let config = shell.load()?;
+    config.require_keys()?;
+    telemetry::init(config.telemetry.log_json, telemetry::WORKER_FILTER);
+    let stop = CancellationToken::new();
+    let mut signals = Signals::listen()?;
+    let worker = tokio::select! {
+        worker = system::worker(config, Peculiarities::default(), stop.clone()) => worker?,
+        exit = signals.next() => return Ok(exit),
+    };
+    tracing::info!("worker ready");
+    let mut running = tokio::spawn(worker.run());
+    let asked = tokio::select! {
+        ended = &mut running => return ended?.map(|()| Exit::Done).map_err(|error| system::worker_failure(&error).into()),
+        exit = signals.next() => exit,
+    };
+    stop.cancel();
+    tokio::select! {
+        ended = running => ended?.map_err(|error| system::worker_failure(&error))?,
+        _ = signals.next() => tracing::warn!("stopped at once; what was not finished is in the ledger"),
+    }
+    Ok(asked)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
 use super::shell::Shell;
+use super::signals::Signals;
 use crate::sandbox::{STORY, SandboxOptions, StrictCredentials, start};
 
 /// Run the simulator of PayIQ, LoanPro, Aloha and Secure Payments alone
@@ -37,21 +38,7 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     shell.line(&serde_json::json!({ "address": running.address(), "url": url }), || {
         format!("sandbox listening on {url}")
     })?;
-    let exit = until_stopped().await?;
+    let exit = Signals::listen()?.next().await;
     running.stop().await?;
     Ok(exit)
-}
-
-async fn until_stopped() -> std::io::Result<Exit> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminated.recv() => Ok(Exit::Done),
-            end = tokio::signal::ctrl_c() => end.map(|()| Exit::Interrupted),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map(|()| Exit::Interrupted)
 }

@@ -27,16 +27,26 @@ pub struct Shape {
 pub async fn create_missing(endpoint: &Endpoint, shape: Shape) -> Result<Vec<(String, bool)>, Failure> {
     let names = &endpoint.topics;
     let wanted = [&names.created, &names.linked, &names.rejected, &names.dead_letter];
-    let there = existing(endpoint).await?;
-    let missing: Vec<&String> = wanted.into_iter().filter(|name| !there.contains(name)).collect();
+    let missing = missing(endpoint).await?;
     let mut made = Vec::new();
     if !missing.is_empty() {
-        made = make(endpoint, &missing, shape).await?;
+        made = make(endpoint, &missing.iter().collect::<Vec<_>>(), shape).await?;
     }
     Ok(wanted
         .into_iter()
         .map(|name| (name.clone(), made.contains(name)))
         .collect())
+}
+
+/// Those of our topics that are not there.
+///
+/// # Errors
+/// The broker is unreachable (69).
+pub async fn missing(endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
+    let names = &endpoint.topics;
+    let there = existing(endpoint).await?;
+    let wanted = [&names.created, &names.linked, &names.rejected, &names.dead_letter];
+    Ok(wanted.into_iter().filter(|name| !there.contains(name)).cloned().collect())
 }
 
 async fn existing(endpoint: &Endpoint) -> Result<Vec<String>, Failure> {

@@ -86,6 +86,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// sessions that block it.
     async fn raise(&self, owner: &str, lanes: &[Lane]) -> Result<Vec<LaneRow>, LedgerError>;
 
+    /// Notes the id of the input topic. Lanes that knew another one forget their position (the topic was made anew, its
+    /// offsets mean other records) and are answered.
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError>;
+
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
     /// claim's epoch is still the lane's.
     async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError>;

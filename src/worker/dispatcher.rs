@@ -14,6 +14,7 @@ use super::customers::Customers;
 use super::event::Event;
 use super::gate::Confirmations;
 use super::lane::Lane;
+use super::milestone::{Milestone, Step};
 use super::ownership::{Leaving, Opened};
 use super::prepare::Preparer;
 use super::publishing::CycleInFlight;
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub owner: String,
     /// Tells a topic made anew from the one that the ledger knows.
     pub topic_id: Option<String>,
+    /// Who is told of each event's progress.
+    pub milestones: Option<UnboundedSender<Milestone>>,
 }
 
 /// What the helpers of the dispatcher report.
@@ -149,7 +152,10 @@ impl Dispatcher {
             Written::Accepted { claim, position, outcomes, ended } => {
                 self.on_accepted(claim, position, outcomes, ended);
             }
-            Written::Converted(claim, key) => self.observe(key, claim, Observation::Stored),
+            Written::Converted(claim, key) => {
+                self.tell(key, Step::Converted);
+                self.observe(key, claim, Observation::Stored);
+            }
             Written::Ended(claim, key, result) => self.on_ended(claim, key, result),
             Written::Barrier(claim) => self.on_barrier(claim),
             Written::Fenced(claim) => self.on_fenced(claim),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
 use super::event::Event;
+use super::milestone::Step;
 use super::prepare::Draft;
 use super::scribe::{EndedResult, Job};
 use crate::contract::InputRecord;
@@ -96,6 +97,7 @@ impl Dispatcher {
             self.timers.insert((key, claim), wait);
         }
         self.events.insert(key, event);
+        self.tell(key, Step::Accepted);
         self.begin_if_possible(key);
     }
 

@@ -16,6 +16,7 @@ mod event;
 mod gate;
 mod intake;
 mod lane;
+mod milestone;
 mod outcome;
 mod ownership;
 mod prepare;
@@ -24,6 +25,7 @@ mod running;
 mod scribe;
 mod start;
 
+pub use milestone::{Milestone, Step};
 pub use start::{StartError, Worker, WorkerParts};
 
 /// Why a running worker ended by itself.

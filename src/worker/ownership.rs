@@ -199,8 +199,15 @@ impl Dispatcher {
         let partitions = self.leaving.as_ref().map(|leaving| leaving.partitions.clone()).unwrap_or_default();
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {
-            if let Err(error) = shared.ledger.release(&releases).await {
-                tracing::warn!(error = %error, "a release was not written; the successor waits");
+            for slot in 0..shared.ledger.slots() {
+                let lanes: Vec<(Claim, bool)> =
+                    releases.iter().copied().filter(|(claim, _)| shared.ledger.slot(claim.lane) == slot).collect();
+                if lanes.is_empty() {
+                    continue;
+                }
+                if let Err(error) = shared.ledger.release(&lanes).await {
+                    tracing::warn!(error = %error, "a release was not written; the successor waits");
+                }
             }
             Report::Released(partitions)
         });
@@ -293,13 +300,11 @@ impl Dispatcher {
 /// The steps of a take-over, each repeated until it is answered.
 async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec<Opened>, WorkerError> {
     let lanes: Vec<domain::Lane> = partitions.iter().map(|partition| domain::Lane(*partition)).collect();
-    let (asked_at, rows) = {
-        let asked_at = shared.confirmations.asking();
-        let raise = || shared.ledger.raise(&shared.owner, &lanes, shared.topic_id.as_deref());
-        (asked_at, answered("raising the epochs", raise).await?)
-    };
+    let asked_at = shared.confirmations.asking();
+    let mut rows = answered("raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
+    forget_old_topic(shared, &mut rows).await?;
     let committed = answered_by_kafka(shared, partitions).await;
     let mut starts = BTreeMap::new();
     for row in rows {
@@ -318,6 +323,18 @@ async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec<Opened>, W
         opened.push(Opened { row, start, committed, cursor, raised_at, unfinished, unpublished });
     }
     Ok(opened)
+}
+
+/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
+async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<(), WorkerError> {
+    let Some(topic_id) = &shared.topic_id else { return Ok(()) };
+    let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
+    let anew = answered("noting the topic", || shared.ledger.note_topic(&claims, topic_id)).await?;
+    for row in rows.iter_mut().filter(|row| anew.contains(&row.claim.lane)) {
+        tracing::warn!(kafka.partition = row.claim.lane.0, "the topic was made anew: it is read from its start");
+        (row.position, row.suspect_below) = (None, 0);
+    }
+    Ok(())
 }
 
 fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {

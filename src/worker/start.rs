@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
@@ -12,6 +12,7 @@ use super::WorkerError;
 use super::customers::Customers;
 use super::dispatcher::{Dispatcher, Ears, Shared};
 use super::gate::Confirmations;
+use super::milestone::Milestone;
 use super::prepare::Preparer;
 use super::scribe::Scribe;
 use crate::clock::Clock;
@@ -49,6 +50,8 @@ pub struct WorkerParts {
     pub cluster_id: String,
     /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
     pub topic_id: Option<String>,
+    /// Who is told of each event's progress.
+    pub milestones: Option<UnboundedSender<Milestone>>,
 }
 
 /// Why a worker does not start.
@@ -125,6 +128,7 @@ impl Worker {
             longest_call: longest_call(&parts.config),
             owner: owner(),
             topic_id: parts.topic_id,
+            milestones: parts.milestones,
         };
         let dispatcher = Dispatcher {
             shared: Arc::new(shared),

@@ -34,6 +34,21 @@ RETURNING l.lane::bigint AS lane, l.epoch, f.clean, l.position, l.saved_cursor, 
 
 const END_BLOCKERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid";
 
+const NOTE_TOPIC: &str = "
+WITH held AS MATERIALIZED (
+    SELECT l.lane, l.topic_id <> $3 AS anew
+    FROM lane l
+    JOIN unnest($1::int[], $2::bigint[]) AS c(lane, epoch) ON l.lane = c.lane AND l.epoch = c.epoch
+    ORDER BY l.lane
+    FOR NO KEY UPDATE OF l
+), noted AS (
+    UPDATE lane l SET topic_id = $3,
+        position = CASE WHEN h.anew THEN NULL ELSE l.position END,
+        suspect_below = CASE WHEN h.anew THEN 0 ELSE l.suspect_below END
+    FROM held h WHERE l.lane = h.lane
+)
+SELECT lane::bigint AS lane FROM held WHERE anew";
+
 const SAVE_CURSORS: &str = "
 WITH held AS MATERIALIZED (
     SELECT l.lane, c.cursor
@@ -111,6 +126,11 @@ fn lane_row(row: &PgRow, last_number: impl Fn(Lane) -> i64) -> Result<LaneRow, L
         last_seq: saved_cursor.max(last_number(claim.lane)),
         suspect_below: row.int("suspect_below")?,
     })
+}
+
+pub(super) async fn note_topic(readers: &PgPool, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+    let anew = of_claims(NOTE_TOPIC, claims)?.bind(topic_id)?.rows(readers).await?;
+    anew.iter().map(Columns::lane).collect()
 }
 
 pub(super) async fn save_cursors(

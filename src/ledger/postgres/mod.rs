@@ -83,6 +83,10 @@ impl Ledger for PostgresLedger {
         lanes::raise(&self.options, &self.readers, owner, lanes).await
     }
 
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+        lanes::note_topic(&self.readers, claims, topic_id).await
+    }
+
     async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
         read::unfinished(&self.readers, claims).await
     }

@@ -53,6 +53,10 @@ impl Ledger for SqliteLedger {
         lanes::raise(&self.file, owner, lanes).await
     }
 
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+        lanes::note_topic(&self.file, claims, topic_id).await
+    }
+
     async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
         read::unfinished(&self.file, claims).await
     }

@@ -1,0 +1,170 @@
+//! A worker put together from the configuration: what `run` and `dev` have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Exit, Failure};
+use super::{Endpoint, topics};
+use crate::clock::SystemClock;
+use crate::config::{Config, Delivery};
+use crate::kafka::consumer::KafkaSource;
+use crate::kafka::idempotent::IdempotentPublisher;
+use crate::kafka::transactional::TransactionalPublisher;
+use crate::kafka::{KafkaTrouble, Publisher, Source};
+use crate::ledger::{self, Ledger, LedgerError, Vault};
+use crate::upstream;
+use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
+
+/// How long a start waits for the ledger: with the broker's 12 s this stays below the contract's 35 s.
+const LEDGER_LIMIT: Duration = Duration::from_secs(15);
+
+/// What `dev` says differently from `run`.
+#[derive(Default)]
+pub(super) struct Peculiarities {
+    /// Stands for the cluster's id, where the broker's own is another at every start.
+    pub cluster_id: Option<String>,
+    /// Tells topics that are made anew at every start from those that the ledger knows.
+    pub topic_id: Option<String>,
+    /// Who is told of each event's progress.
+    pub milestones: Option<UnboundedSender<Milestone>>,
+}
+
+/// The vault of `[keys]`.
+pub(super) fn vault(config: &Config) -> Result<Vault, Failure> {
+    Vault::new(&config.keys.active, config.keys.keys.clone())
+        .map_err(|error| Failure::new(Exit::BadConfig, error).at("[keys]"))
+}
+
+/// Puts a worker together; it has reached its ledger and its broker.
+pub(super) async fn worker(
+    config: Config,
+    peculiarities: Peculiarities,
+    stop: CancellationToken,
+) -> anyhow::Result<Worker> {
+    let vault = Arc::new(vault(&config)?);
+    let upstreams = upstream::build(&config.converter, &config.target).map_err(|error| {
+        Failure::new(Exit::BadConfig, chain(&error)).fix("correct this table of the configuration")
+    })?;
+    let ledger = open_ledger(&config).await?;
+    require_topics(&config).await?;
+    let (source, events) = KafkaSource::start(&config.kafka).map_err(|error| kafka_failure(&error, &config))?;
+    let cluster_id = match peculiarities.cluster_id {
+        Some(cluster_id) => cluster_id,
+        None => source.cluster_id().await.map_err(|error| kafka_failure(&error, &config))?,
+    };
+    let source: Arc<dyn Source> = source;
+    let publisher = publisher(&config, &source).await?;
+    let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
+    let parts = WorkerParts {
+        config,
+        source: (source, events),
+        publisher,
+        ledger,
+        vault,
+        upstreams,
+        clock: Arc::new(SystemClock),
+        cluster_id,
+        topic_id: peculiarities.topic_id,
+        milestones: peculiarities.milestones,
+    };
+    Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place).into())
+}
+
+async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
+    let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
+    let checked = async {
+        let ledger = ledger::open(&config.ledger.url).await?;
+        ledger.identity().await?;
+        Ok(ledger)
+    };
+    match tokio::time::timeout(LEDGER_LIMIT, checked).await {
+        Ok(Ok(ledger)) => Ok(ledger),
+        Ok(Err(error)) => Err(ledger_failure(&error, &place)),
+        Err(_) => {
+            let late = format!("no answer within {} s", LEDGER_LIMIT.as_secs());
+            Err(ledger_failure(&LedgerError::Unavailable(late), &place))
+        }
+    }
+}
+
+async fn require_topics(config: &Config) -> Result<(), Failure> {
+    let endpoint = Endpoint::of_config(config.kafka.clone());
+    let missing = topics::missing(&endpoint).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::BadConfig, format!("missing topics: {}", missing.join(", ")))
+        .at(config.kafka.brokers.clone())
+        .fix("`profile-linker migrate --topics` makes missing topics"))
+}
+
+async fn publisher(config: &Config, source: &Arc<dyn Source>) -> Result<Arc<dyn Publisher>, Failure> {
+    let kafka = &config.kafka;
+    let made: Result<Arc<dyn Publisher>, KafkaTrouble> = match kafka.delivery {
+        Delivery::Transactional => {
+            // The group's name for people, chance for uniqueness: a process never shares its id with another.
+            let id = format!("{}-{}", kafka.group, uuid::Uuid::new_v4().simple());
+            TransactionalPublisher::start(kafka, &id).await.map(|publisher| Arc::new(publisher) as _)
+        }
+        Delivery::Idempotent => {
+            IdempotentPublisher::start(kafka, Arc::clone(source)).map(|publisher| Arc::new(publisher) as _)
+        }
+    };
+    made.map_err(|error| kafka_failure(&error, config))
+}
+
+fn kafka_failure(error: &KafkaTrouble, config: &Config) -> Failure {
+    Failure::new(Exit::Unavailable, error.to_string())
+        .at(config.kafka.brokers.clone())
+        .fix("start the broker, or correct kafka.brokers")
+}
+
+fn start_failure(error: &StartError, place: &str) -> Failure {
+    match error {
+        StartError::Ledger(error) => ledger_failure(error, place),
+        StartError::Keys(_) => Failure::new(Exit::BadConfig, error.to_string())
+            .at("[keys]")
+            .fix("configure the key that this ledger was made with"),
+    }
+}
+
+/// What a ledger's refusal means for the one who started the command.
+pub(super) fn ledger_failure(error: &LedgerError, place: &str) -> Failure {
+    let (exit, fix) = match error {
+        LedgerError::Unavailable(_) => (Exit::Unavailable, "start the database, or correct ledger.url"),
+        LedgerError::Damaged(_) => (Exit::Failed, "restore the ledger from a backup"),
+        LedgerError::WrongVersion { found, needed } if found < needed => {
+            (Exit::BadConfig, "run `profile-linker migrate` with the same configuration")
+        }
+        LedgerError::WrongVersion { .. } => (Exit::BadConfig, "use the build that made this ledger, or a newer one"),
+        LedgerError::ServesAnother { .. } => {
+            (Exit::BadConfig, "use that ledger's own worker, or another ledger.url for this one")
+        }
+        LedgerError::Unusable(_) => (Exit::BadConfig, "correct ledger.url"),
+    };
+    Failure::new(exit, error.to_string()).at(place).fix(fix)
+}
+
+/// How a worker's own end is told.
+pub(super) fn worker_failure(error: &WorkerError) -> Failure {
+    let exit = match error {
+        WorkerError::Misconfigured(_) => Exit::BadConfig,
+        WorkerError::Kafka(_) => Exit::Unavailable,
+        WorkerError::Ledger(_) => Exit::Failed,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+/// An error with its sources, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}

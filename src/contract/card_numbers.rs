@@ -153,13 +153,14 @@ fn has_network_prefix(digits: &[u32]) -> bool {
         || matches!(first(4), 5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763)
 }
 
-/// Whether the digits are part of a long word of hexadecimal digits with letters in it.
+/// Whether a run of digits is part of a long word of hexadecimal digits with letters in it.
 fn within_hash(text: &str, digits: &Range<usize>) -> bool {
     let bytes = text.as_bytes();
+    let run = bytes[digits.clone()].iter().all(u8::is_ascii_digit);
     let word = |byte: &&u8| byte.is_ascii_alphanumeric();
     let before = bytes[..digits.start].iter().rev().take_while(word);
     let after = bytes[digits.end..].iter().take_while(word);
     let around: Vec<u8> = before.chain(after).copied().collect();
     let hexadecimal = around.iter().all(u8::is_ascii_hexdigit);
-    hexadecimal && around.iter().any(u8::is_ascii_alphabetic) && around.len() + digits.len() >= MIN_HASH_LENGTH
+    run && hexadecimal && around.iter().any(u8::is_ascii_alphabetic) && around.len() + digits.len() >= MIN_HASH_LENGTH
 }

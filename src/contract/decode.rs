@@ -102,11 +102,10 @@ fn unusable(envelope: &Envelope, record: &InputRecord, (identity, payload, reaso
 
 /// What cannot be read for sure has no payload: then its bytes are what counts.
 fn payload(envelope: &Envelope) -> Option<Zeroizing<Vec<u8>>> {
-    envelope
-        .fault
-        .is_none()
-        .then(|| canonical::payload(&envelope.event.0))
-        .flatten()
+    match envelope.fault {
+        Some(_) => None,
+        None => canonical::payload(&envelope.event.0),
+    }
 }
 
 fn judge(envelope: &Envelope) -> Result<ProfileCreated, Reason> {
@@ -190,7 +189,7 @@ fn card_number(pointer: &str) -> Reason {
 }
 
 /// Members in which a card number can stand.
-const KNOWN_NAMES: [&str; 17] = [
+const KNOWN_NAMES: [&str; 22] = [
     "data",
     "customer",
     "system",
@@ -208,6 +207,11 @@ const KNOWN_NAMES: [&str; 17] = [
     "title",
     "correlationid",
     "subject",
+    "provider",
+    "primary",
+    "secondary",
+    "expiresAt",
+    "datacontenttype",
 ];
 
 fn invalid(violations: Vec<Violation>) -> Reason {

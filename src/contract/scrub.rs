@@ -9,7 +9,7 @@ use crate::domain::Secret;
 /// The contract's limit of a `detail`, characters.
 pub(super) const MAX_DETAIL_CHARS: usize = 500;
 /// So much of a vendor's text is read: the start tells the matter, and the search costs time.
-const MAX_READ_BYTES: usize = 16 * 1024;
+const MAX_READ_CHARS: usize = 16 * 1024;
 /// Vendors cut and escape what they echo: each piece of a secret of this length is taken for the secret. Shorter would
 /// hit plain words.
 const PIECE_BYTES: usize = 8;
@@ -19,18 +19,19 @@ const REMOVED: &str = "[removed]";
 /// number, without control characters; at most 500 characters.
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
-    let text = &text[..text.floor_char_boundary(MAX_READ_BYTES)];
-    let mut found: Vec<Range<usize>> = secrets
+    let text: String = text.chars().take(MAX_READ_CHARS).collect();
+    let found: Vec<Range<usize>> = secrets
         .iter()
-        .flat_map(|secret| occurrences(text, secret.expose()))
+        .flat_map(|secret| occurrences(&text, secret.expose()))
         .collect();
-    let without_secrets = without(text, &mut found);
-    let calm: String = without_secrets
+    let calm: String = without(&text, &found)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let without_cards = without(&calm, &mut card_numbers::candidates(&calm));
-    without_cards.chars().take(MAX_DETAIL_CHARS).collect()
+    without(&calm, &card_numbers::candidates(&calm))
+        .chars()
+        .take(MAX_DETAIL_CHARS)
+        .collect()
 }
 
 /// Where a secret, or a piece of it, stands. Byte ranges.
@@ -47,19 +48,22 @@ fn occurrences(text: &str, secret: &[u8]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The text with each of these ranges (overlapping ones as one) replaced. A character is removed if any of its bytes is.
-fn without(text: &str, ranges: &mut [Range<usize>]) -> String {
-    ranges.sort_by_key(|range| (range.start, range.end));
-    let mut kept = String::with_capacity(text.len());
-    let mut end = 0;
-    for range in ranges.iter() {
-        let start = text.floor_char_boundary(range.start);
-        if start > end || kept.is_empty() {
-            kept.push_str(&text[end..start.max(end)]);
-            kept.push_str(REMOVED);
-        }
-        end = end.max(text.ceil_char_boundary(range.end));
+/// The text with each of these byte ranges replaced, touching ones as one. A character is removed if any of its bytes is.
+fn without(text: &str, ranges: &[Range<usize>]) -> String {
+    let mut covered = vec![false; text.len()];
+    for range in ranges {
+        covered[range.clone()].fill(true);
     }
-    kept.push_str(&text[end..]);
+    let mut kept = String::with_capacity(text.len());
+    let mut removing = false;
+    for (at, character) in text.char_indices() {
+        let removed = covered[at..at + character.len_utf8()].contains(&true);
+        match (removing, removed) {
+            (false, true) => kept.push_str(REMOVED),
+            (true, true) => {}
+            (_, false) => kept.push(character),
+        }
+        removing = removed;
+    }
     kept
 }

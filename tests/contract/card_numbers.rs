@@ -74,6 +74,7 @@ fn any_other_text_that_contains_a_card_number_is_detected() {
     let rows = [
         title(number),
         title("Card4111111111111111x"),
+        title("abc4111111111111111"),
         title("card 4111 1111 1111 1111, thanks"),
         title("amex 3782-822463-10005"),
         with(event(), &[("/data/externalUserId", json!(number))]),
@@ -99,7 +100,8 @@ fn any_other_text_that_contains_a_card_number_is_detected() {
 fn texts_with_other_digits_pass() {
     let rows = [
         "4111111111111112",
-        "41111111111111111111",
+        "41111111111111111115",
+        "ordinal 12345-4111-1111-1111-1111c",
         "9111111111111111",
         "2026-01-02 03:04:05.123",
         "order 12345678-4111-1111-1111-1111abcdef12",
@@ -117,7 +119,7 @@ fn a_card_number_outranks_the_schema_and_is_never_echoed() {
     let bad = with(
         event(),
         &[
-            ("/data/title", json!("4111111111111111".repeat(1))),
+            ("/data/title", json!("4111111111111111")),
             ("/data/primary", json!("4111 1111 1111 1111")),
             ("/correlationid", json!("x 4111111111111111")),
         ],

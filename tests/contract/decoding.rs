@@ -49,6 +49,27 @@ fn what_is_no_cloud_event_is_malformed() {
 }
 
 #[test]
+fn a_valid_event_with_something_behind_it_is_malformed() {
+    let text = format!("{} {{}}", event());
+    assert_eq!(
+        verdict(&record(Some(text.as_bytes()), &headers())),
+        Some((ReasonCode::MalformedEvent, Stage::Decode))
+    );
+}
+
+#[test]
+fn a_value_may_have_a_mebibyte_and_no_more() {
+    let padding = 1024 * 1024 - with(event(), &[("/extra", json!(""))]).to_string().len();
+    let largest = with(event(), &[("/extra", json!("a".repeat(padding)))]);
+    assert_eq!(verdict(&structured(&largest)), None);
+    let too_large = with(event(), &[("/extra", json!("a".repeat(padding + 1)))]);
+    assert_eq!(
+        verdict(&structured(&too_large)),
+        Some((ReasonCode::MalformedEvent, Stage::Decode))
+    );
+}
+
+#[test]
 fn attributes_outside_the_limits_are_malformed() {
     let rows = [
         without(event(), "/specversion"),
@@ -211,6 +232,8 @@ fn customer_and_key_of_the_result_are_taken_from_bad_events_too() {
 #[test]
 fn no_reason_quotes_the_event() {
     let secret = "very-secret-value-4242";
+    let short = unusable(&structured(&with(event(), &[("/type", json!(format!("a {secret}")))])));
+    assert!(!short.reason.detail.contains(secret));
     let places = [
         "/data/token/value",
         "/data/title",

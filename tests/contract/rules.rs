@@ -221,6 +221,15 @@ fn each_violation_names_its_place() {
 }
 
 #[test]
+fn the_limits_of_source_and_id_count_bytes() {
+    for pointer in ["/source", "/id"] {
+        for text in ["é".repeat(257), "x".repeat(513), String::new(), "a\tb".to_owned()] {
+            assert_eq!(pointers(&with(event(), &[(pointer, json!(text))])), [pointer]);
+        }
+    }
+}
+
+#[test]
 fn violations_tell_what_is_allowed() {
     let rows = [
         (

@@ -31,7 +31,12 @@ fn every_secret_given_is_removed() {
         ),
         "a=[removed] b=[removed] é"
     );
+    assert_eq!(
+        scrub("first-secret", &[&secret("first-secret"), &secret("irs")]),
+        "[removed]"
+    );
     assert_eq!(scrub("éé", &[&Secret::new(vec![0xa9])]), "[removed]");
+    assert_eq!(scrub("éa", &[&Secret::new(vec![0xc3])]), "[removed]a");
 }
 
 #[test]

@@ -162,6 +162,19 @@ fn a_bad_event_keeps_its_identity_wherever_source_and_id_are_readable() {
 }
 
 #[test]
+fn a_repeated_name_leaves_no_payload_and_the_last_value_as_key() {
+    let text = event()
+        .to_string()
+        .replace(r#""id":"1001""#, r#""id":"1000","id":"1001""#);
+    let unusable = unusable(&record(Some(text.as_bytes()), &headers()));
+    assert_eq!(
+        (unusable.reason.code, unusable.result_key.as_deref()),
+        (ReasonCode::MalformedEvent, Some("1001"))
+    );
+    assert!(unusable.payload.is_none());
+}
+
+#[test]
 fn depth_has_a_limit_that_no_real_event_meets() {
     let nested = |depth: usize| -> Value {
         serde_json::from_str(&format!("{}{}", "[".repeat(depth), "]".repeat(depth))).unwrap()
@@ -234,6 +247,8 @@ fn no_reason_quotes_the_event() {
     let secret = "very-secret-value-4242";
     let short = unusable(&structured(&with(event(), &[("/type", json!(format!("a {secret}")))])));
     assert!(!short.reason.detail.contains(secret));
+    let long = unusable(&structured(&with(event(), &[("/type", json!("a".repeat(5000)))])));
+    assert!(!long.reason.detail.contains("aaaa"));
     let places = [
         "/data/token/value",
         "/data/title",

@@ -9,6 +9,8 @@ use crate::records::{
     verdict, with,
 };
 
+type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
 const MALFORMED: Option<(ReasonCode, Stage)> = Some((ReasonCode::MalformedEvent, Stage::Decode));
 
 fn framed(mut record: InputRecord) -> InputRecord {
@@ -21,10 +23,13 @@ fn framed(mut record: InputRecord) -> InputRecord {
 fn the_mode_is_told_by_the_content_type_then_by_the_headers_then_by_the_value() {
     let text = event().to_string();
     let value = Some(text.as_bytes());
-    let rows: [(&[(&str, &[u8])], bool); 9] = [
+    let rows: [(Headers<'_>, bool); 9] = [
         (&[("content-type", STRUCTURED.as_bytes())], true),
         (
-            &[("Content-Type", b"Application/CloudEvents+JSON; charset=UTF-8")],
+            &[
+                ("Content-Type", b"Application/CloudEvents+JSON; charset=UTF-8"),
+                ("ce_id", b"ignored"),
+            ],
             true,
         ),
         (&[], true),

@@ -319,6 +319,20 @@ fn a_key_over_its_limit_is_not_used() {
 }
 
 #[test]
+fn at_most_fifty_violations_are_told() {
+    let violation = Violation {
+        pointer: "/x".to_owned(),
+        message: "y".to_owned(),
+    };
+    let many = Reason {
+        violations: vec![violation; 60],
+        ..reason()
+    };
+    let event = event_of(&rejected(&input().subject(), &many, OutputMode::Structured));
+    assert_eq!(event["data"]["reason"]["violations"].as_array().map(Vec::len), Some(50));
+}
+
+#[test]
 fn the_worst_result_and_dead_letter_stay_below_64_kilobytes() {
     let worst = "\"".repeat(512);
     let mut input = input();

@@ -197,6 +197,19 @@ async fn a_list_that_stays_short_of_its_count_proves_nothing_absent() {
 }
 
 #[tokio::test]
+async fn a_list_that_repeats_itself_proves_nothing_absent() {
+    let summary = json!({"summary": {"total": 2}});
+    let (outcome, _) = look(vec![paged(&[other(1)], &summary), paged(&[other(1)], &summary)]).await;
+    assert_eq!(look_word(&outcome), "failed");
+    let (outcome, _) = look(vec![
+        paged(&[ours(json!(1))], &summary),
+        paged(&[ours(json!(1))], &summary),
+    ])
+    .await;
+    assert_eq!(look_word(&outcome), "found 1");
+}
+
+#[tokio::test]
 async fn a_next_link_is_followed_below_our_own_base_url_only() {
     let rows = [
         ("https://evil.example/steal?$skiptoken=51", "$skiptoken=51"),

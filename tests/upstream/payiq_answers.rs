@@ -61,7 +61,8 @@ fn a_success_needs_status_flag_number_and_token() {
     assert_eq!(class(201, &success(&[])), "done");
     assert_eq!(class(200, &success(&[("/ErrorCode", "absent".into())])), "done");
     assert_eq!(class(200, &success(&[("/ErrorCode", "".into())])), "done");
-    let rows: &[(u16, &[(&str, Value)], &str)] = &[
+    type Row<'a> = (u16, &'a [(&'a str, Value)], &'a str);
+    let rows: &[Row<'_>] = &[
         (500, &[], "conversion_unknown"),
         (400, &[], "conversion_unknown"),
         (401, &[], "conversion_unknown"),

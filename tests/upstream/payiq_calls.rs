@@ -59,6 +59,7 @@ async fn the_conversion_is_sent_as_documented() {
     let played = Played::new([bearer("access-1"), done()]);
     assert_eq!(convert(&payiq(&played)).await, "done");
     let [auth, convert] = played.seen().try_into().ok().unwrap();
+    assert_eq!((auth.operation, convert.operation), ("auth", "convert"));
     assert_eq!((auth.method.as_str(), auth.target.as_str()), ("POST", "Api/Auth"));
     assert_eq!(
         (convert.method.as_str(), convert.target.as_str()),

@@ -86,10 +86,10 @@ pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String
 }
 
 fn content_length(head: &str) -> usize {
-    let lengths = head
-        .lines()
-        .filter_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
-    lengths.last().unwrap_or(0)
+    let head = head.to_lowercase();
+    head.lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, text: &str) {

@@ -4,60 +4,14 @@
 //! judged, and the count agrees with the target's own, where it gives one.
 
 use hyper::Method;
-use serde_json::{Map, Value};
 
-use super::answer::says_missing;
+use super::page::{Page, classify_page, failed};
 use super::{CustomerId, LoanPro};
-use crate::domain::Secret;
-use crate::upstream::answer_text;
-use crate::upstream::http::{Answer, Exchange};
-use crate::upstream::json::{self, Json};
-use crate::upstream::retry_after::retry_after;
-use crate::upstream::{FoundProfile, LookOutcome, LookUp, OpenGate};
+use crate::upstream::{LookOutcome, LookUp, OpenGate};
 
 /// Most pages of one look-up. `nopaging` mostly makes it one; 40 of the default size hold 2,000 profiles of a customer.
 const MAX_PAGES: usize = 40;
-/// The children that may echo the token.
-const CHILDREN: [&str; 2] = ["CheckingAccount", "CreditCard"];
 const EXPAND: &str = "$expand=CheckingAccount,CreditCard";
-
-/// One page, read.
-#[derive(Default)]
-pub struct Page {
-    /// Entries whose title carries the marker.
-    pub marked: Vec<FoundProfile>,
-    /// Entries that echo the token and carry nobody's marker.
-    pub echoed: Vec<FoundProfile>,
-    /// Entries on this page.
-    pub entries: u64,
-    /// Whether every entry could be judged.
-    pub legible: bool,
-    /// The total over all pages, if given.
-    pub total: Option<u64>,
-    /// `__next`, if given.
-    pub next: Option<String>,
-}
-
-impl Page {
-    fn add(&mut self, page: Self) {
-        self.marked.extend(page.marked);
-        self.echoed.extend(page.echoed);
-        self.entries += page.entries;
-        self.legible &= page.legible;
-        self.total = page.total;
-        self.next = page.next;
-    }
-
-    /// The marker is ours alone; the token may be another event's, too, so it counts only where no marker does.
-    fn outcome(self) -> LookOutcome {
-        match (self.marked.is_empty(), self.echoed.is_empty()) {
-            (false, _) => LookOutcome::Found(self.marked),
-            (true, false) => LookOutcome::Found(self.echoed),
-            (true, true) if !self.legible => failed("the profiles hold an entry that cannot be read"),
-            (true, true) => LookOutcome::Absent,
-        }
-    }
-}
 
 impl LoanPro {
     pub(super) async fn read_profiles(&self, look_up: &LookUp) -> LookOutcome {
@@ -72,9 +26,7 @@ impl LoanPro {
         };
         for _ in 0..MAX_PAGES {
             match self.read_page(format!("{path}?{query}"), look_up).await {
-                Ok(page) if page.entries == 0 && all.entries > 0 && page.next.is_none() => {
-                    return short(all);
-                }
+                Ok(page) if page.is_short_of(all.entries) => return short(all),
                 Ok(page) => all.add(page),
                 Err(outcome) => return outcome,
             }
@@ -131,123 +83,4 @@ fn is_place(part: &str) -> bool {
         && value
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%,'()".contains(&byte))
-}
-
-/// Reads one page's answer.
-///
-/// # Errors
-/// What the look-up ends with if this page is none.
-pub fn classify_page(exchange: Exchange, look_up: &LookUp, secrets: &[&Secret]) -> Result<Page, LookOutcome> {
-    let answer = exchange.map_err(|error| failed(&error.to_string()))?;
-    if answer.status.as_u16() == 200
-        && let Some(body) = Json::parse(&answer.body)
-        && let Some(entries) = entries(body.value())
-    {
-        return Ok(page(entries, body.value(), look_up));
-    }
-    Err(refused(&answer, secrets))
-}
-
-fn refused(answer: &Answer, secrets: &[&Secret]) -> LookOutcome {
-    let detail = answer_text::describe(answer, secrets);
-    match answer.status.as_u16() {
-        401 | 403 | 301 | 302 | 307 | 308 => LookOutcome::Misconfigured { detail },
-        404 | 409 if says_missing(answer) => LookOutcome::CustomerMissing { detail },
-        _ => LookOutcome::Failed {
-            retry_after: retry_after(&answer.headers, answer.received_at),
-            detail,
-        },
-    }
-}
-
-/// The list, with or without `d`, with or without `results`.
-fn entries(body: &Value) -> Option<&Vec<Value>> {
-    let inner = body.get("d").unwrap_or(body);
-    inner.as_array().or_else(|| inner.get("results")?.as_array())
-}
-
-fn page(entries: &[Value], body: &Value, look_up: &LookUp) -> Page {
-    let inner = body.get("d").unwrap_or(body);
-    let mut page = Page {
-        entries: entries.len() as u64,
-        legible: true,
-        ..Page::default()
-    };
-    page.total = inner
-        .get("summary")
-        .and_then(|summary| json::id(summary.get("total"))?.parse().ok());
-    page.next = inner
-        .get("__next")
-        .and_then(Value::as_str)
-        .filter(|next| !next.is_empty())
-        .map(str::to_owned);
-    for entry in entries {
-        judge(entry, look_up, &mut page);
-    }
-    page
-}
-
-fn judge(entry: &Value, look_up: &LookUp, page: &mut Page) {
-    let Some(fields) = entry.as_object() else {
-        page.legible = false;
-        return;
-    };
-    let title = fields.get("title").and_then(Value::as_str).map(str::trim_end);
-    let marker = title.and_then(marker_of);
-    let marked = marker == Some(look_up.marker.as_str());
-    let echoed = marker.is_none_or(|marker| !looks_like_ours(marker)) && echoes(fields, &look_up.token);
-    match profile(fields, title) {
-        Some(profile) if marked => page.marked.push(profile),
-        Some(profile) if echoed => page.echoed.push(profile),
-        // Ours, but without an id; or nothing to judge it by.
-        None if marked || echoed => page.legible = false,
-        _ => page.legible &= fields.contains_key("title") || has_token(fields),
-    }
-}
-
-/// What follows the last ` #` of a title.
-fn marker_of(title: &str) -> Option<&str> {
-    let (before, marker) = title.rsplit_once('#')?;
-    (before.is_empty() || before.ends_with(' ')).then_some(marker)
-}
-
-/// The form of our markers: 8 characters of base32. A profile that carries another event's is that event's, though the
-/// token be the same.
-fn looks_like_ours(marker: &str) -> bool {
-    marker.len() == 8
-        && marker
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
-}
-
-fn tokens(fields: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    CHILDREN
-        .iter()
-        .filter_map(|child| fields.get(*child)?.get("token")?.as_str())
-}
-
-fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
-    tokens(fields).any(|echoed| token.same_as(echoed.as_bytes()))
-}
-
-fn has_token(fields: &Map<String, Value>) -> bool {
-    tokens(fields).next().is_some()
-}
-
-fn profile(fields: &Map<String, Value>, title: Option<&str>) -> Option<FoundProfile> {
-    Some(FoundProfile {
-        id: json::id(fields.get("id"))?,
-        primary: json::flag(fields.get("isPrimary")).unwrap_or(false),
-        secondary: json::flag(fields.get("isSecondary")).unwrap_or(false),
-        title: title.map(str::to_owned),
-        // A profile that does not say otherwise is active.
-        active: json::flag(fields.get("active")).unwrap_or(true),
-    })
-}
-
-fn failed(detail: &str) -> LookOutcome {
-    LookOutcome::Failed {
-        retry_after: None,
-        detail: detail.to_owned(),
-    }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod check;
 mod link;
 mod lookup;
+mod page;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 pub use check::{CustomerAnswer, classify_customer};
 pub use link::classify as classify_link;
-pub use lookup::{Page, classify_page};
+pub use page::{Page, classify_page};
 
 use super::credential::{Credential, CredentialError, header_value};
 use super::http::{Call, Transport};

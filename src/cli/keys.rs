@@ -38,17 +38,24 @@ enum Command {
 /// The file is there already or cannot be written, or the system gives no random bytes.
 pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let Command::Generate { out } = args.command;
-    let line = generate()?;
     match out {
         Some(path) => {
-            write(&path, &line)?;
+            write_new(&path)?;
             shell.line(&serde_json::json!({ "file": path }), || {
                 format!("wrote {}", path.display())
             })?;
         }
-        None => std::io::stdout().write_all(line.as_bytes())?,
+        None => std::io::stdout().write_all(generate()?.as_bytes())?,
     }
     Ok(Exit::Done)
+}
+
+/// Makes a key and writes it into a new file.
+///
+/// # Errors
+/// The file exists or cannot be written.
+pub(super) fn write_new(path: &Path) -> anyhow::Result<()> {
+    Ok(write(path, &generate()?)?)
 }
 
 fn generate() -> anyhow::Result<Zeroizing<String>> {

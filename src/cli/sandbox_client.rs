@@ -53,7 +53,11 @@ impl SandboxClient {
         id.ok_or_else(|| self.failure("it gave no customer"))
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+    /// Posts JSON and answers JSON.
+    ///
+    /// # Errors
+    /// The sandbox is unreachable or refuses: 69.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let answer = tokio::time::timeout(CALL_LIMIT, self.exchange(path, body)).await;
         let answer = answer.map_err(|_| self.failure("no answer in time"))?;
         answer.map_err(|error| self.failure(&format!("{error:#}")))

@@ -1,0 +1,183 @@
+//! `dev`: the whole system in one process, with samples to look at.
+
+mod broker;
+mod home;
+mod samples;
+mod screen;
+mod setting;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+use super::broker::Reader;
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::exit::{Exit, Failure};
+use super::follow::Follower;
+use super::records::Record;
+use super::shell::Shell;
+use super::signals::Signals;
+use super::start::Start;
+use super::system::{self, Peculiarities};
+use super::{telemetry, text};
+use crate::sandbox::{self, SandboxOptions};
+use crate::worker::{Milestone, WorkerError};
+use home::Home;
+use screen::Screen;
+
+/// How long the samples may take, all together; they take a few seconds.
+const SAMPLES_LIMIT: Duration = Duration::from_secs(60);
+
+/// Run the whole system in one process: broker, ledger, sandbox, worker; publish samples and show their results
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker dev --exit-after-samples")]
+pub struct Args {
+    /// Keep ledger, keys and the sandbox's books here between runs; unset: a fixed folder, emptied at start
+    #[arg(long, value_name = "DIR", env = "PROFILE_LINKER_DATA_DIR", hide_env_values = true)]
+    data_dir: Option<PathBuf>,
+    /// End when the samples have their results; exit 0 only if each is the one expected
+    #[arg(long)]
+    exit_after_samples: bool,
+}
+
+/// Runs the whole system until it is stopped.
+///
+/// # Errors
+/// The data directory is in use or cannot be written (1), or a sample did not get its result (1).
+pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    telemetry::init(false, telemetry::COMMAND_FILTER);
+    let mut signals = Signals::listen()?;
+    let home = Home::open(args.data_dir)?;
+    let (mut system, mut worker) = System::start(&home).await?;
+    let shown = tokio::select! {
+        shown = system.show_samples(shell) => shown?,
+        exit = signals.next() => return system.stop(worker, exit).await,
+        failure = ended(&mut worker) => return Err(failure.into()),
+    };
+    if args.exit_after_samples {
+        return system.stop(worker, if shown { Exit::Done } else { Exit::Failed }).await;
+    }
+    shell.note(&screen::commands(&system.home_shown));
+    tokio::select! {
+        followed = system.follow(shell) => followed?,
+        exit = signals.next() => return system.stop(worker, exit).await,
+        failure = ended(&mut worker) => return Err(failure.into()),
+    }
+    system.stop(worker, Exit::Done).await
+}
+
+/// The running worker.
+type Running = tokio::task::JoinHandle<Result<(), WorkerError>>;
+
+/// Everything that runs beside it.
+struct System {
+    sandbox: sandbox::Running,
+    _broker: broker::EmbeddedBroker,
+    milestones: UnboundedReceiver<Milestone>,
+    stop: CancellationToken,
+    connection: Connection,
+    endpoint: Endpoint,
+    follower: Follower,
+    home_shown: String,
+    run: String,
+}
+
+impl System {
+    async fn start(home: &Home) -> anyhow::Result<(Self, Running)> {
+        let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let books = Some(home.path("sandbox-books.json"));
+        let sandbox = sandbox::start(SandboxOptions { listen, strict: None, books }).await?;
+        let broker = broker::EmbeddedBroker::start()?;
+        let probe = home.probe_customer(&sandbox)?;
+        let config = setting::config(home, broker.address(), &sandbox.base_url(), probe)?;
+        crate::ledger::migrate(&config.ledger.url, &system::vault(&config)?).await?;
+        let connection = Connection {
+            brokers: broker.address().to_owned(),
+            topics: (&config.kafka.topics).into(),
+            sandbox: Some(sandbox.base_url()),
+            pid: std::process::id(),
+            embedded: true,
+        };
+        let endpoint = Endpoint::of_dev(connection.clone());
+        let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
+        let follower = Follower::new(Reader::new(&endpoint)?, &topics, Start::Beginning, true).await?;
+        let (told, milestones) = unbounded_channel();
+        let run = uuid::Uuid::new_v4().simple().to_string();
+        let peculiarities = Peculiarities {
+            // The embedded broker is another one at every start; the ledger stays.
+            cluster_id: Some("dev".to_owned()),
+            topic_id: Some(run.clone()),
+            milestones: Some(told),
+        };
+        let stop = CancellationToken::new();
+        let worker = system::worker(config, peculiarities, stop.clone()).await?;
+        let worker = tokio::spawn(worker.run());
+        connection.write(home.directory())?;
+        let home_shown = home.directory().display().to_string();
+        let system = Self {
+            sandbox,
+            _broker: broker,
+            milestones,
+            stop,
+            connection,
+            endpoint,
+            follower,
+            home_shown,
+            run,
+        };
+        Ok((system, worker))
+    }
+
+    /// Publishes the samples and shows them until each has its result; answers whether all are the ones expected.
+    async fn show_samples(&mut self, shell: &Shell) -> anyhow::Result<bool> {
+        let samples = samples::make(&self.sandbox, &self.run).await?;
+        let mut screen = Screen::new(&samples, shell, &self.endpoint, &self.home_shown);
+        screen.arrived(&samples::publish(&samples, &self.endpoint).await?);
+        let late = tokio::time::sleep(SAMPLES_LIMIT);
+        tokio::pin!(late);
+        while !screen.is_complete() {
+            tokio::select! {
+                biased;
+                Some(milestone) = self.milestones.recv() => screen.step(&milestone),
+                record = self.follower.next() => screen.result(&record?)?,
+                () = &mut late => break,
+            }
+        }
+        Ok(screen.finish())
+    }
+
+    /// Shows what is published from now on.
+    async fn follow(&mut self, shell: &Shell) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                Some(_) = self.milestones.recv() => {}
+                record = self.follower.next() => show(shell, &record?)?,
+            }
+        }
+    }
+
+    /// Ends everything in order, so that a kept data directory can be started again.
+    async fn stop(self, worker: Running, exit: Exit) -> anyhow::Result<Exit> {
+        self.stop.cancel();
+        worker.await?.map_err(|error| system::worker_failure(&error))?;
+        self.sandbox.stop().await?;
+        self.connection.remove();
+        Ok(exit)
+    }
+}
+
+fn show(shell: &Shell, record: &Record) -> anyhow::Result<()> {
+    shell.line(record, || text::line(record))
+}
+
+/// Why the worker ended by itself.
+async fn ended(worker: &mut Running) -> Failure {
+    match worker.await {
+        Ok(Err(error)) => system::worker_failure(&error),
+        Ok(Ok(())) => Failure::new(Exit::Failed, "the worker ended by itself"),
+        Err(error) => Failure::new(Exit::Failed, format!("the worker ended abnormally: {error}")),
+    }
+}

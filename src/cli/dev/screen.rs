@@ -1,0 +1,202 @@
+//! The samples on the screen: one line each that fills up on a terminal, a line a step where the output is piped.
+
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::samples::{Expected, Sample};
+use crate::cli::endpoint::Endpoint;
+use crate::cli::records::Record;
+use crate::cli::shell::Shell;
+use crate::contract::PROFILE_LINKED;
+use crate::worker::{Milestone, Step};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Yellow.on_default();
+const WRONG: Style = AnsiColor::Red.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+const BOLD: Style = Style::new().bold();
+
+struct Row {
+    name: &'static str,
+    customer: String,
+    id: Option<String>,
+    expected: Expected,
+    place: Option<(i32, i64)>,
+    said: String,
+    results: Vec<bool>,
+    bar: Option<ProgressBar>,
+}
+
+/// The samples' rows.
+pub(super) struct Screen<'a> {
+    rows: Vec<Row>,
+    shell: &'a Shell,
+    began: Instant,
+}
+
+impl<'a> Screen<'a> {
+    pub fn new(samples: &[Sample], shell: &'a Shell, endpoint: &Endpoint, home: &str) -> Self {
+        shell.note(&format!(
+            "{BOLD}profile-linker dev{BOLD:#}  broker {} (embedded)  sandbox {}\n{FAINT}data in {home}{FAINT:#}\n",
+            endpoint.brokers,
+            endpoint.sandbox.as_deref().unwrap_or("-"),
+        ));
+        let live = !shell.is_json() && std::io::stdout().is_terminal();
+        let bars = live.then(MultiProgress::new);
+        let row = |sample: &Sample| Row {
+            name: sample.name,
+            customer: sample.customer.chars().take(13).collect(),
+            id: sample.id.clone(),
+            expected: sample.expected,
+            place: None,
+            said: String::new(),
+            results: Vec::new(),
+            bar: bars.as_ref().map(|bars| bars.add(bar())),
+        };
+        Self { rows: samples.iter().map(row).collect(), shell, began: Instant::now() }
+    }
+
+    /// The samples stand in the input topic.
+    pub fn arrived(&mut self, places: &[(i32, i64)]) {
+        for (index, place) in places.iter().enumerate() {
+            if let Some(row) = self.rows.get_mut(index) {
+                row.place = Some(*place);
+            }
+            self.say(index, &format!("{FAINT}arrived{FAINT:#}"));
+        }
+    }
+
+    /// The worker tells of a step.
+    pub fn step(&mut self, milestone: &Milestone) {
+        let found = self.rows.iter().position(|row| row.id.as_deref() == Some(milestone.event.id.as_str()));
+        if let (Some(index), Step::Converted) = (found, milestone.step) {
+            self.say(index, "converted");
+        }
+    }
+
+    /// A result was published.
+    pub fn result(&mut self, record: &Record) -> anyhow::Result<()> {
+        if self.shell.is_json() {
+            self.shell.line(record, String::new)?;
+        }
+        let Some(index) = self.rows.iter().position(|row| row.is_of(record)) else { return Ok(()) };
+        let row = &mut self.rows[index];
+        let code = record.text("/data/reason/code");
+        let good = match row.expected {
+            Expected::Linked => record.text("/type") == Some(PROFILE_LINKED),
+            Expected::Rejected(expected) => code == Some(expected.as_str()),
+            Expected::NoFurther => false,
+        };
+        row.results.push(good);
+        let seconds = self.began.elapsed().as_secs_f64();
+        let text = match code {
+            None => {
+                let account = record.text("/data/paymentAccountId").unwrap_or("?");
+                let how = record.text("/data/resolvedBy").unwrap_or("?");
+                format!("{GOOD}linked as {account}{GOOD:#} {FAINT}by {how}, {seconds:.1} s{FAINT:#}")
+            }
+            Some(code) => {
+                let end = record.text("/data/disposition").unwrap_or("?");
+                format!("{BAD}rejected: {code}{BAD:#} {FAINT}{end}, {seconds:.1} s{FAINT:#}")
+            }
+        };
+        self.say(index, &text);
+        Ok(())
+    }
+
+    /// Whether every sample that gets a result has one.
+    pub fn is_complete(&self) -> bool {
+        self.rows.iter().all(|row| row.expected == Expected::NoFurther || !row.results.is_empty())
+    }
+
+    /// Says how it went; answers whether every sample got exactly the result expected.
+    pub fn finish(&mut self) -> bool {
+        let mut all = true;
+        for index in 0..self.rows.len() {
+            let row = &self.rows[index];
+            let (text, good) = match row.expected {
+                Expected::NoFurther if self.results_of(row.id.as_deref()) == 1 => {
+                    (format!("{GOOD}a duplicate: no second result{GOOD:#}"), true)
+                }
+                Expected::NoFurther => (format!("{WRONG}a duplicate, but not one result{WRONG:#}"), false),
+                _ if row.results == [true] => (String::new(), true),
+                _ => (format!("{WRONG}expected {:?}{WRONG:#}", row.expected), false),
+            };
+            all &= good;
+            if !text.is_empty() {
+                self.say(index, &text);
+            }
+            if let Some(bar) = &self.rows[index].bar {
+                bar.abandon();
+            }
+        }
+        let seconds = self.began.elapsed().as_secs_f64();
+        let verdict = if all { "every sample got the result expected" } else { "NOT every sample got its result" };
+        self.shell.note(&format!("\n{BOLD}{verdict}{BOLD:#} {FAINT}({seconds:.1} s){FAINT:#}"));
+        all
+    }
+
+    fn results_of(&self, id: Option<&str>) -> usize {
+        let same = self.rows.iter().filter(|row| row.id.as_deref() == id);
+        same.map(|row| row.results.len()).sum()
+    }
+
+    fn say(&mut self, index: usize, text: &str) {
+        let Some(row) = self.rows.get_mut(index) else { return };
+        let head = format!("{:<24}{FAINT}{:<15}{FAINT:#}", row.name, row.customer);
+        if !row.said.is_empty() {
+            row.said.push_str(" \u{2192} ");
+        }
+        row.said.push_str(text);
+        if let Some(bar) = &row.bar {
+            bar.set_message(plain_unless_coloured(&format!("{head}{}", row.said)));
+        } else if !self.shell.is_json() {
+            // A closed stdout has no reader to miss it.
+            let _ = writeln!(anstream::stdout(), "{head}{text}");
+        }
+    }
+}
+
+impl Row {
+    /// By the event's id; a record that has none, by where it stood.
+    fn is_of(&self, record: &Record) -> bool {
+        if self.expected == Expected::NoFurther {
+            return false;
+        }
+        match (&self.id, record.text("/data/created/id")) {
+            (Some(id), Some(created)) => id == created,
+            (None, None) => {
+                let number = |pointer: &str| record.event.pointer(pointer).and_then(serde_json::Value::as_i64);
+                let place = (number("/data/origin/partition"), number("/data/origin/offset"));
+                self.place.is_some_and(|(partition, offset)| place == (Some(partition.into()), Some(offset)))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Colours, unless NO_COLOR or the terminal says otherwise.
+fn plain_unless_coloured(text: &str) -> String {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
+        _ => text.to_owned(),
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(1).with_style(style)
+}
+
+/// How to go on from a second terminal.
+pub(super) fn commands(home: &str) -> String {
+    let program = std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
+    format!(
+        "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n\
+         {FAINT}They find this process by {home}/connection.json's twin in your state directory.\n\
+         Results are shown here as they come; Ctrl-C ends.{FAINT:#}\n"
+    )
+}

@@ -46,7 +46,10 @@ async fn the_page_s_rules_hold() {
         ("ExpirationDate", json!("2039-12-01")),
         ("ExpirationDate", json!("13/39")),
         ("CardToken", json!("no type")),
+        ("CardToken", json!("x:1234")),
+        ("CardToken", json!("201:")),
         ("CardToken", json!("")),
+        ("CardToken", json!(format!("201:{}", "x".repeat(8192)))),
         ("CardType", json!(1)),
     ];
     for (member, value) in wrong {

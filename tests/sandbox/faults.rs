@@ -103,6 +103,29 @@ async fn hang_neither_applies_nor_answers() {
     assert!(house.profiles(1).await.is_empty());
 }
 
+#[tokio::test]
+async fn a_stop_does_not_wait_for_calls_that_hang() {
+    let house = faulty(json!({ "action": "hang" })).await;
+    let hanging = tokio::spawn(
+        house
+            .request(reqwest::Method::PUT, &customer_path(1))
+            .json(&json!({}))
+            .send(),
+    );
+    let arrived = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        while house.state().await["calls"]["counts"]["loanpro.link"] != 1 {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), house.running.stop())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(hanging.await.unwrap().unwrap_err().is_request());
+}
+
 /// Whether a link timed out.
 async fn try_link_briefly(house: &House) -> bool {
     let token = house.token(json!({ "permanent": true })).await;

@@ -14,6 +14,9 @@ const PROVIDERS: [u64; 3] = [CONNECTED_PAYMENTS, 4, FREEDOM_PAY];
 /// The page's card types: American Express, Discover, JCB, MasterCard, Visa.
 const CARD_TYPES: [u64; 5] = [0, 3, 5, 6, 7];
 
+/// Longest text that is kept, in bytes: the longest token that an event can carry.
+const MAX_TEXT: usize = 8192;
+
 /// Why Aloha refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refused {
@@ -70,11 +73,12 @@ impl CardHeader {
             provider_type: one_of(body, "ProviderType", &PROVIDERS)
                 .ok_or(Refused::BadRequest("ProviderType must be 2, 4 or 6"))?,
             masked_card_number: text(body, "MaskedCardNumber")
-                .ok_or(Refused::BadRequest("MaskedCardNumber is required"))?,
+                .ok_or(Refused::BadRequest("MaskedCardNumber must have 1 to 8192 characters"))?,
             expiration_date: text(body, "ExpirationDate")
                 .filter(|date| is_month_of_year(date))
                 .ok_or(Refused::BadRequest("ExpirationDate must be MM/YY"))?,
-            card_token: text(body, "CardToken").ok_or(Refused::BadRequest("CardToken is required"))?,
+            card_token: text(body, "CardToken")
+                .ok_or(Refused::BadRequest("CardToken must have 1 to 8192 characters"))?,
             card_type: one_of(body, "CardType", &CARD_TYPES)
                 .ok_or(Refused::BadRequest("CardType must be 0, 3, 5, 6 or 7"))?,
         };
@@ -105,7 +109,7 @@ impl CardHeader {
 fn text(body: &Value, name: &str) -> Option<String> {
     body[name]
         .as_str()
-        .filter(|text| !text.trim().is_empty())
+        .filter(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT)
         .map(str::to_owned)
 }
 

@@ -9,6 +9,9 @@ use crate::sandbox::books::{Books, Moment, Payment, PaymentKind};
 /// The role that makes a customer the one who pays.
 const ROLES: [&str; 2] = ["loan.customerRole.primary", "loan.customerRole.secondary"];
 
+/// Longest display id that is kept, in characters.
+const MAX_DISPLAY_ID: usize = 100;
+
 /// Makes a loan, and links customers to it if it names them.
 ///
 /// # Errors
@@ -18,7 +21,13 @@ pub fn create(books: &mut Books, body: &Value) -> Result<Value, Refused> {
         return Err(Refused::BadPayload("a loan is an object"));
     }
     let customers = customers(books, body)?;
-    let loan = books.add_loan(body["displayId"].as_str().unwrap_or_default());
+    let display_id: String = body["displayId"]
+        .as_str()
+        .unwrap_or_default()
+        .chars()
+        .take(MAX_DISPLAY_ID)
+        .collect();
+    let loan = books.add_loan(&display_id);
     join(books, loan, &customers);
     show(books, loan)
 }

@@ -8,6 +8,7 @@ mod aloha;
 mod books;
 mod control;
 mod credentials;
+mod fault_rules;
 mod faults;
 mod house;
 mod loanpro;

@@ -4,9 +4,9 @@ use tracing_subscriber::EnvFilter;
 
 /// What short commands log unless `RUST_LOG` says otherwise: their failures have a text of their own, and librdkafka's
 /// complaints about a broker that is away would only repeat it.
-pub const COMMAND_FILTER: &str = "warn,librdkafka=off";
-/// What the worker logs unless `RUST_LOG` says otherwise.
-pub const WORKER_FILTER: &str = "info";
+pub const COMMAND_FILTER: &str = "warn,librdkafka=off,rdkafka::consumer=off";
+/// What the worker logs unless `RUST_LOG` says otherwise. The client complains when it drops a consumer that we closed.
+pub const WORKER_FILTER: &str = "info,rdkafka::consumer=off";
 
 /// Starts logging to stderr, as text or as JSON lines, filtered by `RUST_LOG`, else by `default_filter`. Only the first
 /// call in a process counts.

@@ -54,6 +54,11 @@ impl ClientContext for LoggingContext {
 
 /// One log line of librdkafka.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    if facility == "CONFWARN" {
+        // One [kafka.properties] serves consumer and producer: each ignores what is the other's.
+        tracing::debug!(kafka.facility = facility, "{message}");
+        return;
+    }
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::error!(kafka.facility = facility, "{message}");

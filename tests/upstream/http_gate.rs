@@ -9,7 +9,7 @@ use profile_linker::upstream::{Gate, OpenGate};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Notify, watch};
 
-use super::server::{Server, answer_all, put, respond, within};
+use super::server::{LIMIT, Server, answer_all, put, respond, within};
 
 /// Counts how often it is asked, and answers as it is told.
 struct Counted {
@@ -131,19 +131,42 @@ async fn a_gate_is_not_asked_where_no_connection_comes_about() {
     assert_eq!(gate.asked.load(Ordering::SeqCst), 0);
 }
 
+/// Takes its time before it opens: by the clock, not by the test's.
+struct Slow {
+    asked: AtomicUsize,
+    first: Duration,
+}
+
+#[async_trait]
+impl Gate for Slow {
+    async fn opens(&self) -> bool {
+        if self.asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            tokio::time::pause();
+            tokio::time::advance(self.first).await;
+            tokio::time::resume();
+        }
+        true
+    }
+}
+
 #[tokio::test]
 async fn waiting_for_the_gate_does_not_use_up_the_time_of_the_call() {
     let server = Server::start(answer_all).await;
-    let client = server.client_within(Duration::from_millis(300));
-    let gate = Held {
-        reached: Notify::new(),
-        release: Notify::new(),
+    let gate = Slow {
+        asked: AtomicUsize::new(0),
+        first: LIMIT + Duration::from_secs(1),
     };
-    let (exchange, ()) = tokio::join!(client.exchange(put(), &gate), async {
-        let mut ticks = tokio::time::interval(Duration::from_millis(400));
-        ticks.tick().await;
-        ticks.tick().await;
-        gate.release.notify_one();
-    });
-    assert!(exchange.is_ok());
+    assert!(server.client().exchange(put(), &gate).await.is_ok());
+    assert_eq!((gate.asked.load(Ordering::SeqCst), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_waited_long_at_the_gate_is_replaced_and_the_gate_asked_again() {
+    let server = Server::start(answer_all).await;
+    let gate = Slow {
+        asked: AtomicUsize::new(0),
+        first: Duration::from_secs(60),
+    };
+    assert!(server.client().exchange(put(), &gate).await.is_ok());
+    assert_eq!((gate.asked.load(Ordering::SeqCst), server.connections()), (2, 2));
 }

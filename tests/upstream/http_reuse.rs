@@ -121,10 +121,21 @@ async fn a_request_that_was_written_on_a_reused_connection_is_never_sent_again()
 }
 
 #[tokio::test]
-async fn a_server_that_closes_every_connection_unread_is_told_from_one_that_answers() {
+async fn an_idle_connection_is_not_trusted_for_long() {
+    let server = Server::start(answer_all).await;
+    let client = server.client();
+    assert_eq!(body(client.exchange(put(), &OpenGate).await), "from 1");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(30)).await;
+    tokio::time::resume();
+    assert_eq!(body(client.exchange(put(), &OpenGate).await), "from 2");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_every_connection_unread_ends_the_call_without_an_answer() {
     let server = Server::start(|stream, _| async move { drop(stream) }).await;
-    let client = server.client_within(Duration::from_secs(5));
-    assert!(within(client.exchange(put(), &OpenGate)).await.is_err());
+    assert!(within(server.client().exchange(put(), &OpenGate)).await.is_err());
+    assert!(server.connections() <= 3, "bounded");
 }
 
 #[tokio::test]

@@ -36,6 +36,9 @@ pub struct Topics {
     pub dead_letter: String,
 }
 
+/// Lines of each worker's log that a failed test shows.
+const LAST_WORDS: usize = 60;
+
 /// Everything one test needs around the workers it starts.
 pub struct Stand<'a> {
     /// The shared broker.
@@ -117,11 +120,7 @@ impl<'a> Stand<'a> {
     pub fn start_worker_with(&self, environment: &[(String, String)]) -> Worker {
         let number = self.workers.get() + 1;
         self.workers.set(number);
-        Worker::start(
-            &self.config(),
-            environment,
-            &self.folder.path().join(format!("worker-{number}.log")),
-        )
+        Worker::start(&self.config(), environment, &self.worker_log(number))
     }
 
     /// Starts a worker and waits until it is ready.
@@ -154,6 +153,10 @@ impl<'a> Stand<'a> {
     /// Everything that one of the topics holds now.
     pub async fn all(&self, topic: &str) -> Vec<Record> {
         Reader::all(self.kafka.brokers(), topic).await
+    }
+
+    fn worker_log(&self, number: u32) -> PathBuf {
+        self.folder.path().join(format!("worker-{number}.log"))
     }
 
     fn configuration(&self, delivery: Delivery, name: &str, database: &str) -> String {
@@ -215,5 +218,20 @@ log_format = "json"
 "#,
             brokers = self.kafka.brokers(),
         )
+    }
+}
+
+/// A failed test shows what its workers said last: their logs go with the stand.
+impl Drop for Stand<'_> {
+    fn drop(&mut self) {
+        for number in (1..=self.workers.get()).filter(|_| std::thread::panicking()) {
+            let log = std::fs::read(self.worker_log(number)).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- worker {number} said last:");
+            lines[lines.len().saturating_sub(LAST_WORDS)..]
+                .iter()
+                .for_each(|line| eprintln!("{line}"));
+        }
     }
 }

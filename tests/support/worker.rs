@@ -32,11 +32,7 @@ impl Worker {
     /// Waits for its line `worker ready`.
     pub async fn ready(&mut self) {
         let ready = eventually("the worker says that it is ready", READY_WITHIN, async || {
-            assert!(
-                self.process.is_running(),
-                "the worker ended:\n{}",
-                self.process.output()
-            );
+            assert!(self.process.is_running(), "the worker ended before it was ready");
             self.process.output().contains("worker ready").then_some(())
         });
         ready.await;

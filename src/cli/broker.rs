@@ -13,7 +13,10 @@ use super::exit::{Exit, Failure};
 
 /// How long a broker may take to answer before it counts as unreachable. A command must have ended within 35 s, and two
 /// such waits may follow each other.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(12);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long to listen for the reason of a failure; what there is to hear is queued already.
+const LISTEN: Duration = Duration::from_millis(200);
 
 /// Sends librdkafka's log to ours, and remembers why it could not connect.
 #[derive(Clone, Default)]
@@ -24,8 +27,8 @@ pub struct Quiet {
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "FAIL" {
-            let text = message.split_once(": ").map_or(message, |(_, text)| text);
-            *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+            let text = reason(message);
+            *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
         }
         if (level as i32) <= RDKafkaLogLevel::Warning as i32 {
             tracing::warn!(target: "librdkafka", facility, "{message}");
@@ -46,16 +49,23 @@ impl Quiet {
     #[must_use]
     pub fn failure(&self, brokers: &str, asked: &str, error: &KafkaError) -> Failure {
         let why = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let why = why.unwrap_or_else(|| error.to_string());
+        let why = why.unwrap_or_else(|| format!("{brokers}: {error}"));
         let failure = if is_unreachable(error) {
             Failure::new(Exit::Unavailable, format!("the broker cannot be reached ({asked})"))
         } else {
             return Failure::new(Exit::Failed, format!("the broker refused: {asked}: {error}")).at(brokers.to_owned());
         };
         failure
-            .at(format!("{brokers}: {why}"))
+            .at(why)
             .fix("start the broker, or `profile-linker dev`; or name another one by kafka.brokers (PROFILE_LINKER_KAFKA__BROKERS)")
     }
+}
+
+/// The reason in a log line such as `[thrd:x]: host:port/bootstrap: Connect to .. failed: Connection refused (after 0ms)`.
+fn reason(message: &str) -> String {
+    let text = message.split_once("]: ").map_or(message, |(_, text)| text);
+    let text = text.split_once(" (after ").map_or(text, |(text, _)| text);
+    text.replace("/bootstrap", "")
 }
 
 /// Whether an error means that no broker answers.
@@ -131,9 +141,20 @@ impl Reader {
         let answer = tokio::task::spawn_blocking(move || question(&consumer)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.context.failure(&self.brokers, asked, &error)),
+            Ok(Err(error)) => {
+                self.listen().await;
+                Err(self.context.failure(&self.brokers, asked, &error))
+            }
             Err(error) => Err(Failure::new(Exit::Failed, format!("{asked}: {error}"))),
         }
+    }
+
+    /// Lets librdkafka tell what went wrong: its log waits until somebody polls. Records are not lost by it, since a
+    /// question that failed ends the command.
+    async fn listen(&self) {
+        let polling = async { while self.consumer.recv().await.is_err() {} };
+        // Running out of time is the normal end.
+        let _ = tokio::time::timeout(LISTEN, polling).await;
     }
 
     /// The partitions of a topic; empty if there is no such topic.

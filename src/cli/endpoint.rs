@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use super::connection::Connection;
 use crate::config::{Kafka, Topics};
@@ -70,6 +71,8 @@ impl Endpoint {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "profile-linker-cli");
+        // Otherwise rdkafka asks the `log` crate, which nobody listens to, and we never learn why a connect failed.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
 

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn message(payload: &str, headers: &[(&str, &str)]) -> OwnedMessage {
-        let headers = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+        let headers = headers.iter().fold(OwnedHeaders::new(), |all, &(key, value)| {
             all.insert(Header {
                 key,
                 value: Some(value),

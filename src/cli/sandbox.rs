@@ -34,11 +34,13 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
             .at(listen.to_string())
             .fix("name another address by --listen, or check the file of --books")
     })?;
+    // Before anything is printed: whoever reads the address may stop us at once.
+    let mut stop = Signals::listen()?;
     let url = running.base_url();
     shell.line(&serde_json::json!({ "address": running.address(), "url": url }), || {
         format!("sandbox listening on {url}")
     })?;
-    let exit = Signals::listen()?.next().await;
+    let exit = stop.next().await;
     running.stop().await?;
     Ok(exit)
 }

@@ -3,6 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::records::Record;
+use crate::contract::{PROFILE_LINKED, PROFILE_REJECTED};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Yellow.on_default();
@@ -16,48 +17,83 @@ pub fn line(record: &Record) -> String {
         .text("/time")
         .and_then(|time| time.get(11..19))
         .unwrap_or("--:--:--");
-    let customer = [record.text("/data/customer/system"), record.text("/data/customer/id")];
-    let customer = customer.map(|part| part.unwrap_or("?")).join("/");
-    let event = record.text("/data/created/id").unwrap_or("?");
+    let time = printable(time);
+    let (system, customer) = (
+        field(record, "/data/customer/system"),
+        field(record, "/data/customer/id"),
+    );
+    let event = field(record, "/data/created/id");
     let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
-    let (style, word, rest) = story(record);
-    let line =
-        format!("{FAINT}{time}{FAINT:#} {style}{word:<8}{style:#} {customer} {event}: {rest} {FAINT}{place}{FAINT:#}");
-    printable(&line)
+    let (style, word, story) = story(record);
+    format!(
+        "{FAINT}{time}{FAINT:#} {style}{word:<8}{style:#} {system}/{customer} {event}: {story} {FAINT}{place}{FAINT:#}"
+    )
 }
 
 fn story(record: &Record) -> (Style, &'static str, String) {
-    let text = |pointer: &str| record.text(pointer).unwrap_or("?").to_owned();
     match record.text("/type") {
-        Some(crate::contract::PROFILE_LINKED) => {
+        Some(PROFILE_LINKED) => {
             let title = record
                 .text("/data/title")
-                .map(|title| format!(" \"{title}\""))
-                .unwrap_or_default();
+                .map(|title| format!(" \"{}\"", printable(title)));
+            let account = field(record, "/data/paymentAccountId");
             (
                 GOOD,
                 "linked",
-                format!("account {}{title}", text("/data/paymentAccountId")),
+                format!("account {account}{}", title.unwrap_or_default()),
             )
         }
-        Some(crate::contract::PROFILE_REJECTED) => {
+        Some(PROFILE_REJECTED) => {
             let kept = record.text("/data/disposition") == Some("dead-lettered");
-            let reason = format!("{} ({})", text("/data/reason/code"), text("/data/reason/stage"));
-            let ending = if kept { ", dead-lettered" } else { "" };
-            let style = if kept { KEPT } else { BAD };
+            let (style, ending) = if kept { (KEPT, ", dead-lettered") } else { (BAD, "") };
+            let reason = [field(record, "/data/reason/code"), field(record, "/data/reason/stage")];
+            let detail = field(record, "/data/reason/detail");
             (
                 style,
                 "rejected",
-                format!("{reason}: {}{ending}", text("/data/reason/detail")),
+                format!("{} ({}): {detail}{ending}", reason[0], reason[1]),
             )
         }
-        other => (FAINT, "other", other.unwrap_or("?").to_owned()),
+        _ => (FAINT, "other", field(record, "/type")),
     }
 }
 
-/// Events come from outside: what could steer a terminal is replaced, our own colours are kept.
-fn printable(line: &str) -> String {
-    line.chars()
-        .map(|c| if c.is_control() && c != '\u{1b}' { '\u{fffd}' } else { c })
+fn field(record: &Record, pointer: &str) -> String {
+    printable(record.text(pointer).unwrap_or("?"))
+}
+
+/// Events come from outside: what could steer a terminal is replaced.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_in_an_event_steers_the_terminal() {
+        let evil = "a\u{1b}[2J\u{9b}31m\r\nb";
+        let event = json!({"type": PROFILE_REJECTED, "time": evil, "data": {
+            "created": {"id": evil}, "customer": {"system": evil, "id": evil},
+            "reason": {"code": evil, "stage": evil, "detail": evil}}});
+        let record = Record {
+            topic: "t".into(),
+            partition: 0,
+            offset: 0,
+            key: None,
+            event,
+            timestamp: None,
+        };
+        let plain = anstream::adapter::strip_str(&line(&record)).to_string();
+        assert!(!plain.chars().any(char::is_control), "{plain:?}");
+        assert!(
+            plain.contains("[2J"),
+            "the escape's own character was replaced, not the sequence run: {plain:?}"
+        );
+    }
 }

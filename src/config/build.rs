@@ -1,6 +1,6 @@
 //! From checked values to the typed [`Config`]; what depends on more than one key is checked here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{ConfigError, Problem};
@@ -198,7 +198,7 @@ impl Reading {
     }
 }
 
-fn ledger_url(path: &PathBuf) -> Result<Secret, ConfigError> {
+fn ledger_url(path: &Path) -> Result<Secret, ConfigError> {
     let text = sealing::line_of(path).map_err(|message| Problem::missing("ledger.url_file", message))?;
     if !address::is_ledger(&text) {
         let message = format!("{} does not hold postgres://... or sqlite:...", path.display());

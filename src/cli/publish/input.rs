@@ -95,10 +95,10 @@ fn unreadable(error: &std::io::Error, name: &str) -> Failure {
 /// a document of its own, every bad line is named; else the one place where the document breaks.
 fn parse(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
     let text = text.trim_start_matches('\u{feff}');
-    documents(text, name).or_else(|broken| {
+    documents(text, name).map_err(|broken| {
         let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let is_ndjson = serde_json::from_str::<Value>(first).is_ok();
-        Err(if is_ndjson { bad_lines(text, name) } else { broken })
+        if is_ndjson { bad_lines(text, name) } else { broken }
     })
 }
 

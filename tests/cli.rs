@@ -1,0 +1,17 @@
+//! The command line as its users see it: the real binary, its exit codes, and what it prints.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail, also in what it stands on"
+)]
+
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/configuration.rs"]
+mod configuration;
+#[path = "cli/publishing.rs"]
+mod publishing;
+#[path = "cli/watching.rs"]
+mod watching;

@@ -4,6 +4,8 @@ use rdkafka::message::{Headers, Message};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::config::REDACTED;
+
 /// A record with its event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
@@ -33,7 +35,7 @@ impl Record {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(|key| String::from_utf8_lossy(key).into_owned()),
-            event,
+            event: without_tokens(event),
             timestamp: message.timestamp().to_millis(),
         })
     }
@@ -43,6 +45,17 @@ impl Record {
     pub fn text(&self, pointer: &str) -> Option<&str> {
         self.event.pointer(pointer).and_then(Value::as_str)
     }
+}
+
+/// An event that may be printed. Results hold no token, but a topic can be configured by mistake.
+#[must_use]
+pub fn without_tokens(mut event: Value) -> Value {
+    for pointer in ["/data/token/value", "/data/customerToken"] {
+        if let Some(value) = event.pointer_mut(pointer) {
+            *value = REDACTED.into();
+        }
+    }
+    event
 }
 
 fn structured(payload: &[u8]) -> Option<Value> {
@@ -109,6 +122,13 @@ mod tests {
         let expected = serde_json::json!({"specversion": "1.0", "id": "r1", "datacontenttype": "application/json", "data": {"generation": 1}});
         assert_eq!(record.event, expected);
         assert_eq!(record.key.as_deref(), Some("42"));
+    }
+
+    #[test]
+    fn a_token_is_never_part_of_what_is_printed() {
+        let payload = r#"{"specversion":"1.0","data":{"token":{"value":"sekret"},"customerToken":"sekret"}}"#;
+        let record = Record::read(&message(payload, &[])).unwrap();
+        assert!(!serde_json::to_string(&record).unwrap().contains("sekret"));
     }
 
     #[test]

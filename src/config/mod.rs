@@ -4,6 +4,7 @@
 //! it. [`Reading`] puts the layers together and collects what is wrong, all of it at once; [`Reading::config`] makes the
 //! typed [`Config`]. No value of a secret is ever part of a problem.
 
+mod access;
 mod address;
 mod build;
 mod cross;

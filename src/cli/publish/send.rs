@@ -6,15 +6,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
-use serde_json::Value;
 
 use super::input::Draft;
 use crate::cli::broker::{Quiet, Reader, create};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::records::Record;
+use crate::cli::records::{Record, without_tokens};
 use crate::cli::shell::Shell;
-use crate::config::REDACTED;
 
 /// How long to let a full queue drain before the next try.
 const DRAIN: Duration = Duration::from_millis(10);
@@ -119,21 +117,11 @@ pub fn print(drafts: &[Draft], sent: &[Sent], topic: &str, shell: &Shell) -> any
                 partition: sent.partition,
                 offset: sent.offset,
                 key: draft.text_at("/data/customer/id").map(str::to_owned),
-                event: without_tokens(&draft.event),
+                event: without_tokens(draft.event.clone()),
                 timestamp: None,
             };
             shell.line(&record, String::new)?;
         }
     }
     Ok(Exit::Done)
-}
-
-fn without_tokens(event: &Value) -> Value {
-    let mut event = event.clone();
-    for pointer in ["/data/token/value", "/data/customerToken"] {
-        if let Some(value) = event.pointer_mut(pointer) {
-            *value = REDACTED.into();
-        }
-    }
-    event
 }

@@ -1,7 +1,7 @@
 //! Clients of the broker for commands: quiet, and with clear words when it is away.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -15,6 +15,8 @@ use super::exit::{Exit, Failure};
 /// such waits may follow each other.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long to wait before asking again while leaders are elected.
+const SETTLE: Duration = Duration::from_millis(100);
 /// How long to listen for the reason of a failure; what there is to hear is queued already.
 const LISTEN: Duration = Duration::from_millis(200);
 
@@ -87,6 +89,19 @@ pub fn is_unreachable(error: &KafkaError) -> bool {
     .any(|one| code == Some(*one))
 }
 
+/// Whether an error passes by itself while a cluster elects leaders and coordinators.
+#[must_use]
+pub fn is_settling(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        CoordinatorLoadInProgress, CoordinatorNotAvailable, LeaderNotAvailable, NotCoordinator, NotLeaderForPartition,
+        ReplicaNotAvailable,
+    };
+    let code = error.rdkafka_error_code();
+    let passing = [LeaderNotAvailable, NotLeaderForPartition, ReplicaNotAvailable];
+    let coordinator = [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator];
+    passing.iter().chain(&coordinator).any(|one| code == Some(*one))
+}
+
 /// A client with this configuration.
 ///
 /// # Errors
@@ -128,24 +143,30 @@ impl Reader {
         })
     }
 
-    /// Asks the broker something, off the runtime's threads, since librdkafka's answers block.
+    /// Asks the broker something, off the runtime's threads, since librdkafka's answers block. A topic that was made a
+    /// moment ago has no leader yet: the question is asked again until it has.
     ///
     /// # Errors
     /// The broker is unreachable (69) or refuses (1).
     pub async fn ask<T: Send + 'static>(
         &self,
         asked: &str,
-        question: impl FnOnce(&StreamConsumer<Quiet>) -> Result<T, KafkaError> + Send + 'static,
+        question: impl Fn(&StreamConsumer<Quiet>) -> Result<T, KafkaError> + Send + Sync + 'static,
     ) -> Result<T, Failure> {
-        let consumer = self.consumer.clone();
-        let answer = tokio::task::spawn_blocking(move || question(&consumer)).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                self.listen().await;
-                Err(self.context.failure(&self.brokers, asked, &error))
+        let question = Arc::new(question);
+        let until = Instant::now() + ANSWER_LIMIT;
+        loop {
+            let (consumer, asking) = (self.consumer.clone(), question.clone());
+            let answer = tokio::task::spawn_blocking(move || asking(&consumer)).await;
+            match answer {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) if is_settling(&error) && Instant::now() < until => tokio::time::sleep(SETTLE).await,
+                Ok(Err(error)) => {
+                    self.listen().await;
+                    return Err(self.context.failure(&self.brokers, asked, &error));
+                }
+                Err(error) => return Err(Failure::new(Exit::Failed, format!("{asked}: {error}"))),
             }
-            Err(error) => Err(Failure::new(Exit::Failed, format!("{asked}: {error}"))),
         }
     }
 
@@ -165,13 +186,14 @@ impl Reader {
         let name = topic.to_owned();
         self.ask("listing partitions", move |consumer| {
             let metadata = consumer.fetch_metadata(Some(&name), ANSWER_LIMIT)?;
-            let topics = metadata
-                .topics()
-                .iter()
-                .filter(|topic| topic.name() == name && topic.error().is_none());
-            Ok(topics
-                .flat_map(|topic| topic.partitions().iter().map(|partition| partition.id()))
-                .collect())
+            let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+                return Ok(Vec::new());
+            };
+            match topic.error().map(RDKafkaErrorCode::from) {
+                None => Ok(topic.partitions().iter().map(|partition| partition.id()).collect()),
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(Vec::new()),
+                Some(code) => Err(KafkaError::MetadataFetch(code)),
+            }
         })
         .await
     }

@@ -5,7 +5,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 
-use super::broker::{ANSWER_LIMIT, Reader, is_unreachable};
+use super::broker::{ANSWER_LIMIT, Reader, is_settling, is_unreachable};
 use super::exit::{Exit, Failure};
 use super::records::Record;
 use super::start::Start;
@@ -62,7 +62,7 @@ impl Follower {
                         "skipping a record that is not a CloudEvent"
                     ),
                 },
-                Err(error) if is_unreachable(&error) => self.probe().await?,
+                Err(error) if is_unreachable(&error) || is_settling(&error) => self.probe().await?,
                 Err(error) => return Err(self.reader.context.failure(&self.reader.brokers, "reading", &error)),
             }
         }

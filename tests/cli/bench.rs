@@ -152,6 +152,13 @@ impl Broker {
         Self { cluster, address }
     }
 
+    /// The next answers about offsets say that the leader is not there yet, as after a topic was made.
+    pub fn elect_leaders(&self) {
+        let not_leader = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+        self.cluster
+            .request_errors(rdkafka::types::RDKafkaApiKey::ListOffsets, &[not_leader; 3]);
+    }
+
     pub fn add_topic(&self, name: &str) {
         self.cluster.create_topic(name, 1, 1).unwrap();
     }

@@ -72,6 +72,16 @@ async fn a_line_names_the_place_and_holds_one_cloud_event_whatever_the_mode() {
 }
 
 #[tokio::test]
+async fn a_topic_whose_leader_is_being_elected_is_waited_for() {
+    let (bench, broker) = (Bench::new(), Broker::new(1));
+    broker.publish(LINKED, "42", &linked("e1", "42")).await;
+    broker.elect_leaders();
+    let ended = watch(&bench, &broker, &["--from", "start", "--limit", "1"]).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    assert_eq!(ids(&ended), ["e1"]);
+}
+
+#[tokio::test]
 async fn back_counts_records_in_each_partition() {
     let (bench, broker) = (Bench::new(), Broker::new(1));
     four_results(&broker).await;

@@ -2,7 +2,7 @@
 -- 1970 by this machine's clock.
 
 CREATE TABLE ledger (
-    only_row        INTEGER PRIMARY KEY DEFAULT 1 CHECK (only_row = 1),
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
     ledger_id       BLOB NOT NULL CHECK (length(ledger_id) = 8),
     sealed_hash_key BLOB NOT NULL,
     cluster_id      TEXT,

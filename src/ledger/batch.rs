@@ -30,7 +30,10 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub fn new(lanes: &'a [AcceptLane], rows: &'a [NewRow]) -> Result<Self, LedgerError> {
-        each_is_claimed(lanes.iter().map(|lane| lane.claim), rows.iter().map(|row| (row.key, row.lane)))?;
+        each_is_claimed(
+            lanes.iter().map(|lane| lane.claim),
+            rows.iter().map(|row| (row.key, row.lane)),
+        )?;
         Ok(Self { lanes, rows })
     }
 
@@ -50,9 +53,8 @@ impl<'a> Batch<'a> {
 
     /// Places of the rows that were neither inserted nor refused: something stands in their place.
     pub fn left(&self, inserted: &Inserted) -> Vec<usize> {
-        let is_left = |place: &usize| {
-            inserted.held.contains(&self.rows[*place].lane) && !inserted.numbers.contains_key(place)
-        };
+        let is_left =
+            |place: &usize| inserted.held.contains(&self.rows[*place].lane) && !inserted.numbers.contains_key(place);
         (0..self.rows.len()).filter(is_left).collect()
     }
 
@@ -89,7 +91,10 @@ impl<'a> Batch<'a> {
     }
 
     fn epoch(&self, lane: Lane) -> Option<Epoch> {
-        self.lanes.iter().find(|one| one.claim.lane == lane).map(|one| one.claim.epoch)
+        self.lanes
+            .iter()
+            .find(|one| one.claim.lane == lane)
+            .map(|one| one.claim.epoch)
     }
 }
 
@@ -111,7 +116,11 @@ fn classify(new: &NewRow, standing: &HashMap<EventKey, Standing>) -> Result<Acce
 
 /// The lanes claimed and not held.
 pub(super) fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
-    claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect()
+    claims
+        .iter()
+        .map(|claim| claim.lane)
+        .filter(|lane| !held.contains(lane))
+        .collect()
 }
 
 /// A row without a claim to its lane would silently not be written.
@@ -122,7 +131,10 @@ pub(super) fn each_is_claimed(
     let claimed: BTreeSet<_> = claims.map(|claim| claim.lane).collect();
     for (key, lane) in rows {
         if !claimed.contains(&lane) {
-            return Err(LedgerError::Damaged(format!("row {key:?} of lane {} without a claim to it", lane.0)));
+            return Err(LedgerError::Damaged(format!(
+                "row {key:?} of lane {} without a claim to it",
+                lane.0
+            )));
         }
     }
     Ok(())

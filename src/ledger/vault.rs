@@ -51,8 +51,15 @@ impl Vault {
                 return Err(format!("key {id:?} is given twice"));
             }
         }
-        let seals = opens.get(active).cloned().ok_or_else(|| format!("the active key {active:?} is not among the keys"))?;
-        Ok(Self { active: active.to_owned(), seals, opens })
+        let seals = opens
+            .get(active)
+            .cloned()
+            .ok_or_else(|| format!("the active key {active:?} is not among the keys"))?;
+        Ok(Self {
+            active: active.to_owned(),
+            seals,
+            opens,
+        })
     }
 
     /// Id of the key that seals.
@@ -73,9 +80,20 @@ impl Vault {
     #[must_use]
     pub fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let nonce = XNonce::generate();
-        #[expect(clippy::expect_used, reason = "fails only for over 256 GiB; to go on without the bytes would lose them")]
-        let ciphertext =
-            self.seals.encrypt(&nonce, Payload { msg: plain, aad: context }).expect("plain text of a sane length");
+        #[expect(
+            clippy::expect_used,
+            reason = "fails only for over 256 GiB; to go on without the bytes would lose them"
+        )]
+        let ciphertext = self
+            .seals
+            .encrypt(
+                &nonce,
+                Payload {
+                    msg: plain,
+                    aad: context,
+                },
+            )
+            .expect("plain text of a sane length");
         let mut blob = Vec::with_capacity(2 + self.active.len() + NONCE_BYTES + ciphertext.len());
         // `new` has checked that the length fits.
         blob.extend([VERSION, u8::try_from(self.active.len()).unwrap_or(u8::MAX)]);
@@ -91,9 +109,18 @@ impl Vault {
     /// See [`VaultError`].
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let blob = Blob::parse(sealed)?;
-        let cipher = self.opens.get(blob.key_id).ok_or_else(|| VaultError::UnknownKey(blob.key_id.to_owned()))?;
+        let cipher = self
+            .opens
+            .get(blob.key_id)
+            .ok_or_else(|| VaultError::UnknownKey(blob.key_id.to_owned()))?;
         cipher
-            .decrypt(&blob.nonce, Payload { msg: blob.ciphertext, aad: context })
+            .decrypt(
+                &blob.nonce,
+                Payload {
+                    msg: blob.ciphertext,
+                    aad: context,
+                },
+            )
             .map(Zeroizing::new)
             .map_err(|_| VaultError::DoesNotOpen)
     }
@@ -125,8 +152,14 @@ impl<'a> Blob<'a> {
         let (&length, rest) = rest.split_first()?;
         let (key_id, rest) = rest.split_at_checked(usize::from(length))?;
         let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
-        let key_id = std::str::from_utf8(key_id).ok().filter(|id| !id.is_empty() && version == VERSION)?;
-        Some(Self { key_id, nonce: XNonce::try_from(nonce).ok()?, ciphertext })
+        let key_id = std::str::from_utf8(key_id)
+            .ok()
+            .filter(|id| !id.is_empty() && version == VERSION)?;
+        Some(Self {
+            key_id,
+            nonce: XNonce::try_from(nonce).ok()?,
+            ciphertext,
+        })
     }
 }
 
@@ -150,7 +183,8 @@ mod tests {
             let vault = Vault::new(&id, vec![(id.clone(), key(7))]).unwrap();
             let blob = vault.seal(&context, &plain);
             prop_assert_eq!(Vault::key_id_of(&blob).unwrap(), id.as_str());
-            prop_assert_eq!(vault.open(&context, &blob).unwrap().as_slice(), plain.as_slice());
+            let opened = vault.open(&context, &blob).unwrap();
+            prop_assert_eq!(opened.as_slice(), plain.as_slice());
         }
 
         #[test]
@@ -193,7 +227,10 @@ mod tests {
         assert_eq!(rotated.open(b"context", &old).unwrap().as_slice(), b"secret");
         let new = rotated.seal(b"context", b"secret");
         assert_eq!(Vault::key_id_of(&new).unwrap(), "k2");
-        assert_eq!(vault().open(b"context", &new).unwrap_err(), VaultError::UnknownKey("k2".into()));
+        assert_eq!(
+            vault().open(b"context", &new).unwrap_err(),
+            VaultError::UnknownKey("k2".into())
+        );
     }
 
     #[test]

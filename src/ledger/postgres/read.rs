@@ -80,10 +80,7 @@ pub(super) async fn unfinished(readers: &PgPool, claims: &[Claim]) -> Result<Vec
     rows.iter().map(decode::stored_row).collect()
 }
 
-pub(super) async fn unpublished(
-    readers: &PgPool,
-    claims: &[(Claim, i64)],
-) -> Result<Vec<Unpublished>, LedgerError> {
+pub(super) async fn unpublished(readers: &PgPool, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
     let (claims, cursors): (Vec<_>, Vec<_>) = claims.iter().copied().unzip();
     decode::unpublished(&of_claims(UNPUBLISHED, &claims)?.bind(cursors)?.rows(readers).await?)
 }
@@ -94,7 +91,9 @@ pub(super) async fn last_numbers(
     lanes: &[i32],
 ) -> Result<BTreeMap<Lane, i64>, LedgerError> {
     let rows = Statement::new(LAST_NUMBERS).bind(lanes)?.rows(connection).await?;
-    rows.iter().map(|row| Ok((row.lane()?, row.optional_int("publish_seq")?.unwrap_or(0)))).collect()
+    rows.iter()
+        .map(|row| Ok((row.lane()?, row.optional_int("publish_seq")?.unwrap_or(0))))
+        .collect()
 }
 
 /// What stands where these rows were to go.
@@ -109,7 +108,10 @@ pub(super) async fn standing(
         .bind(rows.map(|row| row.timestamp).collect::<Vec<_>>())?;
     let mut standing = HashMap::<EventKey, Standing>::new();
     for row in writer.rows(&statement).await? {
-        let there = Standing { row: decode::stored_row(&row)?, payload_hash: row.bytes("payload_hash")? };
+        let there = Standing {
+            row: decode::stored_row(&row)?,
+            payload_hash: row.bytes("payload_hash")?,
+        };
         // Asked for by two records of the batch, it comes twice; the one with the sealed bytes is the one to keep.
         if !there.row.sealed_record.is_empty() || !standing.contains_key(&there.row.key) {
             standing.insert(there.row.key, there);
@@ -119,8 +121,9 @@ pub(super) async fn standing(
 }
 
 pub(super) async fn epochs(readers: &PgPool, lanes: &[Lane]) -> Result<Vec<Claim>, LedgerError> {
-    let statement = Statement::new("SELECT lane::bigint AS lane, epoch FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane")
-        .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())?;
+    let statement =
+        Statement::new("SELECT lane::bigint AS lane, epoch FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane")
+            .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())?;
     statement.rows(readers).await?.iter().map(Columns::claim).collect()
 }
 

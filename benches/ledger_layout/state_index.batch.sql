@@ -2,9 +2,9 @@
 WITH held AS (SELECT lane, epoch FROM lane WHERE lane = :client_id AND epoch = 1 FOR NO KEY UPDATE),
 r AS MATERIALIZED (SELECT * FROM unnest(keys(:client_id, :b), payloads(:b, 1200)) r(key, record)),
 ins AS (INSERT INTO event (key, lane, epoch, record_offset, record_timestamp, state, payload_hash)
-  SELECT r.key, h.lane, h.epoch, :b * 500, 0, 1, sha256(uuid_send(r.key)) FROM r, held h ON CONFLICT DO NOTHING RETURNING key),
-det AS (INSERT INTO detail SELECT key, 'https://shop.example/checkout', key::text, '123456' FROM ins),
-rec AS (INSERT INTO sealed_record SELECT key, h.lane, :b * 500, false, r.record FROM r JOIN ins USING (key), held h)
+  SELECT r.key, h.lane, h.epoch, :b * 500, 0, 1, sha256(r.key) FROM r, held h ON CONFLICT DO NOTHING RETURNING key),
+det AS (INSERT INTO detail SELECT key, 'https://shop.example/checkout', encode(key, 'hex'), '123456' FROM ins),
+rec AS (INSERT INTO sealed_record SELECT key, r.record FROM r JOIN ins USING (key))
 UPDATE lane SET position = :b * 500 WHERE lane = (SELECT lane FROM held) AND (SELECT count(*) FROM ins) = 500;
 WITH held AS (SELECT lane FROM lane WHERE lane = :client_id AND epoch = 1 FOR NO KEY UPDATE),
 r AS MATERIALIZED (SELECT * FROM unnest(keys(:client_id, :b - 2), payloads(:b, 1200)) r(key, token)),

@@ -49,28 +49,48 @@ async fn a_write_that_waited_for_the_raise_writes_nothing(stage: &Stage) {
     let [claim] = raise(&*ledger, [0]).await;
     let row = new_row(claim, 0, "a");
     accept(&*ledger, claim, &row).await;
+    ledger.note_topic(&[claim], "first").await.unwrap();
     let mut successor = stage.connection().await;
     run(
         &mut successor,
         "BEGIN; UPDATE lane SET epoch = epoch + 1 WHERE lane = 0",
     )
     .await;
-    let writer = tokio::spawn({
-        let (ledger, row) = (Arc::clone(&ledger), row.clone());
-        async move {
-            let refused = ledger.end(&[claim], &[ended(&row, RowState::Linked, 1)]).await.unwrap();
-            let acceptance = ledger
-                .accept(&[up_to(claim, 9, 1)], &[new_row(claim, 8, "b")])
-                .await
-                .unwrap();
-            (refused, acceptance.refused)
-        }
-    });
-    waiting(stage, 1).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for write in 0..7 {
+        let (other, row) = (stage.open().await, row.clone());
+        writers.spawn(async move {
+            let refused = match write {
+                0 => {
+                    other
+                        .accept(&[up_to(claim, 9, 1)], &[new_row(claim, 8, "b")])
+                        .await
+                        .unwrap()
+                        .refused
+                }
+                1 => other.converted(&[claim], &[converted(&row)]).await.unwrap(),
+                2 => other.end(&[claim], &[ended(&row, RowState::Linked, 1)]).await.unwrap(),
+                3 => other.back_off(&[claim], &[back_off(&row, 60_000)]).await.unwrap(),
+                4 => other.save_cursors(&[(claim, 9)]).await.unwrap(),
+                5 => other.release(&[(claim, true)]).await.unwrap(),
+                _ => match &other.note_topic(&[claim], "second").await.unwrap()[..] {
+                    [] => lanes(&[0]),
+                    anew => panic!("{anew:?}"),
+                },
+            };
+            assert_eq!(refused, lanes(&[0]), "write {write}");
+        });
+    }
+    waiting(stage, 7).await;
     run(&mut successor, "COMMIT").await;
-    assert_eq!(writer.await.unwrap(), (lanes(&[0]), lanes(&[0])));
-    assert_eq!(stored(&*ledger, row.key).await.state, RowState::Accepted);
-    assert_eq!(position(&*ledger, 0).await, Some(1));
+    while let Some(writer) = writers.join_next().await {
+        writer.unwrap();
+    }
+    let there = stored(&*ledger, row.key).await;
+    assert_eq!((there.state, there.due_in_ms), (RowState::Accepted, 0));
+    assert!(ledger.row(key("b")).await.unwrap().is_none());
+    let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
+    assert_eq!((lane.position, lane.saved_cursor, lane.clean), (Some(1), 0, false));
 }
 
 async fn a_raise_that_waited_for_a_write_sees_what_it_wrote(stage: &Stage) {

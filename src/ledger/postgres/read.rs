@@ -32,7 +32,7 @@ const UNFINISHED: &str = stored!(
     "FROM unnest($1::int[], $2::bigint[]) AS c(lane, epoch)
     JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
     JOIN sealed_record s ON s.lane = l.lane AND NOT s.kept
-    JOIN event e ON e.key = s.key AND e.state IN (1, 2) AND e.epoch <= l.epoch
+    JOIN event e ON e.key = s.key AND e.epoch <= l.epoch
     JOIN input i ON i.key = e.key
     LEFT JOIN sealed_token t ON t.key = e.key
     ORDER BY s.lane, s.record_offset"

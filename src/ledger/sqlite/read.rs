@@ -26,8 +26,7 @@ macro_rules! stored {
 const ROW: &str = stored!("WHERE e.key = ?");
 const UNFINISHED: &str = stored!(
     "JOIN lane l ON l.lane = s.lane AND l.epoch = ?2
-    WHERE s.lane = ?1 AND NOT s.kept AND e.state IN (1, 2) AND e.epoch <= ?2
-    ORDER BY s.record_offset"
+    WHERE s.lane = ?1 AND NOT s.kept AND e.epoch <= ?2"
 );
 const UNPUBLISHED: &str = "
 SELECT o.lane, o.publish_seq, o.topic_role, o.key, o.value, o.headers

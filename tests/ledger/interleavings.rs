@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use profile_linker::domain::Lane;
-use profile_linker::ledger::{Accepted, LedgerError, RowState};
+use profile_linker::ledger::{Acceptance, Accepted, Claim, Ledger, LedgerError, NewRow, RowState};
 use sqlx::{Executor, PgConnection, Row};
 
 use crate::rows::*;
@@ -19,6 +19,7 @@ crate::ledger_cases!(Postgres:
     a_raise_is_not_starved_by_overlapping_writes,
     a_repeat_that_waited_for_its_lost_first_run_is_a_success,
     an_acceptance_sees_what_was_inserted_beside_it,
+    a_row_accepted_under_a_higher_epoch_is_refused_not_ours,
     batches_of_two_workers_with_the_same_keys_do_not_deadlock,
     a_lost_connection_is_an_outage_and_the_next_write_goes_on,
     a_write_does_not_wait_longer_than_its_time_out,
@@ -183,27 +184,62 @@ async fn a_repeat_that_waited_for_its_lost_first_run_is_a_success(stage: &Stage)
 
 async fn an_acceptance_sees_what_was_inserted_beside_it(stage: &Stage) {
     let ledger = stage.ledger().await;
-    let [claim, _] = raise(&*ledger, [0, 1]).await;
+    let [claim, other] = raise(&*ledger, [0, 1]).await;
     let row = new_row(claim, 0, "a");
+    let beside = NewRow {
+        lane: other.lane,
+        ..row.clone()
+    };
+    assert_eq!(
+        said(&accept_beside(stage, &ledger, claim, row, beside, 1).await.rows),
+        ["duplicate"]
+    );
+    assert_eq!(position(&*ledger, 0).await, None);
+}
+
+async fn a_row_accepted_under_a_higher_epoch_is_refused_not_ours(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    let [claim] = raise(&*ledger, [0]).await;
+    let row = new_row(claim, 0, "a");
+    let acceptance = accept_beside(stage, &ledger, claim, row.clone(), row, claim.epoch.0 + 1).await;
+    assert_eq!(said(&acceptance.rows), ["refused"]);
+    assert_eq!(acceptance.refused, lanes(&[0]));
+}
+
+/// Accepts a row while a row of the same key is inserted, under some epoch, by a session that commits only when it is
+/// waited for.
+async fn accept_beside(
+    stage: &Stage,
+    ledger: &Arc<dyn Ledger>,
+    claim: Claim,
+    row: NewRow,
+    beside: NewRow,
+    epoch: i64,
+) -> Acceptance {
     let mut other = stage.connection().await;
     run(&mut other, "BEGIN").await;
-    for sql in [
-        "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash) VALUES ($1, 1, 0, 0, $2)",
-        "INSERT INTO event (key, lane, epoch, state, possibly_sent, generation) SELECT $1, 1, 1, 1, false, length($2) - 31",
-    ] {
-        let insert = sqlx::query(sql)
-            .bind(row.key.0.to_vec())
-            .bind(row.payload_hash.to_vec());
-        insert.execute(&mut other).await.unwrap();
-    }
+    let input =
+        "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash) VALUES ($1, $2, $3, $4, $5)";
+    let input = sqlx::query(input)
+        .bind(beside.key.0.to_vec())
+        .bind(beside.lane.0)
+        .bind(beside.offset);
+    let input = input.bind(beside.timestamp).bind(beside.payload_hash.to_vec());
+    input.execute(&mut other).await.expect("an input");
+    let event =
+        "INSERT INTO event (key, lane, epoch, state, possibly_sent, generation) VALUES ($1, $2, $3, 1, false, 1)";
+    let event = sqlx::query(event)
+        .bind(beside.key.0.to_vec())
+        .bind(beside.lane.0)
+        .bind(epoch);
+    event.execute(&mut other).await.expect("an event");
     let accepted = tokio::spawn({
-        let ledger = Arc::clone(&ledger);
-        async move { ledger.accept(&[up_to(claim, 1, 1)], &[row]).await.unwrap() }
+        let ledger = Arc::clone(ledger);
+        async move { ledger.accept(&[up_to(claim, 1, 1)], &[row]).await.expect("accepted") }
     });
     waiting(stage, 1).await;
     run(&mut other, "COMMIT").await;
-    assert_eq!(said(&accepted.await.unwrap().rows), ["duplicate"]);
-    assert_eq!(position(&*ledger, 0).await, None);
+    accepted.await.expect("an answer")
 }
 
 async fn batches_of_two_workers_with_the_same_keys_do_not_deadlock(stage: &Stage) {

@@ -86,7 +86,7 @@ pub(super) struct Dispatcher {
     /// When the next cycle may be put together, after one failed.
     pub cycle_after: Duration,
     pub leaving: Option<Leaving>,
-    /// Partitions that are being taken over.
+    /// Take-overs that are under way.
     pub opening: usize,
     /// Partitions that Kafka's group gave us and that we did not give up.
     pub assigned: Vec<i32>,

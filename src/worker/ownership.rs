@@ -51,10 +51,7 @@ pub(super) struct Leaving {
 impl Dispatcher {
     /// Takes partitions over, beside the dispatcher.
     pub fn open(&mut self, partitions: Vec<i32>, after: Duration) {
-        if partitions.is_empty() {
-            return;
-        }
-        self.opening += partitions.len();
+        self.opening += 1;
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {
             tokio::time::sleep(after).await;
@@ -64,7 +61,7 @@ impl Dispatcher {
 
     /// Lanes were taken over: their results are published, their events go on, their fetching starts.
     pub fn on_opened(&mut self, opened: Result<Vec<Opened>, WorkerError>) {
-        self.opening = 0;
+        self.opening = self.opening.saturating_sub(1);
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -72,15 +69,14 @@ impl Dispatcher {
                 return;
             }
         };
-        let mut starts = Vec::new();
+        let is_ours = |opened: &Opened| self.assigned.contains(&opened.row.claim.lane.0);
+        // A lane taken again is fetched anew; anything else answers Kafka's assignment, an empty one too.
+        let answers = !opened.first().is_some_and(is_ours);
+        let starts: Vec<_> = opened.iter().map(|opened| (opened.row.claim.lane.0, opened.start)).collect();
         for opened in opened {
-            let partition = opened.row.claim.lane.0;
-            if !self.assigned.contains(&partition) {
-                starts.push((partition, opened.start));
-            }
             self.install(opened);
         }
-        if !starts.is_empty() {
+        if answers {
             self.assigned.extend(starts.iter().map(|(partition, _)| *partition));
             if let Err(error) = self.shared.source.assign(&starts) {
                 self.failed = Some(WorkerError::Kafka(error.0));
@@ -106,6 +102,8 @@ impl Dispatcher {
             kafka.offset = start.unwrap_or(-1),
             unfinished = unfinished.len(),
             unpublished = lane.unpublished.len(),
+            cursor,
+            last_seq = row.last_seq,
             clean = row.clean,
             "took the partition over",
         );

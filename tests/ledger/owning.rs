@@ -48,7 +48,7 @@ async fn a_lane_is_clean_for_its_next_owner_only_if_it_was_released_so(stage: &S
 
 async fn the_next_owner_finds_position_cursor_and_last_number(stage: &Stage) {
     let ledger = &*stage.ledger().await;
-    let [claim] = raise(ledger, [0]).await;
+    let [claim] = raise(ledger, [5]).await;
     let rows: Vec<_> = (0..3)
         .map(|offset| new_row(claim, offset, &offset.to_string()))
         .collect();
@@ -63,13 +63,13 @@ async fn the_next_owner_finds_position_cursor_and_last_number(stage: &Stage) {
         )
         .await
         .unwrap();
-    let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
+    let lane = ledger.raise("next", &[Lane(5)]).await.unwrap().remove(0);
     assert_eq!(
         (lane.claim.epoch, lane.position, lane.saved_cursor, lane.last_seq),
         (Epoch(2), Some(3), 0, 2)
     );
     ledger.save_cursors(&[(lane.claim, 2)]).await.unwrap();
-    let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
+    let lane = ledger.raise("next", &[Lane(5)]).await.unwrap().remove(0);
     assert_eq!((lane.saved_cursor, lane.last_seq), (2, 2));
 }
 

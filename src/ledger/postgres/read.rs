@@ -64,8 +64,8 @@ JOIN outbox o ON o.lane = l.lane AND o.publish_seq > c.cursor
 ORDER BY o.lane, o.publish_seq, o.n";
 
 const LAST_NUMBERS: &str = "
-SELECT n::bigint AS lane, (SELECT max(publish_seq) FROM outbox o WHERE o.lane = n) AS publish_seq
-FROM unnest($1::int[]) AS n";
+SELECT asked.lane::bigint AS lane, (SELECT max(publish_seq) FROM outbox o WHERE o.lane = asked.lane) AS publish_seq
+FROM unnest($1::int[]) AS asked(lane)";
 
 const FIND: &str = "
 SELECT i.source, i.id, i.key, i.customer_system, i.customer_id, e.state::bigint AS state,

@@ -3,15 +3,8 @@
 //! `cargo bench --bench throughput -- --events 20000 --delay-ms 10`. Both read the same kind of topic, filled beforehand, on
 //! real Kafka, and call the sandbox, a process of its own whose answers are delayed. The worker keeps its ledger in real
 //! PostgreSQL. The two take turns, so that a busy machine troubles both alike. docs/real-parts.md tells how to read it.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a measurement stops at its first surprise"
-)]
-#![allow(
-    dead_code,
-    reason = "the support modules are shared with the tests, which use the rest of them"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a measurement stops at its first surprise")]
+#![allow(dead_code, reason = "the support modules are shared with the tests, which use the rest of them")]
 
 #[path = "throughput/bare.rs"]
 mod bare;
@@ -70,10 +63,7 @@ enum Role {
 
 fn main() {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match arguments.part {
         Some(Role::BareLoop(bare)) => runtime.block_on(bare.run()),
         None => runtime.block_on(compare(&arguments.plan)),
@@ -98,10 +88,7 @@ async fn compare(plan: &Plan) {
 
 async fn measure_worker(parts: &RealParts, plan: &Plan) -> Measurement {
     let stand = filled(parts, plan).await;
-    let in_flight = (
-        "PROFILE_LINKER_WORKER__MAX_IN_FLIGHT".to_owned(),
-        plan.in_flight.to_string(),
-    );
+    let in_flight = ("PROFILE_LINKER_WORKER__MAX_IN_FLIGHT".to_owned(), plan.in_flight.to_string());
     // The stand's own limits are made for the tests' blows, not for many calls at once on two processors.
     let patient = ["CONVERTER__PAYIQ", "TARGET__LOANPRO"]
         .map(|table| (format!("PROFILE_LINKER_{table}__TIMEOUT"), "10s".to_owned()));
@@ -125,9 +112,6 @@ async fn filled<'a>(parts: &'a RealParts, plan: &Plan) -> Stand<'a> {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
     fill::fill(&stand, plan.events, plan.customers).await;
     let seconds = std::time::Duration::from_millis(plan.delay_ms).as_secs_f64();
-    stand
-        .sandbox
-        .fault(serde_json::json!({"route": "*", "action": "delay", "delay": seconds}))
-        .await;
+    stand.sandbox.fault(serde_json::json!({"route": "*", "action": "delay", "delay": seconds})).await;
     stand
 }

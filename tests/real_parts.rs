@@ -3,10 +3,7 @@
 //! `cargo test --test real_parts` starts what is needed and says how; `--list` and filters work as everywhere. A test whose
 //! part is absent is shown as ignored with the reason, and fails with `CI=true`. docs/real-parts.md tells more.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
-#![allow(
-    dead_code,
-    reason = "the support modules are shared; each test binary uses its own share of them"
-)]
+#![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
 #[path = "real_parts/brokers.rs"]
 mod brokers;
@@ -29,12 +26,7 @@ const CASES: &[&[Case]] = &[brokers::CASES, story::CASES, refusals::CASES, failu
 
 fn main() -> ExitCode {
     let parts = Arc::new(RealParts::default());
-    let trials = CASES
-        .iter()
-        .copied()
-        .flatten()
-        .map(|case| trial(*case, &parts))
-        .collect();
+    let trials = CASES.iter().copied().flatten().map(|case| trial(*case, &parts)).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // The harness has dropped its trials, so these are the last hands on the parts: they are stopped here.
     drop(parts);

@@ -1,11 +1,6 @@
 //! The vendors' clients, at their two borders: what a call's answer means, and what goes over the wire.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test's own tools may fail the test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools may fail the test")]
 
 mod upstream {
     mod aloha;

@@ -45,10 +45,7 @@ impl BareLoop {
 
     /// How to run it in a process of its own.
     pub fn command_line(&self) -> Vec<String> {
-        let program = std::env::current_exe()
-            .expect("the benchmark's own file")
-            .display()
-            .to_string();
+        let program = std::env::current_exe().expect("the benchmark's own file").display().to_string();
         let in_flight = self.loop_in_flight.to_string();
         let named = [
             ("--brokers", &self.brokers),
@@ -58,9 +55,7 @@ impl BareLoop {
             ("--loanpro", &self.loanpro),
             ("--loop-in-flight", &in_flight),
         ];
-        let named = named
-            .into_iter()
-            .flat_map(|(name, value)| [name.to_owned(), value.clone()]);
+        let named = named.into_iter().flat_map(|(name, value)| [name.to_owned(), value.clone()]);
         [program, "bare-loop".to_owned()].into_iter().chain(named).collect()
     }
 
@@ -73,13 +68,9 @@ impl BareLoop {
             let (vendors, producer) = (&vendors, &producer);
             async move {
                 let result = vendors.link(message.payload().expect("a value")).await;
-                let record = FutureRecord::to(&self.output)
-                    .key(message.key().unwrap_or_default())
-                    .payload(&result);
+                let record = FutureRecord::to(&self.output).key(message.key().unwrap_or_default()).payload(&result);
                 let published = producer.send(record, std::time::Duration::from_secs(30)).await;
-                published
-                    .map_err(|(error, _)| error)
-                    .expect("the result is acknowledged");
+                published.map_err(|(error, _)| error).expect("the result is acknowledged");
             }
         });
         worked.buffer_unordered(self.loop_in_flight).collect::<()>().await;
@@ -87,12 +78,8 @@ impl BareLoop {
 
     fn consumer(&self) -> StreamConsumer {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("group.id", format!("bare-{}", self.input));
-        config
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "true");
+        config.set("bootstrap.servers", &self.brokers).set("group.id", format!("bare-{}", self.input));
+        config.set("auto.offset.reset", "earliest").set("enable.auto.commit", "true");
         let consumer: StreamConsumer = config.create().expect("a consumer");
         consumer.subscribe(&[&self.input]).expect("a subscription");
         consumer
@@ -100,10 +87,7 @@ impl BareLoop {
 
     fn producer(&self) -> FutureProducer {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "5");
+        config.set("bootstrap.servers", &self.brokers).set("partitioner", "murmur2_random").set("linger.ms", "5");
         config.create().expect("a producer")
     }
 }
@@ -125,12 +109,7 @@ impl Vendors {
         });
         let answer = answer_to(client.post(format!("{}Api/Auth", told.payiq)).json(&body)).await;
         let bearer = answer["access_token"].as_str().expect("a bearer token").to_owned();
-        Self {
-            client,
-            payiq: told.payiq.clone(),
-            loanpro: told.loanpro.clone(),
-            bearer,
-        }
+        Self { client, payiq: told.payiq.clone(), loanpro: told.loanpro.clone(), bearer }
     }
 
     /// Converts and links; answers the result event.
@@ -151,11 +130,7 @@ impl Vendors {
 
     async fn convert(&self, token: &Value) -> Value {
         let url = format!("{}Api/PaymentAccount/ConvertJSToken", self.payiq);
-        let request = self
-            .client
-            .post(url)
-            .bearer_auth(&self.bearer)
-            .json(&json!({"TemporaryToken": token}));
+        let request = self.client.post(url).bearer_auth(&self.bearer).json(&json!({"TemporaryToken": token}));
         let mut answer = answer_to(request).await;
         assert_eq!(answer["Success"], true, "{}", answer["ErrorCode"]);
         answer["Result"]["Token"].take()
@@ -166,9 +141,7 @@ impl Vendors {
             "active": 1, "isPrimary": 0, "isSecondary": 0, "title": title, "type": "paymentAccount.type.checking",
             "CheckingAccount": {"accountType": "bankacct.type.checking", "token": token}, "CreditCard": {},
         });
-        let request = self
-            .client
-            .put(format!("{}odata.svc/Customers({customer})", self.loanpro));
+        let request = self.client.put(format!("{}odata.svc/Customers({customer})", self.loanpro));
         answer_to(signed(request).json(&json!({"PaymentAccounts": {"results": [profile]}}))).await;
     }
 
@@ -177,18 +150,13 @@ impl Vendors {
             format!("odata.svc/Customers({customer})/PaymentAccounts?$expand=CheckingAccount,CreditCard&nopaging=true");
         let answer = answer_to(signed(self.client.get(format!("{}{path}", self.loanpro)))).await;
         let profiles = answer["d"]["results"].as_array().expect("a list of profiles");
-        let ours = profiles
-            .iter()
-            .find(|profile| profile["title"] == title)
-            .expect("the profile just linked");
+        let ours = profiles.iter().find(|profile| profile["title"] == title).expect("the profile just linked");
         ours["id"].clone()
     }
 }
 
 fn signed(request: RequestBuilder) -> RequestBuilder {
-    request
-        .bearer_auth(LOANPRO_TOKEN)
-        .header("Autopal-Instance-Id", LOANPRO_INSTANCE)
+    request.bearer_auth(LOANPRO_TOKEN).header("Autopal-Instance-Id", LOANPRO_INSTANCE)
 }
 
 async fn answer_to(request: RequestBuilder) -> Value {

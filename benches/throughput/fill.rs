@@ -19,7 +19,5 @@ pub async fn fill(stand: &Stand<'_>, events: usize, customers: usize) {
 
 async fn publish(stand: &Stand<'_>, number: usize, customer: &str) {
     let token = stand.sandbox.tokenise(json!({"expiresIn": 7200})).await;
-    stand
-        .publish(&events::temporary(&format!("event-{number}"), customer, &token))
-        .await;
+    stand.publish(&events::temporary(&format!("event-{number}"), customer, &token)).await;
 }

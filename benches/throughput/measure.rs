@@ -33,25 +33,14 @@ impl Meter {
     /// to the last, so that starting and joining the group is not in it; the processor time is that of the whole life.
     pub async fn until_all_results(self, stand: &Stand<'_>, events: usize) -> Measurement {
         let mut reader = stand.reader(&[&stand.topics.linked]);
-        reader
-            .read_until("the first result", LIMIT, |seen| !seen.is_empty())
-            .await;
+        reader.read_until("the first result", LIMIT, |seen| !seen.is_empty()).await;
         let (first, begun) = (reader.seen().len(), Instant::now());
-        reader
-            .read_until("all results", LIMIT, |seen| seen.len() >= events)
-            .await;
+        reader.read_until("all results", LIMIT, |seen| seen.len() >= events).await;
         let seconds = begun.elapsed().as_secs_f64();
         let cpu_seconds = cpu_seconds(self.pid);
-        assert_eq!(
-            stand.sandbox.booked("profiles").await.len(),
-            events,
-            "profiles linked by the {}",
-            self.what
-        );
-        let measured = Measurement {
-            per_second: count(events - first) / seconds,
-            per_cpu_second: count(events) / cpu_seconds,
-        };
+        assert_eq!(stand.sandbox.booked("profiles").await.len(), events, "profiles linked by the {}", self.what);
+        let measured =
+            Measurement { per_second: count(events - first) / seconds, per_cpu_second: count(events) / cpu_seconds };
         println!(
             "{:>9}: {:8.0} events/s {:8.0} events/CPU s  ({seconds:.1} s, {cpu_seconds:.1} CPU s)",
             self.what, measured.per_second, measured.per_cpu_second
@@ -64,15 +53,9 @@ impl Meter {
 pub fn report(worker: &[Measurement], bare: &[Measurement]) {
     let rate = |measured: &Measurement| measured.per_second;
     let thrift = |measured: &Measurement| measured.per_cpu_second;
-    for (what, of) in [
-        ("events/s", &rate as &dyn Fn(&Measurement) -> f64),
-        ("events/CPU s", &thrift),
-    ] {
+    for (what, of) in [("events/s", &rate as &dyn Fn(&Measurement) -> f64), ("events/CPU s", &thrift)] {
         let (worker, bare) = (median(worker, of), median(bare, of));
-        println!(
-            "median {what}: worker {worker:.0}, bare loop {bare:.0}, ratio {:.2}",
-            worker / bare
-        );
+        println!("median {what}: worker {worker:.0}, bare loop {bare:.0}, ratio {:.2}", worker / bare);
     }
 }
 
@@ -86,11 +69,7 @@ fn median(measurements: &[Measurement], of: &dyn Fn(&Measurement) -> f64) -> f64
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process still runs");
     let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-    let ticks = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<f64>().ok());
+    let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
     ticks.sum::<f64>() / TICKS_PER_SECOND
 }
 

@@ -77,16 +77,9 @@ pub fn is_unreachable(error: &KafkaError) -> bool {
         AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, RequestTimedOut, Resolve,
     };
     let code = error.rdkafka_error_code();
-    [
-        AllBrokersDown,
-        BrokerTransportFailure,
-        MessageTimedOut,
-        OperationTimedOut,
-        RequestTimedOut,
-        Resolve,
-    ]
-    .iter()
-    .any(|one| code == Some(*one))
+    [AllBrokersDown, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, RequestTimedOut, Resolve]
+        .iter()
+        .any(|one| code == Some(*one))
 }
 
 /// Whether an error passes by itself while a cluster elects leaders and coordinators.
@@ -136,11 +129,7 @@ impl Reader {
     pub fn new(endpoint: &super::endpoint::Endpoint) -> Result<Self, Failure> {
         let context = Quiet::default();
         let consumer = Arc::new(create(&endpoint.reader(), &context)?);
-        Ok(Self {
-            consumer,
-            context,
-            brokers: endpoint.brokers.clone(),
-        })
+        Ok(Self { consumer, context, brokers: endpoint.brokers.clone() })
     }
 
     /// Asks the broker something, off the runtime's threads, since librdkafka's answers block. A topic that was made a

@@ -78,51 +78,24 @@ impl Connection {
 
 impl From<&Topics> for TopicNames {
     fn from(topics: &Topics) -> Self {
-        let Topics {
-            created,
-            linked,
-            rejected,
-            dead_letter,
-        } = topics.clone();
-        Self {
-            created,
-            linked,
-            rejected,
-            dead_letter,
-        }
+        let Topics { created, linked, rejected, dead_letter } = topics.clone();
+        Self { created, linked, rejected, dead_letter }
     }
 }
 
 impl From<TopicNames> for Topics {
     fn from(names: TopicNames) -> Self {
-        let TopicNames {
-            created,
-            linked,
-            rejected,
-            dead_letter,
-        } = names;
-        Self {
-            created,
-            linked,
-            rejected,
-            dead_letter,
-        }
+        let TopicNames { created, linked, rejected, dead_letter } = names;
+        Self { created, linked, rejected, dead_letter }
     }
 }
 
 /// The well-known place: the user's state directory, else the directory for temporary files.
 #[must_use]
 pub fn well_known() -> PathBuf {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    state
-        .unwrap_or_else(std::env::temp_dir)
-        .join("profile-linker")
-        .join(WELL_KNOWN_FILE)
+    state.unwrap_or_else(std::env::temp_dir).join("profile-linker").join(WELL_KNOWN_FILE)
 }
 
 fn read(path: &Path) -> Option<Connection> {

@@ -27,38 +27,15 @@ impl Endpoint {
     /// As configured.
     #[must_use]
     pub fn of_config(kafka: Kafka) -> Self {
-        let Kafka {
-            brokers,
-            topics,
-            properties,
-            ..
-        } = kafka;
-        Self {
-            brokers,
-            topics,
-            properties,
-            embedded: false,
-            sandbox: None,
-        }
+        let Kafka { brokers, topics, properties, .. } = kafka;
+        Self { brokers, topics, properties, embedded: false, sandbox: None }
     }
 
     /// The `dev` that runs on this machine.
     #[must_use]
     pub fn of_dev(connection: Connection) -> Self {
-        let Connection {
-            brokers,
-            topics,
-            sandbox,
-            embedded,
-            ..
-        } = connection;
-        Self {
-            brokers,
-            topics: topics.into(),
-            properties: BTreeMap::new(),
-            embedded,
-            sandbox,
-        }
+        let Connection { brokers, topics, sandbox, embedded, .. } = connection;
+        Self { brokers, topics: topics.into(), properties: BTreeMap::new(), embedded, sandbox }
     }
 
     /// Properties of any client.
@@ -68,9 +45,7 @@ impl Endpoint {
         for (name, value) in &self.properties {
             config.set(name, value);
         }
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", "profile-linker-cli");
+        config.set("bootstrap.servers", &self.brokers).set("client.id", "profile-linker-cli");
         // Otherwise rdkafka asks the `log` crate, which nobody listens to, and we never learn why a connect failed.
         config.set_log_level(RDKafkaLogLevel::Info);
         config

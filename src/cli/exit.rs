@@ -60,12 +60,7 @@ impl Failure {
     /// A failure; `what` is lower case and without a full stop.
     #[must_use]
     pub fn new(exit: Exit, what: impl Into<String>) -> Self {
-        Self {
-            exit,
-            what: what.into(),
-            places: Vec::new(),
-            fix: None,
-        }
+        Self { exit, what: what.into(), places: Vec::new(), fix: None }
     }
 
     /// Where it happened; may be called more than once.
@@ -115,7 +110,5 @@ pub fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
 }
 
 fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -35,16 +35,10 @@ impl Filter {
         let is = |wanted: &Option<String>, found: &[Option<&str>]| {
             wanted.as_deref().is_none_or(|wanted| found.contains(&Some(wanted)))
         };
-        is(
-            &self.customer,
-            &[record.text("/data/customer/id"), record.key.as_deref()],
-        ) && is(
-            &self.event_id,
-            &[record.text("/data/created/id"), record.text("/causationid")],
-        ) && self.kind.as_deref().is_none_or(|wanted| is_kind(wanted, record))
-            && self
-                .reason
-                .is_none_or(|wanted| record.text("/data/reason/code") == Some(wanted.as_str()))
+        is(&self.customer, &[record.text("/data/customer/id"), record.key.as_deref()])
+            && is(&self.event_id, &[record.text("/data/created/id"), record.text("/causationid")])
+            && self.kind.as_deref().is_none_or(|wanted| is_kind(wanted, record))
+            && self.reason.is_none_or(|wanted| record.text("/data/reason/code") == Some(wanted.as_str()))
     }
 }
 
@@ -62,14 +56,7 @@ mod tests {
     fn rejected() -> Record {
         let event = json!({"type": "payments.profile-rejected.v1", "data": {
             "created": {"id": "e1"}, "customer": {"id": "42"}, "reason": {"code": "user_locked"}}});
-        Record {
-            topic: "t".into(),
-            partition: 0,
-            offset: 0,
-            key: Some("k".into()),
-            event,
-            timestamp: None,
-        }
+        Record { topic: "t".into(), partition: 0, offset: 0, key: Some("k".into()), event, timestamp: None }
     }
 
     #[test]
@@ -77,84 +64,17 @@ mod tests {
         assert!(Filter::default().admits(&rejected()));
         let some = |text: &str| Some(text.to_owned());
         let cases = [
-            (
-                Filter {
-                    customer: some("42"),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    customer: some("k"),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    customer: some("4"),
-                    ..Filter::default()
-                },
-                false,
-            ),
-            (
-                Filter {
-                    event_id: some("e1"),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    event_id: some("e"),
-                    ..Filter::default()
-                },
-                false,
-            ),
-            (
-                Filter {
-                    kind: some("rejected"),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    kind: some("payments.profile-rejected.v1"),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    kind: some("linked"),
-                    ..Filter::default()
-                },
-                false,
-            ),
-            (
-                Filter {
-                    reason: Some(ReasonCode::UserLocked),
-                    ..Filter::default()
-                },
-                true,
-            ),
-            (
-                Filter {
-                    reason: Some(ReasonCode::LinkRefused),
-                    ..Filter::default()
-                },
-                false,
-            ),
-            (
-                Filter {
-                    customer: some("42"),
-                    event_id: some("e2"),
-                    ..Filter::default()
-                },
-                false,
-            ),
+            (Filter { customer: some("42"), ..Filter::default() }, true),
+            (Filter { customer: some("k"), ..Filter::default() }, true),
+            (Filter { customer: some("4"), ..Filter::default() }, false),
+            (Filter { event_id: some("e1"), ..Filter::default() }, true),
+            (Filter { event_id: some("e"), ..Filter::default() }, false),
+            (Filter { kind: some("rejected"), ..Filter::default() }, true),
+            (Filter { kind: some("payments.profile-rejected.v1"), ..Filter::default() }, true),
+            (Filter { kind: some("linked"), ..Filter::default() }, false),
+            (Filter { reason: Some(ReasonCode::UserLocked), ..Filter::default() }, true),
+            (Filter { reason: Some(ReasonCode::LinkRefused), ..Filter::default() }, false),
+            (Filter { customer: some("42"), event_id: some("e2"), ..Filter::default() }, false),
         ];
         for (filter, admitted) in cases {
             assert_eq!(filter.admits(&rejected()), admitted, "{filter:?}");

@@ -35,9 +35,7 @@ impl Follower {
         }
         let not_before = start.time().filter(|_| embedded);
         let start = if not_before.is_some() { Start::Beginning } else { start };
-        let places = reader
-            .ask("reading positions", move |consumer| start.places(consumer, &partitions))
-            .await?;
+        let places = reader.ask("reading positions", move |consumer| start.places(consumer, &partitions)).await?;
         reader
             .consumer
             .assign(&places)
@@ -69,17 +67,12 @@ impl Follower {
     }
 
     fn is_early(&self, record: &Record) -> bool {
-        self.not_before
-            .is_some_and(|limit| record.timestamp.is_some_and(|timestamp| timestamp < limit))
+        self.not_before.is_some_and(|limit| record.timestamp.is_some_and(|timestamp| timestamp < limit))
     }
 
     /// A lost connection comes back by itself; only a broker that then does not answer is a failure.
     async fn probe(&self) -> Result<(), Failure> {
-        self.reader
-            .ask("reading", |consumer| {
-                consumer.fetch_metadata(None, 2 * ANSWER_LIMIT).map(|_| ())
-            })
-            .await
+        self.reader.ask("reading", |consumer| consumer.fetch_metadata(None, 2 * ANSWER_LIMIT).map(|_| ())).await
     }
 }
 

@@ -41,9 +41,7 @@ pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     match out {
         Some(path) => {
             write_new(&path)?;
-            shell.line(&serde_json::json!({ "file": path }), || {
-                format!("wrote {}", path.display())
-            })?;
+            shell.line(&serde_json::json!({ "file": path }), || format!("wrote {}", path.display()))?;
         }
         None => std::io::stdout().write_all(generate()?.as_bytes())?,
     }
@@ -78,10 +76,6 @@ fn write(path: &Path, line: &str) -> Result<(), Failure> {
             Failure::new(Exit::Failed, format!("the key was not written: {error}")).at(path.display().to_string());
         let exists = error.kind() == ErrorKind::AlreadyExists;
         let advice = "name a new file: what an old key sealed opens with that key only";
-        if exists {
-            failure.fix(advice)
-        } else {
-            failure.fix("name a file in a directory that can be written")
-        }
+        if exists { failure.fix(advice) } else { failure.fix("name a file in a directory that can be written") }
     })
 }

@@ -43,19 +43,10 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     }
     if args.topics {
         let endpoint = super::Endpoint::of_config(config.kafka);
-        let shape = Shape {
-            partitions: args.partitions,
-            replication_factor: args.replication_factor,
-        };
+        let shape = Shape { partitions: args.partitions, replication_factor: args.replication_factor };
         for (topic, made) in topics::create_missing(&endpoint, shape).await? {
             let status = if made { "created" } else { "exists" };
-            print(
-                shell,
-                Step {
-                    step: format!("topic {topic}"),
-                    status: status.to_owned(),
-                },
-            )?;
+            print(shell, Step { step: format!("topic {topic}"), status: status.to_owned() })?;
         }
     }
     Ok(Exit::Done)
@@ -64,13 +55,9 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
 async fn migrate_ledger(config: &Config) -> anyhow::Result<Vec<Step>> {
     let vault = system::vault(config)?;
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
-    let steps = ledger::migrate(&config.ledger.url, &vault)
-        .await
-        .map_err(|error| system::ledger_failure(&error, &place))?;
-    let told = |one: ledger::MigrationStep| Step {
-        step: one.step,
-        status: one.status.as_str().to_owned(),
-    };
+    let steps =
+        ledger::migrate(&config.ledger.url, &vault).await.map_err(|error| system::ledger_failure(&error, &place))?;
+    let told = |one: ledger::MigrationStep| Step { step: one.step, status: one.status.as_str().to_owned() };
     Ok(steps.into_iter().map(told).collect())
 }
 

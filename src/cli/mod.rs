@@ -43,13 +43,7 @@ pub use shell::{Output, Shell};
 #[command(after_help = "Example: the whole system in one process, with sample events:\n  profile-linker dev")]
 pub struct Cli {
     /// Configuration file (TOML); every key can also come from the environment
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "PROFILE_LINKER_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, value_name = "FILE", env = "PROFILE_LINKER_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// How results are printed on stdout; json: one object a line
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -105,12 +99,7 @@ fn start(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
-    let Cli {
-        config,
-        output,
-        yes,
-        command,
-    } = cli;
+    let Cli { config, output, yes, command } = cli;
     let shell = Shell { config, output, yes };
     if command.has_own_end() {
         return command.execute(&shell).await;

@@ -92,32 +92,17 @@ mod tests {
     use super::*;
 
     fn message(payload: &str, headers: &[(&str, &str)]) -> OwnedMessage {
-        let headers = headers.iter().fold(OwnedHeaders::new(), |all, &(key, value)| {
-            all.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, &(key, value)| all.insert(Header { key, value: Some(value) }));
         let (payload, key) = (Some(payload.as_bytes().to_vec()), Some(b"42".to_vec()));
-        OwnedMessage::new(
-            payload,
-            key,
-            "t".to_owned(),
-            Timestamp::CreateTime(7),
-            1,
-            5,
-            Some(headers),
-        )
+        OwnedMessage::new(payload, key, "t".to_owned(), Timestamp::CreateTime(7), 1, 5, Some(headers))
     }
 
     #[test]
     fn a_binary_record_is_put_together_to_one_event() {
-        let headers = [
-            ("ce_specversion", "1.0"),
-            ("ce_id", "r1"),
-            ("content-type", "application/json"),
-            ("other", "x"),
-        ];
+        let headers =
+            [("ce_specversion", "1.0"), ("ce_id", "r1"), ("content-type", "application/json"), ("other", "x")];
         let record = Record::read(&message(r#"{"generation":1}"#, &headers)).unwrap();
         let expected = serde_json::json!({"specversion": "1.0", "id": "r1", "datacontenttype": "application/json", "data": {"generation": 1}});
         assert_eq!(record.event, expected);

@@ -25,9 +25,7 @@ impl SandboxClient {
     /// Of this base URL, with or without a `/` at its end.
     #[must_use]
     pub fn new(base_url: &str) -> Self {
-        Self {
-            base_url: base_url.trim_end_matches('/').to_owned(),
-        }
+        Self { base_url: base_url.trim_end_matches('/').to_owned() }
     }
 
     /// A temporary token.
@@ -47,9 +45,7 @@ impl SandboxClient {
     pub async fn customer(&self) -> Result<String, Failure> {
         let body = json!({ "firstName": "Sample", "lastName": "Customer" });
         let answer = self.post("/loanpro/odata.svc/Customers", &body).await?;
-        let id = answer
-            .pointer("/d/id")
-            .map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+        let id = answer.pointer("/d/id").map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
         id.ok_or_else(|| self.failure("it gave no customer"))
     }
 
@@ -80,10 +76,8 @@ impl SandboxClient {
             .body(Full::new(Bytes::from(body.to_string())))?;
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let collected = Limited::new(answer.into_body(), BODY_LIMIT)
-            .collect()
-            .await
-            .map_err(anyhow::Error::from_boxed)?;
+        let collected =
+            Limited::new(answer.into_body(), BODY_LIMIT).collect().await.map_err(anyhow::Error::from_boxed)?;
         driver.abort();
         anyhow::ensure!(status.is_success(), "{path} answered {status}");
         Ok(serde_json::from_slice(&collected.to_bytes())?)

@@ -74,11 +74,7 @@ impl Shell {
     /// # Errors
     /// The output is closed.
     pub fn line(&self, json: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let line = if self.is_json() {
-            serde_json::to_string(json)?
-        } else {
-            text()
-        };
+        let line = if self.is_json() { serde_json::to_string(json)? } else { text() };
         writeln!(anstream::stdout(), "{line}")?;
         Ok(())
     }

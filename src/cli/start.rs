@@ -34,9 +34,7 @@ impl FromStr for Start {
         match text {
             "start" => Ok(Self::Beginning),
             "end" => Ok(Self::End),
-            _ => back(text)
-                .or_else(|| text.strip_prefix('@').and_then(time))
-                .ok_or_else(bad),
+            _ => back(text).or_else(|| text.strip_prefix('@').and_then(time)).ok_or_else(bad),
         }
     }
 }
@@ -73,20 +71,14 @@ impl Start {
         partitions: &[(String, i32)],
     ) -> Result<TopicPartitionList, KafkaError> {
         let mut places = Vec::with_capacity(partitions.len());
-        let times = self
-            .time()
-            .map(|time| offsets_for(consumer, partitions, time))
-            .transpose()?;
+        let times = self.time().map(|time| offsets_for(consumer, partitions, time)).transpose()?;
         for (topic, partition) in partitions {
             let (low, high) = consumer.fetch_watermarks(topic, *partition, ANSWER_LIMIT)?;
             let offset = match self {
                 Self::Beginning => low,
                 Self::End => high,
                 Self::Back(number) => low.max(high - number),
-                Self::Time(_) => times
-                    .as_ref()
-                    .and_then(|list| offset_of(list, topic, *partition))
-                    .unwrap_or(high),
+                Self::Time(_) => times.as_ref().and_then(|list| offset_of(list, topic, *partition)).unwrap_or(high),
             };
             places.push((topic.clone(), *partition, offset));
         }
@@ -99,10 +91,7 @@ fn offsets_for(
     partitions: &[(String, i32)],
     time: i64,
 ) -> Result<TopicPartitionList, KafkaError> {
-    let places: Vec<_> = partitions
-        .iter()
-        .map(|(topic, partition)| (topic.clone(), *partition, time))
-        .collect();
+    let places: Vec<_> = partitions.iter().map(|(topic, partition)| (topic.clone(), *partition, time)).collect();
     consumer.offsets_for_times(list(&places)?, ANSWER_LIMIT)
 }
 

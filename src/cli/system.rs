@@ -45,9 +45,8 @@ pub(super) async fn worker(
     stop: CancellationToken,
 ) -> anyhow::Result<Worker> {
     let vault = Arc::new(vault(&config)?);
-    let upstreams = upstream::build(&config.converter, &config.target).map_err(|error| {
-        Failure::new(Exit::BadConfig, chain(&error)).fix("correct this table of the configuration")
-    })?;
+    let upstreams = upstream::build(&config.converter, &config.target)
+        .map_err(|error| Failure::new(Exit::BadConfig, chain(&error)).fix("correct this table of the configuration"))?;
     let ledger = open_ledger(&config).await?;
     require_topics(&config).await?;
     let (source, events) = KafkaSource::start(&config.kafka).map_err(|error| kafka_failure(&error, &config))?;

@@ -12,15 +12,11 @@ pub const WORKER_FILTER: &str = "info,rdkafka::consumer=off";
 /// call in a process counts.
 pub fn init(log_json: bool, default_filter: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // An error says that logging was started before, which is what was wanted.
     let _ = if log_json {
         lines.json().flatten_event(true).try_init()
     } else {
-        lines
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init()
+        lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
     };
 }

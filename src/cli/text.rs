@@ -13,15 +13,9 @@ const FAINT: Style = Style::new().dimmed();
 /// The line.
 #[must_use]
 pub fn line(record: &Record) -> String {
-    let time = record
-        .text("/time")
-        .and_then(|time| time.get(11..19))
-        .unwrap_or("--:--:--");
+    let time = record.text("/time").and_then(|time| time.get(11..19)).unwrap_or("--:--:--");
     let time = printable(time);
-    let (system, customer) = (
-        field(record, "/data/customer/system"),
-        field(record, "/data/customer/id"),
-    );
+    let (system, customer) = (field(record, "/data/customer/system"), field(record, "/data/customer/id"));
     let event = field(record, "/data/created/id");
     let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
     let (style, word, story) = story(record);
@@ -33,26 +27,16 @@ pub fn line(record: &Record) -> String {
 fn story(record: &Record) -> (Style, &'static str, String) {
     match record.text("/type") {
         Some(PROFILE_LINKED) => {
-            let title = record
-                .text("/data/title")
-                .map(|title| format!(" \"{}\"", printable(title)));
+            let title = record.text("/data/title").map(|title| format!(" \"{}\"", printable(title)));
             let account = field(record, "/data/paymentAccountId");
-            (
-                GOOD,
-                "linked",
-                format!("account {account}{}", title.unwrap_or_default()),
-            )
+            (GOOD, "linked", format!("account {account}{}", title.unwrap_or_default()))
         }
         Some(PROFILE_REJECTED) => {
             let kept = record.text("/data/disposition") == Some("dead-lettered");
             let (style, ending) = if kept { (KEPT, ", dead-lettered") } else { (BAD, "") };
             let reason = [field(record, "/data/reason/code"), field(record, "/data/reason/stage")];
             let detail = field(record, "/data/reason/detail");
-            (
-                style,
-                "rejected",
-                format!("{} ({}): {detail}{ending}", reason[0], reason[1]),
-            )
+            (style, "rejected", format!("{} ({}): {detail}{ending}", reason[0], reason[1]))
         }
         _ => (FAINT, "other", field(record, "/type")),
     }
@@ -64,9 +48,7 @@ fn field(record: &Record, pointer: &str) -> String {
 
 /// Events come from outside: what could steer a terminal is replaced.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -81,19 +63,9 @@ mod tests {
         let event = json!({"type": PROFILE_REJECTED, "time": evil, "data": {
             "created": {"id": evil}, "customer": {"system": evil, "id": evil},
             "reason": {"code": evil, "stage": evil, "detail": evil}}});
-        let record = Record {
-            topic: "t".into(),
-            partition: 0,
-            offset: 0,
-            key: None,
-            event,
-            timestamp: None,
-        };
+        let record = Record { topic: "t".into(), partition: 0, offset: 0, key: None, event, timestamp: None };
         let plain = anstream::adapter::strip_str(&line(&record)).to_string();
         assert!(!plain.chars().any(char::is_control), "{plain:?}");
-        assert!(
-            plain.contains("[2J"),
-            "the escape's own character was replaced, not the sequence run: {plain:?}"
-        );
+        assert!(plain.contains("[2J"), "the escape's own character was replaced, not the sequence run: {plain:?}");
     }
 }

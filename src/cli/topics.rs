@@ -32,10 +32,7 @@ pub async fn create_missing(endpoint: &Endpoint, shape: Shape) -> Result<Vec<(St
     if !missing.is_empty() {
         made = make(endpoint, &missing.iter().collect::<Vec<_>>(), shape).await?;
     }
-    Ok(wanted
-        .into_iter()
-        .map(|name| (name.clone(), made.contains(name)))
-        .collect())
+    Ok(wanted.into_iter().map(|name| (name.clone(), made.contains(name))).collect())
 }
 
 /// Those of our topics that are not there.
@@ -63,9 +60,7 @@ async fn make<'a>(endpoint: &Endpoint, names: &[&'a String], shape: Shape) -> Re
     let copies = shape.replication_factor.unwrap_or(BROKERS_DEFAULT);
     let new = |name: &&'a String| NewTopic::new(name, shape.partitions, TopicReplication::Fixed(copies));
     let topics: Vec<NewTopic<'a>> = names.iter().map(new).collect();
-    let options = AdminOptions::new()
-        .request_timeout(Some(ANSWER_LIMIT))
-        .operation_timeout(Some(ANSWER_LIMIT));
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_LIMIT)).operation_timeout(Some(ANSWER_LIMIT));
     let answers = admin
         .create_topics(&topics, &options)
         .await
@@ -83,7 +78,7 @@ async fn make<'a>(endpoint: &Endpoint, names: &[&'a String], shape: Shape) -> Re
 }
 
 fn refused(brokers: &str, topic: &str, code: RDKafkaErrorCode) -> Failure {
-    Failure::new(Exit::Failed, format!("the topic {topic} was not created: {code}"))
-        .at(brokers.to_owned())
-        .fix("give this client the right to create topics, or create it by hand; see --partitions and --replication-factor")
+    Failure::new(Exit::Failed, format!("the topic {topic} was not created: {code}")).at(brokers.to_owned()).fix(
+        "give this client the right to create topics, or create it by hand; see --partitions and --replication-factor",
+    )
 }

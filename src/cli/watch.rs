@@ -10,11 +10,9 @@ use super::text;
 
 /// Follow the result topics
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example: rejected events of the last quarter of an hour, and what comes:\n  \
+#[command(after_help = "Example: rejected events of the last quarter of an hour, and what comes:\n  \
     profile-linker watch --type rejected --from @15m\n\n\
-    Without --config and PROFILE_LINKER_KAFKA__BROKERS, the `dev` that runs on this machine is watched."
-)]
+    Without --config and PROFILE_LINKER_KAFKA__BROKERS, the `dev` that runs on this machine is watched.")]
 pub struct Args {
     #[command(flatten)]
     filter: Filter,
@@ -34,10 +32,7 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let endpoint = shell.endpoint()?;
     let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
     let follower = Follower::new(Reader::new(&endpoint)?, &topics, args.from, endpoint.embedded).await?;
-    shell.note(&format!(
-        "watching {} and {} at {}; ctrl-c ends",
-        topics[0], topics[1], endpoint.brokers
-    ));
+    shell.note(&format!("watching {} and {} at {}; ctrl-c ends", topics[0], topics[1], endpoint.brokers));
     let mut left = args.limit;
     while left != Some(0) {
         let record = follower.next().await?;

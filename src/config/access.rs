@@ -18,60 +18,27 @@ impl Reading {
     }
 
     pub(super) fn text(&self, path: &str) -> Result<String, ConfigError> {
-        self.value(path, |value| {
-            if let Value::Text(text) = value {
-                Some(text.clone())
-            } else {
-                None
-            }
-        })
+        self.value(path, |value| if let Value::Text(text) = value { Some(text.clone()) } else { None })
     }
 
     pub(super) fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
-        self.value(path, |value| {
-            if let Value::Duration(length) = value {
-                Some(*length)
-            } else {
-                None
-            }
-        })
+        self.value(path, |value| if let Value::Duration(length) = value { Some(*length) } else { None })
     }
 
     pub(super) fn switch(&self, path: &str) -> Result<bool, ConfigError> {
-        self.value(
-            path,
-            |value| if let Value::Switch(on) = value { Some(*on) } else { None },
-        )
+        self.value(path, |value| if let Value::Switch(on) = value { Some(*on) } else { None })
     }
 
     pub(super) fn listen(&self, path: &str) -> Result<SocketAddr, ConfigError> {
-        self.value(path, |value| {
-            if let Value::Listen(listen) = value {
-                Some(*listen)
-            } else {
-                None
-            }
-        })
+        self.value(path, |value| if let Value::Listen(listen) = value { Some(*listen) } else { None })
     }
 
     pub(super) fn count<T: TryFrom<i64>>(&self, path: &str) -> Result<T, ConfigError> {
-        self.value(path, |value| {
-            if let Value::Count(number) = value {
-                T::try_from(*number).ok()
-            } else {
-                None
-            }
-        })
+        self.value(path, |value| if let Value::Count(number) = value { T::try_from(*number).ok() } else { None })
     }
 
     pub(super) fn number(&self, path: &str) -> Result<f64, ConfigError> {
-        self.value(path, |value| {
-            if let Value::Number(number) = value {
-                Some(*number)
-            } else {
-                None
-            }
-        })
+        self.value(path, |value| if let Value::Number(number) = value { Some(*number) } else { None })
     }
 
     pub(super) fn optional_number(&self, path: &str) -> Option<f64> {
@@ -79,19 +46,11 @@ impl Reading {
     }
 
     pub(super) fn optional_file(&self, path: &str) -> Option<PathBuf> {
-        self.value(path, |value| {
-            if let Value::File(file) = value {
-                Some(file.clone())
-            } else {
-                None
-            }
-        })
-        .ok()
+        self.value(path, |value| if let Value::File(file) = value { Some(file.clone()) } else { None }).ok()
     }
 
     pub(super) fn secret(&self, path: &str) -> Result<SecretSource, ConfigError> {
-        self.optional_secret(path)
-            .ok_or_else(|| Problem::missing(path, "is required").into())
+        self.optional_secret(path).ok_or_else(|| Problem::missing(path, "is required").into())
     }
 
     pub(super) fn optional_secret(&self, path: &str) -> Option<SecretSource> {

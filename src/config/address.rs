@@ -8,13 +8,7 @@ use hyper::Uri;
 #[must_use]
 pub fn base_url(text: &str) -> Option<String> {
     let plain = is_web(text) && !text.contains(['?', '#', '@']);
-    plain.then(|| {
-        if text.ends_with('/') {
-            text.to_owned()
-        } else {
-            format!("{text}/")
-        }
-    })
+    plain.then(|| if text.ends_with('/') { text.to_owned() } else { format!("{text}/") })
 }
 
 /// Whether the text is an http or https address with a host, and without a user.
@@ -22,9 +16,7 @@ pub fn base_url(text: &str) -> Option<String> {
 pub fn is_web(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let user = uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'));
+    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     scheme && !user && uri.host().is_some_and(|host| !host.is_empty())
 }
 
@@ -77,18 +69,10 @@ mod tests {
     #[test]
     fn a_base_url_gets_its_slash_and_loses_nothing() {
         assert_eq!(base_url("https://a.example/x").as_deref(), Some("https://a.example/x/"));
-        assert_eq!(
-            base_url("http://127.0.0.1:8710/payiq/").as_deref(),
-            Some("http://127.0.0.1:8710/payiq/")
-        );
-        for text in [
-            "",
-            "a.example",
-            "ftp://a.example/",
-            "https://u:p@a.example/",
-            "https://a.example/?x=1",
-            "https:///x",
-        ] {
+        assert_eq!(base_url("http://127.0.0.1:8710/payiq/").as_deref(), Some("http://127.0.0.1:8710/payiq/"));
+        for text in
+            ["", "a.example", "ftp://a.example/", "https://u:p@a.example/", "https://a.example/?x=1", "https:///x"]
+        {
             assert!(base_url(text).is_none(), "{text} was taken");
         }
     }
@@ -98,22 +82,14 @@ mod tests {
         for text in ["http://a.example/", "http://10.0.0.1/", "http://localhost.example/"] {
             assert!(is_plain_beyond_loopback(text), "{text}");
         }
-        for text in [
-            "https://a.example/",
-            "http://localhost:1/",
-            "http://127.3.0.1/",
-            "http://[::1]:80/",
-        ] {
+        for text in ["https://a.example/", "http://localhost:1/", "http://127.3.0.1/", "http://[::1]:80/"] {
             assert!(!is_plain_beyond_loopback(text), "{text}");
         }
     }
 
     #[test]
     fn a_password_in_an_address_is_never_shown() {
-        assert_eq!(
-            ledger_shown("postgres://me:pa/ss@wo:rd@db:5432/x?password=more"),
-            "postgres://***@db:5432/x"
-        );
+        assert_eq!(ledger_shown("postgres://me:pa/ss@wo:rd@db:5432/x?password=more"), "postgres://***@db:5432/x");
         assert_eq!(ledger_shown("sqlite:ledger.db"), "sqlite:ledger.db");
         assert_eq!(without_user("https://u:p@a.example/"), "https://***@a.example/");
     }

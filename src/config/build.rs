@@ -22,9 +22,7 @@ impl Reading {
             kafka: self.kafka_settings()?,
             ledger: self.ledger()?,
             worker: self.worker()?,
-            converter: ConverterSettings {
-                payiq: self.table("converter.payiq", Self::payiq)?,
-            },
+            converter: ConverterSettings { payiq: self.table("converter.payiq", Self::payiq)? },
             target: TargetSettings {
                 loanpro: self.table("target.loanpro", Self::loanpro)?,
                 aloha: self.table("target.aloha", Self::aloha)?,
@@ -32,14 +30,8 @@ impl Reading {
             retry: self.retry()?,
             breaker: self.breaker()?,
             dead_letters: self.dead_letters()?,
-            keys: KeySettings {
-                active: self.text("keys.active")?,
-                keys,
-            },
-            admin: AdminSettings {
-                listen: self.listen("admin.listen")?,
-                token: self.optional_secret("admin.token"),
-            },
+            keys: KeySettings { active: self.text("keys.active")?, keys },
+            admin: AdminSettings { listen: self.listen("admin.listen")?, token: self.optional_secret("admin.token") },
             telemetry: self.telemetry()?,
         })
     }
@@ -75,21 +67,9 @@ impl Reading {
                 rejected: self.text("kafka.topics.rejected")?,
                 dead_letter: self.text("kafka.topics.dead_letter")?,
             },
-            delivery: if transactional {
-                Delivery::Transactional
-            } else {
-                Delivery::Idempotent
-            },
-            output_mode: if structured {
-                OutputMode::Structured
-            } else {
-                OutputMode::Binary
-            },
-            properties: self
-                .properties
-                .iter()
-                .map(|(name, one)| (name.clone(), one.value.clone()))
-                .collect(),
+            delivery: if transactional { Delivery::Transactional } else { Delivery::Idempotent },
+            output_mode: if structured { OutputMode::Structured } else { OutputMode::Binary },
+            properties: self.properties.iter().map(|(name, one)| (name.clone(), one.value.clone())).collect(),
         })
     }
 
@@ -98,10 +78,7 @@ impl Reading {
             SecretSource::Value(url) => url,
             SecretSource::File(path) => ledger_url(&path)?,
         };
-        Ok(LedgerSettings {
-            url,
-            retention: self.duration("ledger.retention")?,
-        })
+        Ok(LedgerSettings { url, retention: self.duration("ledger.retention")? })
     }
 
     fn worker(&self) -> Result<WorkerSettings, ConfigError> {

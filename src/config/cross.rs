@@ -7,12 +7,8 @@ use super::kind::{self, Kind};
 use super::reading::Reading;
 use super::{address, keys, sealing};
 
-const TOPICS: [&str; 4] = [
-    "kafka.topics.created",
-    "kafka.topics.linked",
-    "kafka.topics.rejected",
-    "kafka.topics.dead_letter",
-];
+const TOPICS: [&str; 4] =
+    ["kafka.topics.created", "kafka.topics.linked", "kafka.topics.rejected", "kafka.topics.dead_letter"];
 
 /// An upstream's table and what it cannot do without.
 const UPSTREAMS: [(&str, &[&str]); 3] = [
@@ -38,15 +34,9 @@ pub fn check(reading: &Reading, problems: &mut Vec<Problem>) {
 pub fn check_topics(reading: &Reading, problems: &mut Vec<Problem>) {
     for (index, path) in TOPICS.iter().enumerate() {
         let Ok(name) = reading.text(path) else { continue };
-        let same = TOPICS[..index]
-            .iter()
-            .find(|other| reading.text(other).is_ok_and(|other| other == name));
+        let same = TOPICS[..index].iter().find(|other| reading.text(other).is_ok_and(|other| other == name));
         if let Some(other) = same {
-            problems.push(about(
-                reading,
-                path,
-                format!("is the same topic as {other}; each needs its own"),
-            ));
+            problems.push(about(reading, path, format!("is the same topic as {other}; each needs its own")));
         }
     }
 }
@@ -57,21 +47,13 @@ fn check_upstream(reading: &Reading, table: &str, required: &[&str], problems: &
         let known = reading.values.contains_key(path.as_str()) || reading.secret_files.contains_key(path.as_str());
         let told = problems.iter().any(|problem| problem.key.starts_with(&path));
         if !known && !told {
-            let twin = if keys::find(&path).is_some_and(|key| key.kind.is_secret()) {
-                ", or set its _file twin"
-            } else {
-                ""
-            };
+            let twin =
+                if keys::find(&path).is_some_and(|key| key.kind.is_secret()) { ", or set its _file twin" } else { "" };
             let variable = keys::environment_name(&path);
-            problems.push(Problem::missing(
-                &path,
-                format!("is required with [{table}]; set it, or {variable}{twin}"),
-            ));
+            problems.push(Problem::missing(&path, format!("is required with [{table}]; set it, or {variable}{twin}")));
         }
     }
-    let plain = reading
-        .text(&format!("{table}.base_url"))
-        .is_ok_and(|url| address::is_plain_beyond_loopback(&url));
+    let plain = reading.text(&format!("{table}.base_url")).is_ok_and(|url| address::is_plain_beyond_loopback(&url));
     if plain && !reading.switch(&format!("{table}.allow_plain_http")).unwrap_or(false) {
         let message = "sends tokens in clear beyond this machine; use https://, or set allow_plain_http = true";
         problems.push(about(reading, &format!("{table}.base_url"), message.to_owned()));
@@ -79,11 +61,7 @@ fn check_upstream(reading: &Reading, table: &str, required: &[&str], problems: &
     if let Some(path) = reading.optional_file(&format!("{table}.ca_file"))
         && let Err(error) = std::fs::metadata(&path)
     {
-        problems.push(about(
-            reading,
-            &format!("{table}.ca_file"),
-            format!("cannot be read: {error}"),
-        ));
+        problems.push(about(reading, &format!("{table}.ca_file"), format!("cannot be read: {error}")));
     }
 }
 
@@ -105,9 +83,7 @@ fn secret_file(file: &Path, path: &str) -> Result<(), String> {
 }
 
 fn check_admin(reading: &Reading, problems: &mut Vec<Problem>) {
-    let beyond = reading
-        .listen("admin.listen")
-        .is_ok_and(|listen| !listen.ip().is_loopback());
+    let beyond = reading.listen("admin.listen").is_ok_and(|listen| !listen.ip().is_loopback());
     let told = problems.iter().any(|problem| problem.key.starts_with("admin.token"));
     if beyond && !told && !reading.is_set("admin.token") {
         let message = "listens beyond this machine; set admin.token or admin.token_file, or listen on 127.0.0.1";
@@ -116,18 +92,11 @@ fn check_admin(reading: &Reading, problems: &mut Vec<Problem>) {
 }
 
 fn check_retry(reading: &Reading, problems: &mut Vec<Problem>) {
-    let (initial, longest) = (
-        reading.duration("retry.initial"),
-        reading.duration("retry.max_interval"),
-    );
+    let (initial, longest) = (reading.duration("retry.initial"), reading.duration("retry.max_interval"));
     if let (Ok(initial), Ok(longest)) = (initial, longest)
         && initial > longest
     {
-        problems.push(about(
-            reading,
-            "retry.initial",
-            "must not be longer than retry.max_interval".to_owned(),
-        ));
+        problems.push(about(reading, "retry.initial", "must not be longer than retry.max_interval".to_owned()));
     }
 }
 

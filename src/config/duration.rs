@@ -3,13 +3,7 @@
 use std::time::Duration;
 
 /// Units with their length in milliseconds, longest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Reads a duration. `None` if it is not a whole number with one unit, or does not fit.
 #[must_use]
@@ -25,9 +19,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 #[must_use]
 pub fn format(duration: Duration) -> String {
     let total_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let fitting = UNITS
-        .iter()
-        .find(|(_, length_ms)| total_ms >= *length_ms && total_ms.is_multiple_of(*length_ms));
+    let fitting = UNITS.iter().find(|(_, length_ms)| total_ms >= *length_ms && total_ms.is_multiple_of(*length_ms));
     match fitting {
         Some((unit, length_ms)) => format!("{}{unit}", total_ms / length_ms),
         None => "0s".to_owned(),
@@ -47,18 +39,7 @@ mod tests {
 
     #[test]
     fn anything_but_a_number_and_a_unit_is_refused() {
-        for text in [
-            "",
-            "10",
-            "s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "1S",
-            "1w",
-            "99999999999999999999s",
-            "999999999999999d",
-        ] {
+        for text in ["", "10", "s", "-1s", "1.5s", "1 s", "1S", "1w", "99999999999999999999s", "999999999999999d"] {
             assert!(parse(text).is_none(), "{text} was read");
         }
     }

@@ -26,11 +26,8 @@ impl Reading {
             let upstream = path.starts_with("converter.") || path.starts_with("target.");
             !upstream || path.rsplit_once('.').is_some_and(|(table, _)| self.uses(table))
         };
-        let mut lines: Vec<Line> = table::KEYS
-            .iter()
-            .filter(|key| used(key.path))
-            .filter_map(|key| self.line(key.path))
-            .collect();
+        let mut lines: Vec<Line> =
+            table::KEYS.iter().filter(|key| used(key.path)).filter_map(|key| self.line(key.path)).collect();
         lines.extend(self.property_lines());
         lines.extend(self.key_lines());
         lines
@@ -39,28 +36,16 @@ impl Reading {
     fn line(&self, path: &'static str) -> Option<Line> {
         if let Some(file) = self.secret_files.get(path) {
             let value = file.value.display().to_string();
-            return Some(Line {
-                key: format!("{path}_file"),
-                value,
-                origin: file.origin.to_string(),
-            });
+            return Some(Line { key: format!("{path}_file"), value, origin: file.origin.to_string() });
         }
         let setting = self.values.get(path)?;
-        Some(Line {
-            key: path.to_owned(),
-            value: shown(path, &setting.value),
-            origin: setting.origin.to_string(),
-        })
+        Some(Line { key: path.to_owned(), value: shown(path, &setting.value), origin: setting.origin.to_string() })
     }
 
     fn property_lines(&self) -> impl Iterator<Item = Line> + '_ {
         self.properties.iter().map(|(name, setting)| Line {
             key: format!("kafka.properties.{name}"),
-            value: if properties::is_secret(name) {
-                REDACTED.to_owned()
-            } else {
-                setting.value.clone()
-            },
+            value: if properties::is_secret(name) { REDACTED.to_owned() } else { setting.value.clone() },
             origin: setting.origin.to_string(),
         })
     }
@@ -71,11 +56,7 @@ impl Reading {
                 KeyMaterial::File(path) => ("file", path.display().to_string()),
                 KeyMaterial::Value(_) => ("value", REDACTED.to_owned()),
             };
-            Line {
-                key: format!("keys.{id}.{field}"),
-                value,
-                origin: setting.origin.to_string(),
-            }
+            Line { key: format!("keys.{id}.{field}"), value, origin: setting.origin.to_string() }
         })
     }
 }

@@ -21,23 +21,13 @@ impl Problem {
     /// A problem of a key that is not set.
     #[must_use]
     pub fn missing(key: &str, message: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            value: None,
-            origin: None,
-            message: message.into(),
-        }
+        Self { key: key.to_owned(), value: None, origin: None, message: message.into() }
     }
 
     /// A problem of a key that is set, without its value.
     #[must_use]
     pub fn at(key: &str, origin: &Origin, message: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            value: None,
-            origin: Some(origin.clone()),
-            message: message.into(),
-        }
+        Self { key: key.to_owned(), value: None, origin: Some(origin.clone()), message: message.into() }
     }
 
     /// The same problem with the value shown. Never call it with a secret.
@@ -84,20 +74,14 @@ impl ConfigError {
 
 impl From<Problem> for ConfigError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.problems.len();
-        write!(
-            f,
-            "the configuration has {count} problem{}",
-            if count == 1 { "" } else { "s" }
-        )?;
+        write!(f, "the configuration has {count} problem{}", if count == 1 { "" } else { "s" })?;
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
         }

@@ -44,11 +44,7 @@ pub fn slot(path: &str) -> Slot {
     if let Some(key) = find(path) {
         return Slot::Known(key);
     }
-    if let Some(key) = path
-        .strip_suffix("_file")
-        .and_then(find)
-        .filter(|key| key.kind.is_secret())
-    {
+    if let Some(key) = path.strip_suffix("_file").and_then(find).filter(|key| key.kind.is_secret()) {
         return Slot::Twin(key);
     }
     if let Some(name) = path.strip_prefix("kafka.properties.") {
@@ -87,9 +83,7 @@ pub fn nearest(path: &str) -> Option<String> {
         std::iter::once(key.path.to_owned()).chain(twin)
     });
     let likeness = |name: &str| strsim::normalized_damerau_levenshtein(path, name);
-    let best = names
-        .map(|name| (likeness(&name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let best = names.map(|name| (likeness(&name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= LIKENESS).then_some(best.1)
 }
 
@@ -123,10 +117,7 @@ mod tests {
 
     #[test]
     fn an_environment_variable_names_its_path_and_back() {
-        assert_eq!(
-            environment_name("target.loanpro.token"),
-            "PROFILE_LINKER_TARGET__LOANPRO__TOKEN"
-        );
+        assert_eq!(environment_name("target.loanpro.token"), "PROFILE_LINKER_TARGET__LOANPRO__TOKEN");
         for key in table::KEYS {
             assert_eq!(environment_path(&environment_name(key.path)).as_deref(), Some(key.path));
         }
@@ -135,10 +126,7 @@ mod tests {
     #[test]
     fn a_misspelt_key_finds_its_neighbour_and_a_strange_one_finds_none() {
         assert_eq!(nearest("kafka.broker").as_deref(), Some("kafka.brokers"));
-        assert_eq!(
-            nearest("target.loanpro.tokenfile").as_deref(),
-            Some("target.loanpro.token_file")
-        );
+        assert_eq!(nearest("target.loanpro.tokenfile").as_deref(), Some("target.loanpro.token_file"));
         assert_eq!(nearest("zzz"), None);
     }
 }

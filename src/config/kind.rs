@@ -87,11 +87,7 @@ impl Kind {
         match self {
             Self::Text => "one line of text, not empty".to_owned(),
             Self::Topic => format!("1..{NAME_LIMIT} of a-z A-Z 0-9 . _ -"),
-            Self::Choice(words) => words
-                .iter()
-                .map(|word| format!("{word:?}"))
-                .collect::<Vec<_>>()
-                .join(" or "),
+            Self::Choice(words) => words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" or "),
             Self::Switch => "true or false".to_owned(),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
             Self::Number(min, max) => format!("a number from {min} to {max}"),
@@ -218,7 +214,5 @@ pub(super) fn is_credential(text: &str) -> bool {
 
 fn is_topic(text: &str) -> bool {
     let fits = (1..=NAME_LIMIT).contains(&text.len()) && text != "." && text != "..";
-    fits && text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    fits && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
 }

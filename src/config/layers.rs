@@ -31,10 +31,7 @@ pub fn from_file(path: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) => {
-            problems.push(Problem::missing(
-                &path.display().to_string(),
-                format!("the file cannot be read: {error}"),
-            ));
+            problems.push(Problem::missing(&path.display().to_string(), format!("the file cannot be read: {error}")));
             return Vec::new();
         }
     };
@@ -60,27 +57,17 @@ struct Source<'a> {
 impl Source<'_> {
     fn origin(&self, start: usize) -> Origin {
         let before = self.text.get(..start).unwrap_or(self.text);
-        Origin::File {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count() + 1,
-        }
+        Origin::File { path: self.path.to_owned(), line: before.matches('\n').count() + 1 }
     }
 
     fn flatten(&self, prefix: &str, table: &DeTable<'_>, entries: &mut Vec<Entry>) {
         for (name, value) in table {
-            let path = if prefix.is_empty() {
-                name.get_ref().to_string()
-            } else {
-                format!("{prefix}.{}", name.get_ref())
-            };
+            let path =
+                if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
             match value.get_ref() {
                 DeValue::Table(inner) if !inner.is_empty() => self.flatten(&path, inner, entries),
                 DeValue::Table(_) if keys::is_table(&path) || path == "keys" => {}
-                _ => entries.push(Entry {
-                    path,
-                    raw: raw(value),
-                    origin: self.origin(name.span().start),
-                }),
+                _ => entries.push(Entry { path, raw: raw(value), origin: self.origin(name.span().start) }),
             }
         }
     }
@@ -112,11 +99,7 @@ pub fn from_environment(
         };
         let origin = Origin::Environment(name.to_owned());
         match value.into_string() {
-            Ok(text) => entries.push(Entry {
-                path,
-                raw: Raw::Loose(Zeroizing::new(text)),
-                origin,
-            }),
+            Ok(text) => entries.push(Entry { path, raw: Raw::Loose(Zeroizing::new(text)), origin }),
             Err(_) => problems.push(Problem::at(&path, &origin, "is not UTF-8 text")),
         }
     }

@@ -36,9 +36,6 @@ impl Config {
 
     fn vault_problems(&self) -> Vec<Problem> {
         let missing = self.keys.keys.is_empty();
-        missing
-            .then(|| Problem::missing("keys", sealing::advice(&self.keys.active)))
-            .into_iter()
-            .collect()
+        missing.then(|| Problem::missing("keys", sealing::advice(&self.keys.active))).into_iter().collect()
     }
 }

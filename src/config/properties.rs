@@ -24,11 +24,8 @@ const FIXED: [&str; 9] = [
 /// Every property that begins so is refused too.
 const FIXED_PREFIX: &str = "enable.auto.";
 /// Properties that have a key of their own.
-const OWN: [(&str, &str); 3] = [
-    ("bootstrap.servers", "kafka.brokers"),
-    ("metadata.broker.list", "kafka.brokers"),
-    ("group.id", "kafka.group"),
-];
+const OWN: [(&str, &str); 3] =
+    [("bootstrap.servers", "kafka.brokers"), ("metadata.broker.list", "kafka.brokers"), ("group.id", "kafka.group")];
 
 /// The property's name and its value as librdkafka takes it; a secret one may be given as `<name>_file`.
 ///
@@ -46,9 +43,7 @@ pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) 
         None => (name, text(raw)?),
     };
     if others.contains_key(name) {
-        return Err(format!(
-            "{name} and {name}_file are both set: only one of the two may be"
-        ));
+        return Err(format!("{name} and {name}_file are both set: only one of the two may be"));
     }
     librdkafka_takes(name, &value).map(|()| (name.to_owned(), value))
 }
@@ -56,9 +51,7 @@ pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) 
 /// Whether a property's value must not be shown.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    let named = ["password", "secret", "pem", "sasl.oauthbearer.config"]
-        .iter()
-        .any(|part| name.contains(part));
+    let named = ["password", "secret", "pem", "sasl.oauthbearer.config"].iter().any(|part| name.contains(part));
     named && !name.ends_with(".location")
 }
 

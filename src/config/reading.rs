@@ -51,9 +51,7 @@ impl Reading {
         let mut reading = Self::default();
         let mut entries = BTreeMap::new();
         let mut put = |layer: Vec<Entry>| entries.extend(layer.into_iter().map(|entry| (entry.path.clone(), entry)));
-        put(file
-            .map(|path| layers::from_file(path, &mut reading.problems))
-            .unwrap_or_default());
+        put(file.map(|path| layers::from_file(path, &mut reading.problems)).unwrap_or_default());
         put(layers::from_environment(environment, &mut reading.problems));
         put(layers::from_overrides(overrides));
         for entry in entries.values() {
@@ -76,22 +74,12 @@ impl Reading {
 
     fn take_value(&mut self, key: &'static Key, entry: &Entry) {
         if let Some(value) = key.kind.check(&entry.raw) {
-            self.values.insert(
-                key.path,
-                Setting {
-                    value,
-                    origin: entry.origin.clone(),
-                },
-            );
+            self.values.insert(key.path, Setting { value, origin: entry.origin.clone() });
             return;
         }
         let problem = Problem::at(key.path, &entry.origin, format!("must be {}", key.kind.allowed()));
         let secret = key.kind.is_secret();
-        self.problems.push(if secret {
-            problem
-        } else {
-            problem.showing(entry.raw.shown())
-        });
+        self.problems.push(if secret { problem } else { problem.showing(entry.raw.shown()) });
     }
 
     fn take_twin(&mut self, key: &'static Key, entry: &Entry) {
@@ -103,68 +91,33 @@ impl Reading {
             let message = format!("{} is set too ({}): only one of the two may be", key.path, value.origin);
             return self.problems.push(Problem::at(&entry.path, &entry.origin, message));
         }
-        self.secret_files.insert(
-            key.path,
-            Setting {
-                value: path.into(),
-                origin: entry.origin.clone(),
-            },
-        );
+        self.secret_files.insert(key.path, Setting { value: path.into(), origin: entry.origin.clone() });
     }
 
     fn take_property(&mut self, name: &str, entry: &Entry) {
         match properties::check(name, &entry.raw, &self.properties) {
             Ok((name, value)) => {
-                self.properties.insert(
-                    name,
-                    Setting {
-                        value,
-                        origin: entry.origin.clone(),
-                    },
-                );
+                self.properties.insert(name, Setting { value, origin: entry.origin.clone() });
             }
             Err(message) => {
                 let problem = Problem::at(&entry.path, &entry.origin, message);
                 let hidden = properties::is_secret(name);
-                self.problems.push(if hidden {
-                    problem
-                } else {
-                    problem.showing(entry.raw.shown())
-                });
+                self.problems.push(if hidden { problem } else { problem.showing(entry.raw.shown()) });
             }
         }
     }
 
     fn take_key(&mut self, id: &str, entry: &Entry, is_value: bool) {
         let Some(text) = entry.raw.text().filter(|text| !text.is_empty()) else {
-            let allowed = if is_value {
-                "32 bytes in base64"
-            } else {
-                "the path of a file"
-            };
-            return self
-                .problems
-                .push(Problem::at(&entry.path, &entry.origin, format!("must be {allowed}")));
+            let allowed = if is_value { "32 bytes in base64" } else { "the path of a file" };
+            return self.problems.push(Problem::at(&entry.path, &entry.origin, format!("must be {allowed}")));
         };
         if let Some(other) = self.keys.get(id) {
-            let message = format!(
-                "key {id} has a file and a value ({}): only one of the two may be",
-                other.origin
-            );
+            let message = format!("key {id} has a file and a value ({}): only one of the two may be", other.origin);
             return self.problems.push(Problem::at(&entry.path, &entry.origin, message));
         }
-        let value = if is_value {
-            KeyMaterial::Value(text.to_owned().into())
-        } else {
-            KeyMaterial::File(text.into())
-        };
-        self.keys.insert(
-            id.to_owned(),
-            Setting {
-                value,
-                origin: entry.origin.clone(),
-            },
-        );
+        let value = if is_value { KeyMaterial::Value(text.to_owned().into()) } else { KeyMaterial::File(text.into()) };
+        self.keys.insert(id.to_owned(), Setting { value, origin: entry.origin.clone() });
     }
 
     fn fill_defaults(&mut self) {
@@ -173,31 +126,21 @@ impl Reading {
                 continue;
             };
             if let Some(value) = key.kind.check(&Raw::Loose(default.to_owned().into())) {
-                self.values.insert(
-                    key.path,
-                    Setting {
-                        value,
-                        origin: Origin::Default,
-                    },
-                );
+                self.values.insert(key.path, Setting { value, origin: Origin::Default });
             }
         }
     }
 
     /// Whether somebody gave this key, or its twin, a usable value.
     pub(super) fn is_set(&self, path: &str) -> bool {
-        self.values
-            .get(path)
-            .is_some_and(|setting| setting.origin != Origin::Default)
+        self.values.get(path).is_some_and(|setting| setting.origin != Origin::Default)
             || self.secret_files.contains_key(path)
     }
 
     /// Whether somebody set a key of this table, rightly or wrongly.
     pub(super) fn uses(&self, table: &str) -> bool {
         let within = |path: &str| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
-        self.values
-            .iter()
-            .any(|(path, setting)| within(path) && setting.origin != Origin::Default)
+        self.values.iter().any(|(path, setting)| within(path) && setting.origin != Origin::Default)
             || self.secret_files.keys().any(|path| within(path))
             || self.problems.iter().any(|problem| within(&problem.key))
     }
@@ -206,11 +149,7 @@ impl Reading {
 fn unknown(entry: &Entry) -> Problem {
     let from_environment = matches!(entry.origin, Origin::Environment(_));
     let spelt = |path: String| {
-        if from_environment {
-            keys::environment_name(&path)
-        } else {
-            path
-        }
+        if from_environment { keys::environment_name(&path) } else { path }
     };
     let message = match keys::nearest(&entry.path) {
         _ if keys::is_table(&entry.path) => "is a table, not a value".to_owned(),

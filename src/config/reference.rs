@@ -48,10 +48,7 @@ pub fn reference() -> String {
         if table != section {
             section = table;
             // Writing to a String cannot fail.
-            let _ = write!(
-                page,
-                "\n## `[{table}]`\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n"
-            );
+            let _ = write!(page, "\n## `[{table}]`\n\n| key | default | allowed | meaning |\n|---|---|---|---|\n");
         }
         let _ = writeln!(page, "{}", row(key, table));
     }
@@ -59,11 +56,7 @@ pub fn reference() -> String {
 }
 
 fn table_of(path: &'static str) -> &'static str {
-    let depth = if path.starts_with("converter.") || path.starts_with("target.") {
-        2
-    } else {
-        1
-    };
+    let depth = if path.starts_with("converter.") || path.starts_with("target.") { 2 } else { 1 };
     let end = path.match_indices('.').nth(depth - 1).map_or(path.len(), |(at, _)| at);
     &path[..end]
 }
@@ -75,17 +68,9 @@ fn row(key: &Key, table: &str) -> String {
         Some(default) => format!("`{default}`"),
         None => "-".to_owned(),
     };
-    let secret = if key.kind.is_secret() {
-        format!(" (secret; twin `{name}_file`)")
-    } else {
-        String::new()
-    };
+    let secret = if key.kind.is_secret() { format!(" (secret; twin `{name}_file`)") } else { String::new() };
     let variable = environment_name(key.path);
-    format!(
-        "| `{name}`{secret} | {default} | {} | {}<br>`{variable}` |",
-        key.kind.allowed(),
-        key.doc
-    )
+    format!("| `{name}`{secret} | {default} | {} | {}<br>`{variable}` |", key.kind.allowed(), key.doc)
 }
 
 #[cfg(test)]
@@ -94,9 +79,6 @@ mod tests {
     fn the_reference_in_docs_has_not_drifted() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
         let page = std::fs::read_to_string(path).unwrap();
-        assert!(
-            page == super::reference(),
-            "run `profile-linker config --reference > docs/configuration.md`"
-        );
+        assert!(page == super::reference(), "run `profile-linker config --reference > docs/configuration.md`");
     }
 }

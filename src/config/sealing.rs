@@ -23,11 +23,7 @@ pub fn keys(reading: &Reading, problems: &mut Vec<Problem>) -> Vec<(String, Secr
     for (id, setting) in &reading.keys {
         match bytes(setting) {
             Ok(bytes) if id.len() <= ID_LIMIT => keys.push((id.clone(), bytes)),
-            Ok(_) => problems.push(Problem::at(
-                &format!("keys.{id}"),
-                &setting.origin,
-                "has too long an id",
-            )),
+            Ok(_) => problems.push(Problem::at(&format!("keys.{id}"), &setting.origin, "has too long an id")),
             Err(message) => problems.push(Problem::at(&format!("keys.{id}"), &setting.origin, message)),
         }
     }
@@ -58,16 +54,12 @@ pub fn advice(active: &str) -> String {
 
 fn bytes(setting: &Setting<KeyMaterial>) -> Result<Secret, String> {
     let (line, place) = match &setting.value {
-        KeyMaterial::Value(secret) => (
-            Zeroizing::new(secret.expose_str().unwrap_or_default().to_owned()),
-            "the value".to_owned(),
-        ),
+        KeyMaterial::Value(secret) => {
+            (Zeroizing::new(secret.expose_str().unwrap_or_default().to_owned()), "the value".to_owned())
+        }
         KeyMaterial::File(path) => (line_of(path)?, path.display().to_string()),
     };
-    let bytes = BASE64
-        .decode(line.as_bytes())
-        .ok()
-        .filter(|bytes| bytes.len() == KEY_LENGTH);
+    let bytes = BASE64.decode(line.as_bytes()).ok().filter(|bytes| bytes.len() == KEY_LENGTH);
     bytes.map(Secret::new).ok_or_else(|| {
         format!("{place} must be {KEY_LENGTH} bytes in base64 on one line; `profile-linker keys generate` makes one")
     })
@@ -79,18 +71,12 @@ fn bytes(setting: &Setting<KeyMaterial>) -> Result<Secret, String> {
 /// A text that names the path, never the content.
 pub fn line_of(path: &Path) -> Result<Zeroizing<String>, String> {
     let place = path.display();
-    let length = std::fs::metadata(path)
-        .map_err(|error| format!("{place} cannot be read: {error}"))?
-        .len();
+    let length = std::fs::metadata(path).map_err(|error| format!("{place} cannot be read: {error}"))?.len();
     if length > SECRET_FILE_LIMIT {
         return Err(format!("{place} is too large for a secret: {length} bytes"));
     }
     let text = std::fs::read_to_string(path).map_err(|error| format!("{place} cannot be read: {error}"))?;
     let text = Zeroizing::new(text);
     let line = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
-    if line.is_empty() {
-        Err(format!("{place} is empty"))
-    } else {
-        Ok(line)
-    }
+    if line.is_empty() { Err(format!("{place} is empty")) } else { Ok(line) }
 }

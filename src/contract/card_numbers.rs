@@ -10,25 +10,10 @@ use serde_json::Value;
 
 const LENGTHS: RangeInclusive<usize> = 13..=19;
 /// Groups as printed on cards, with one space, hyphen or full stop between.
-const SHAPES: [&[usize]; 6] = [
-    &[4, 4, 4, 4, 3],
-    &[4, 4, 4, 4],
-    &[4, 6, 5],
-    &[4, 6, 4],
-    &[4, 4, 4, 1],
-    &[4, 4, 5],
-];
+const SHAPES: [&[usize]; 6] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1], &[4, 4, 5]];
 /// Identifiers, among them `customer.id` by contract; `token.value` has a rule of its own.
-const NOT_LOOKED_AT: [&str; 8] = [
-    "/specversion",
-    "/type",
-    "/source",
-    "/id",
-    "/time",
-    "/traceparent",
-    "/tracestate",
-    "/data/customer/id",
-];
+const NOT_LOOKED_AT: [&str; 8] =
+    ["/specversion", "/type", "/source", "/id", "/time", "/traceparent", "/tracestate", "/data/customer/id"];
 /// Length from which a word of hexadecimal digits is taken for a hash or a trace id.
 const MIN_HASH_LENGTH: usize = 24;
 
@@ -50,11 +35,7 @@ fn find_below(value: &Value, pointer: String) -> Option<String> {
         Value::Object(members) => {
             return members.iter().find_map(|(name, member)| {
                 let below = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-                if contains(name) {
-                    Some(below)
-                } else {
-                    find_below(member, below)
-                }
+                if contains(name) { Some(below) } else { find_below(member, below) }
             });
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
@@ -65,16 +46,12 @@ fn find_below(value: &Value, pointer: String) -> Option<String> {
 /// Whether the text is nothing but a card number.
 pub(super) fn is_card_number(text: &str) -> bool {
     let text = text.trim();
-    candidates(text)
-        .iter()
-        .any(|candidate| *candidate == (0..text.len()) && passes(text))
+    candidates(text).iter().any(|candidate| *candidate == (0..text.len()) && passes(text))
 }
 
 /// Whether there is a card number in the text.
 pub(super) fn contains(text: &str) -> bool {
-    candidates(text)
-        .into_iter()
-        .any(|candidate| passes(&text[candidate.clone()]) && !within_hash(text, &candidate))
+    candidates(text).into_iter().any(|candidate| passes(&text[candidate.clone()]) && !within_hash(text, &candidate))
 }
 
 /// Where the text has 13 or more digits in a row, or groups as printed on cards; in order, may overlap.
@@ -85,11 +62,7 @@ pub(super) fn candidates(text: &str) -> Vec<Range<usize>> {
         if group.len() >= *LENGTHS.start() {
             found.push(group.clone());
         }
-        found.extend(
-            SHAPES
-                .iter()
-                .filter_map(|shape| printed_group(text, &groups[index..], shape)),
-        );
+        found.extend(SHAPES.iter().filter_map(|shape| printed_group(text, &groups[index..], shape)));
     }
     found
 }
@@ -113,14 +86,9 @@ fn printed_group(text: &str, groups: &[Range<usize>], shape: &[usize]) -> Option
     let bytes = text.as_bytes();
     let lengths_fit = groups.iter().zip(shape).all(|(group, length)| group.len() == *length);
     let separator = *bytes.get(groups.first()?.end)?;
-    let separated = groups
-        .windows(2)
-        .all(|pair| pair[1].start == pair[0].end + 1 && bytes[pair[0].end] == separator);
+    let separated = groups.windows(2).all(|pair| pair[1].start == pair[0].end + 1 && bytes[pair[0].end] == separator);
     let before = whole.start.checked_sub(1).and_then(|at| bytes.get(at));
-    let touched = before
-        .into_iter()
-        .chain(bytes.get(whole.end))
-        .any(u8::is_ascii_hexdigit);
+    let touched = before.into_iter().chain(bytes.get(whole.end)).any(u8::is_ascii_hexdigit);
     (lengths_fit && b" -.".contains(&separator) && separated && !touched).then_some(whole)
 }
 
@@ -131,14 +99,10 @@ fn passes(text: &str) -> bool {
 }
 
 fn luhn(digits: &[u32]) -> bool {
-    let weighted = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, digit)| match (place % 2, digit * 2) {
-            (0, _) => *digit,
-            (_, doubled) => doubled / 10 + doubled % 10,
-        });
+    let weighted = digits.iter().rev().enumerate().map(|(place, digit)| match (place % 2, digit * 2) {
+        (0, _) => *digit,
+        (_, doubled) => doubled / 10 + doubled % 10,
+    });
     weighted.sum::<u32>() % 10 == 0
 }
 

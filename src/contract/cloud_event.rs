@@ -28,20 +28,11 @@ impl CloudEvent<'_> {
             OutputMode::Structured => structured(attributes, self.data),
             OutputMode::Binary => binary(attributes, &self.data),
         };
-        OutgoingRecord {
-            topic,
-            key: key.map(<[u8]>::to_vec),
-            value,
-            headers,
-        }
+        OutgoingRecord { topic, key: key.map(<[u8]>::to_vec), value, headers }
     }
 
     fn attributes(&self) -> Vec<(&'static str, String)> {
-        let Context {
-            traceparent,
-            tracestate,
-            correlation_id,
-        } = self.context;
+        let Context { traceparent, tracestate, correlation_id } = self.context;
         let optional = [
             ("causationid", self.causation_id),
             ("correlationid", correlation_id.as_deref()),
@@ -55,11 +46,7 @@ impl CloudEvent<'_> {
             ("id", self.id.to_string()),
             ("time", self.time.clone()),
         ];
-        attributes.extend(
-            optional
-                .into_iter()
-                .filter_map(|(name, text)| Some((name, text?.to_owned()))),
-        );
+        attributes.extend(optional.into_iter().filter_map(|(name, text)| Some((name, text?.to_owned()))));
         attributes
     }
 }
@@ -67,10 +54,8 @@ impl CloudEvent<'_> {
 type Headers = Vec<(String, Vec<u8>)>;
 
 fn structured(attributes: Vec<(&'static str, String)>, data: Value) -> (Vec<u8>, Headers) {
-    let mut event: Map<String, Value> = attributes
-        .into_iter()
-        .map(|(name, text)| (name.to_owned(), json!(text)))
-        .collect();
+    let mut event: Map<String, Value> =
+        attributes.into_iter().map(|(name, text)| (name.to_owned(), json!(text))).collect();
     event.insert("datacontenttype".to_owned(), json!("application/json"));
     event.insert("data".to_owned(), data);
     let headers = vec![(CONTENT_TYPE.to_owned(), b"application/cloudevents+json".to_vec())];
@@ -79,20 +64,12 @@ fn structured(attributes: Vec<(&'static str, String)>, data: Value) -> (Vec<u8>,
 
 fn binary(attributes: Vec<(&'static str, String)>, data: &Value) -> (Vec<u8>, Headers) {
     let mut headers = vec![(CONTENT_TYPE.to_owned(), b"application/json".to_vec())];
-    headers.extend(
-        attributes
-            .into_iter()
-            .map(|(name, text)| (format!("ce_{name}"), text.into_bytes())),
-    );
+    headers.extend(attributes.into_iter().map(|(name, text)| (format!("ce_{name}"), text.into_bytes())));
     (data.to_string().into_bytes(), headers)
 }
 
 /// RFC 3339 in UTC, from milliseconds since 1970. A time beyond the calendar becomes its end.
 pub(super) fn time(millis: i64) -> String {
-    let nearest = if millis < 0 {
-        jiff::Timestamp::MIN
-    } else {
-        jiff::Timestamp::MAX
-    };
+    let nearest = if millis < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_millisecond(millis).unwrap_or(nearest).to_string()
 }

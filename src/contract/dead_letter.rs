@@ -27,11 +27,7 @@ pub fn dead_letter(
     data.insert("firstFailedAt".to_owned(), json!(time(parts.first_failed_at)));
     insert_some(&mut data, "sealed", parts.sealed.as_ref().map(|sealed| sealed.base64));
     insert_some(&mut data, "keyId", parts.sealed.as_ref().map(|sealed| sealed.key_id));
-    insert_some(
-        &mut data,
-        "sealedOmitted",
-        parts.sealed.is_none().then_some("too_large"),
-    );
+    insert_some(&mut data, "sealedOmitted", parts.sealed.is_none().then_some("too_large"));
     let mut event = subject.event(DEAD_LETTER, data);
     event.id = dead_letter_id(event.id);
     let mut record = event.into_record(TopicRole::DeadLetter, key, mode);
@@ -59,12 +55,7 @@ fn origin(origin: &Origin, key: Option<&[u8]>) -> Value {
 /// What generic tools look for: decimal text under `dlq-`, and the names and binary forms of Spring's
 /// `DeadLetterPublishingRecoverer` (partition: 4 bytes, offset and timestamp: 8 bytes, big-endian).
 fn tool_headers(subject: &Subject<'_>, reason: &Reason) -> Vec<(String, Vec<u8>)> {
-    let Origin {
-        topic,
-        partition,
-        offset,
-        timestamp,
-    } = subject.origin;
+    let Origin { topic, partition, offset, timestamp } = subject.origin;
     let Attempts { convert, link, lookup } = subject.attempts;
     let attempts = u64::from(convert) + u64::from(link) + u64::from(lookup);
     let headers: [(&str, Vec<u8>); 12] = [
@@ -81,8 +72,5 @@ fn tool_headers(subject: &Subject<'_>, reason: &Reason) -> Vec<(String, Vec<u8>)
         ("kafka_dlt-original-offset", offset.to_be_bytes().to_vec()),
         ("kafka_dlt-original-timestamp", timestamp.to_be_bytes().to_vec()),
     ];
-    headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

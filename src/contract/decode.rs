@@ -68,12 +68,7 @@ pub fn decode(record: &InputRecord) -> Decoded {
     match (judge(&envelope), envelope.identity(), payload(&envelope)) {
         (Ok(profile), Some(identity), Some(payload)) => {
             let context = envelope.context(record);
-            Decoded::Created(Box::new(Created {
-                identity,
-                context,
-                payload,
-                profile,
-            }))
+            Decoded::Created(Box::new(Created { identity, context, payload, profile }))
         }
         // Cannot be: a judged event has both.
         (Ok(_), identity, payload) => unusable(&envelope, record, (identity, payload, malformed("not a CloudEvent"))),
@@ -85,19 +80,10 @@ type Findings = (Option<EventIdentity>, Option<Zeroizing<Vec<u8>>>, Reason);
 
 fn unusable(envelope: &Envelope, record: &InputRecord, (identity, payload, reason): Findings) -> Decoded {
     let event = &envelope.event.0;
-    let result_key = text_at(event, "/data/customer/id")
-        .filter(|id| id.len() <= MAX_KEY_BYTES)
-        .map(str::to_owned);
+    let result_key = text_at(event, "/data/customer/id").filter(|id| id.len() <= MAX_KEY_BYTES).map(str::to_owned);
     let customer = profile::customer(event);
     let context = envelope.context(record);
-    Decoded::Unusable(Box::new(Unusable {
-        identity,
-        context,
-        payload,
-        customer,
-        result_key,
-        reason,
-    }))
+    Decoded::Unusable(Box::new(Unusable { identity, context, payload, customer, result_key, reason }))
 }
 
 /// What cannot be read for sure has no payload: then its bytes are what counts.
@@ -131,20 +117,14 @@ fn check_cloud_event(envelope: &Envelope) -> Result<(), Reason> {
     match envelope.text("specversion") {
         Some("1.0") => {}
         Some(_) => {
-            return Err(malformed(
-                "not a CloudEvent that this build knows: specversion must be \"1.0\"",
-            ));
+            return Err(malformed("not a CloudEvent that this build knows: specversion must be \"1.0\""));
         }
         None => {
-            return Err(malformed(
-                "not a CloudEvent: no specversion, neither in the value nor in ce_ headers",
-            ));
+            return Err(malformed("not a CloudEvent: no specversion, neither in the value nor in ce_ headers"));
         }
     }
     if envelope.identity().is_none() {
-        return Err(malformed(
-            "source and id must be text of 1 to 512 bytes without control characters",
-        ));
+        return Err(malformed("source and id must be text of 1 to 512 bytes without control characters"));
     }
     Ok(())
 }
@@ -161,10 +141,7 @@ fn check_type(name: Option<&str>) -> Result<(), Reason> {
         let detail = format!("this build knows {PROFILE_CREATED}, not {}", quoted_type(name));
         return Err(Reason::new(ReasonCode::UnsupportedVersion, Stage::Decode, detail));
     }
-    Err(malformed(&format!(
-        "wrong type: {} is not {PROFILE_CREATED}",
-        quoted_type(name)
-    )))
+    Err(malformed(&format!("wrong type: {} is not {PROFILE_CREATED}", quoted_type(name))))
 }
 
 /// Only what looks like a type: dotted words. Anything else could be a value that went astray.
@@ -217,17 +194,11 @@ const KNOWN_NAMES: [&str; 22] = [
 fn invalid(violations: Vec<Violation>) -> Reason {
     let detail = match violations.first() {
         Some(Violation { pointer, message }) => {
-            format!(
-                "{} against the schema; first: {pointer} {message}",
-                counted(violations.len())
-            )
+            format!("{} against the schema; first: {pointer} {message}", counted(violations.len()))
         }
         None => "the data is not as documented".to_owned(),
     };
-    Reason {
-        violations,
-        ..Reason::new(ReasonCode::InvalidEvent, Stage::Validate, detail)
-    }
+    Reason { violations, ..Reason::new(ReasonCode::InvalidEvent, Stage::Validate, detail) }
 }
 
 fn counted(violations: usize) -> String {

@@ -47,10 +47,7 @@ impl Envelope {
 
     /// `source` and `id`, if both are there once and within the contract's limits; whatever the rest is.
     pub(super) fn identity(&self) -> Option<EventIdentity> {
-        Some(EventIdentity {
-            source: self.identifying("source")?,
-            id: self.identifying("id")?,
-        })
+        Some(EventIdentity { source: self.identifying("source")?, id: self.identifying("id")? })
     }
 
     fn identifying(&self, name: &str) -> Option<String> {
@@ -73,11 +70,7 @@ impl Envelope {
     }
 
     fn unreadable(fault: impl Into<String>) -> Self {
-        Self {
-            event: Json(Value::Object(Map::new())),
-            fault: Some(fault.into()),
-            ambiguous: Vec::new(),
-        }
+        Self { event: Json(Value::Object(Map::new())), fault: Some(fault.into()), ambiguous: Vec::new() }
     }
 
     fn structured(record: &InputRecord) -> Self {
@@ -92,15 +85,9 @@ impl Envelope {
             Ok(Parsed { value, .. }) if !value.0.is_object() => {
                 Self::unreadable("not a CloudEvent: the value is JSON, but not an object")
             }
-            Ok(Parsed {
-                value,
-                repeated_outermost,
-                fault,
-            }) => Self {
-                event: value,
-                fault: fault.map(str::to_owned),
-                ambiguous: repeated_outermost,
-            },
+            Ok(Parsed { value, repeated_outermost, fault }) => {
+                Self { event: value, fault: fault.map(str::to_owned), ambiguous: repeated_outermost }
+            }
         }
     }
 
@@ -121,10 +108,7 @@ impl Envelope {
 
     /// The attributes of binary mode. The same header twice with one value is a hop's clumsiness, with two it is a fault.
     fn of_headers(record: &InputRecord) -> Self {
-        let mut envelope = Self {
-            fault: None,
-            ..Self::unreadable("")
-        };
+        let mut envelope = Self { fault: None, ..Self::unreadable("") };
         for (name, value) in &record.headers {
             let (Some(attribute), Some(value)) = (name.strip_prefix("ce_"), value) else {
                 continue;
@@ -161,13 +145,7 @@ fn mode(record: &InputRecord) -> Result<Mode, &'static str> {
         Some(other) if other.starts_with("application/cloudevents") => {
             Err("only application/cloudevents+json is read, neither batches nor other formats")
         }
-        _ if record
-            .headers
-            .iter()
-            .any(|(name, _)| BINARY_MARKS.contains(&name.as_str())) =>
-        {
-            Ok(Mode::Binary)
-        }
+        _ if record.headers.iter().any(|(name, _)| BINARY_MARKS.contains(&name.as_str())) => Ok(Mode::Binary),
         // Many tools send no headers: an event in structured mode shows itself by its `specversion`.
         _ => Ok(Mode::Structured),
     }
@@ -178,9 +156,7 @@ fn media_type(record: &InputRecord) -> Option<String> {
     let named = |(name, _): &&(String, Option<Vec<u8>>)| name.eq_ignore_ascii_case("content-type");
     let (_, value) = record.headers.iter().rev().find(named)?;
     let text = std::str::from_utf8(value.as_deref()?).ok()?;
-    text.split(';')
-        .next()
-        .map(|media_type| media_type.trim().to_ascii_lowercase())
+    text.split(';').next().map(|media_type| media_type.trim().to_ascii_lowercase())
 }
 
 fn header<'a>(record: &'a InputRecord, name: &str) -> Option<&'a str> {

@@ -13,9 +13,7 @@ const FRAME_LENGTH: usize = 5;
 /// A frame that is cut short, told for people.
 pub(super) fn unframed(value: &[u8]) -> Result<&[u8], &'static str> {
     match value.first() {
-        Some(0) => value
-            .get(FRAME_LENGTH..)
-            .ok_or("the schema registry's frame is cut short"),
+        Some(0) => value.get(FRAME_LENGTH..).ok_or("the schema registry's frame is cut short"),
         _ => Ok(value),
     }
 }

@@ -46,22 +46,13 @@ pub(super) struct Parsed {
 /// What is wrong, for people; never quotes the text.
 pub(super) fn parse(bytes: &[u8], depth: usize) -> Result<Parsed, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "the value is not UTF-8".to_owned())?;
-    let faults = Faults {
-        outermost: depth,
-        ..Faults::default()
-    };
+    let faults = Faults { outermost: depth, ..Faults::default() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let level = Level { depth, faults: &faults };
-    let read = level
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
+    let read = level.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     let value = read.map_err(|error| format!("not JSON at line {}, column {}", error.line(), error.column()))?;
     let fault = faults.told();
-    Ok(Parsed {
-        value: Json(value),
-        repeated_outermost: faults.repeated_outermost.into_inner(),
-        fault,
-    })
+    Ok(Parsed { value: Json(value), repeated_outermost: faults.repeated_outermost.into_inner(), fault })
 }
 
 #[derive(Default)]
@@ -98,10 +89,7 @@ struct Level<'f> {
 
 impl Level<'_> {
     fn below(self) -> Self {
-        Self {
-            depth: self.depth + 1,
-            ..self
-        }
+        Self { depth: self.depth + 1, ..self }
     }
 
     fn enter(self) {

@@ -34,18 +34,12 @@ pub(super) fn customer(event: &Value) -> Option<Customer> {
         System::Loanpro => id.starts_with(|first: char| ('1'..='9').contains(&first)) && id.parse::<i64>().is_ok(),
         System::Aloha => id.len() == 36 && uuid::Uuid::try_parse(id).is_ok(),
     };
-    valid.then(|| Customer {
-        system,
-        id: id.to_owned(),
-    })
+    valid.then(|| Customer { system, id: id.to_owned() })
 }
 
 /// Why the link target can never take this account, if the event itself shows it.
 pub(super) fn unsupported(profile: &ProfileCreated) -> Option<&'static str> {
-    let bank = profile
-        .account
-        .as_ref()
-        .is_some_and(|account| account.kind != AccountKind::Card);
+    let bank = profile.account.as_ref().is_some_and(|account| account.kind != AccountKind::Card);
     (profile.customer.system == System::Aloha && bank).then_some("aloha takes cards only, not bank accounts")
 }
 
@@ -76,6 +70,5 @@ fn flag(data: &Value, name: &str) -> bool {
 
 /// Outer `None`: there, but not as it should be. Null is as good as left out.
 fn optional<T: DeserializeOwned>(data: &Value, name: &str) -> Option<Option<T>> {
-    data.get(name)
-        .map_or(Some(None), |value| Option::<T>::deserialize(value).ok())
+    data.get(name).map_or(Some(None), |value| Option::<T>::deserialize(value).ok())
 }

@@ -103,30 +103,18 @@ pub fn linked(subject: &Subject<'_>, linked: &Linked<'_>, mode: OutputMode) -> O
     data.insert("secondary".to_owned(), json!(linked.secondary));
     data.insert("resolvedBy".to_owned(), json!(linked.resolved_by));
     data.insert("tokenFingerprint".to_owned(), json!(linked.token_fingerprint));
-    subject
-        .event(PROFILE_LINKED, data)
-        .into_record(TopicRole::Linked, subject.record_key(), mode)
+    subject.event(PROFILE_LINKED, data).into_record(TopicRole::Linked, subject.record_key(), mode)
 }
 
 /// The `ProfileRejected` of an input.
 #[must_use]
 pub fn rejected(subject: &Subject<'_>, reason: &Reason, mode: OutputMode) -> OutgoingRecord {
-    let Origin {
-        topic,
-        partition,
-        offset,
-        ..
-    } = subject.origin;
+    let Origin { topic, partition, offset, .. } = subject.origin;
     let mut data = subject.members("rejectedAt");
-    data.insert(
-        "origin".to_owned(),
-        json!({ "topic": topic, "partition": partition, "offset": offset }),
-    );
+    data.insert("origin".to_owned(), json!({ "topic": topic, "partition": partition, "offset": offset }));
     data.insert("reason".to_owned(), bounded(reason));
     data.insert("disposition".to_owned(), json!(reason.code.disposition()));
-    subject
-        .event(PROFILE_REJECTED, data)
-        .into_record(TopicRole::Rejected, subject.record_key(), mode)
+    subject.event(PROFILE_REJECTED, data).into_record(TopicRole::Rejected, subject.record_key(), mode)
 }
 
 impl Subject<'_> {
@@ -187,20 +175,9 @@ pub(super) fn bounded(reason: &Reason) -> Value {
         room = room.saturating_sub(size);
         room > 0
     };
-    let violations = reason
-        .violations
-        .iter()
-        .take(MAX_VIOLATIONS)
-        .take_while(fits)
-        .cloned()
-        .collect();
+    let violations = reason.violations.iter().take(MAX_VIOLATIONS).take_while(fits).cloned().collect();
     let detail = reason.detail.chars().take(MAX_DETAIL_CHARS).collect();
-    json!(Reason {
-        code: reason.code,
-        stage: reason.stage,
-        detail,
-        violations
-    })
+    json!(Reason { code: reason.code, stage: reason.stage, detail, violations })
 }
 
 pub(super) fn insert_some(members: &mut Map<String, Value>, name: &str, value: Option<impl serde::Serialize>) {

@@ -18,22 +18,10 @@ pub struct Schema {
 }
 
 static SCHEMAS: [Schema; 4] = [
-    Schema {
-        name: PROFILE_CREATED,
-        text: include_str!("../../schemas/payments.profile-created.v1.schema.json"),
-    },
-    Schema {
-        name: PROFILE_LINKED,
-        text: include_str!("../../schemas/payments.profile-linked.v1.schema.json"),
-    },
-    Schema {
-        name: PROFILE_REJECTED,
-        text: include_str!("../../schemas/payments.profile-rejected.v1.schema.json"),
-    },
-    Schema {
-        name: DEAD_LETTER,
-        text: include_str!("../../schemas/payments.dead-letter.v1.schema.json"),
-    },
+    Schema { name: PROFILE_CREATED, text: include_str!("../../schemas/payments.profile-created.v1.schema.json") },
+    Schema { name: PROFILE_LINKED, text: include_str!("../../schemas/payments.profile-linked.v1.schema.json") },
+    Schema { name: PROFILE_REJECTED, text: include_str!("../../schemas/payments.profile-rejected.v1.schema.json") },
+    Schema { name: DEAD_LETTER, text: include_str!("../../schemas/payments.dead-letter.v1.schema.json") },
 ];
 
 /// A schema, ready to check events.
@@ -62,10 +50,7 @@ pub fn find(name: &str) -> Option<&'static Schema> {
 pub fn violations(type_name: &str, event: &Value) -> Vec<Violation> {
     match compiled().iter().find(|compiled| compiled.name == type_name) {
         Some(compiled) => violations::collect(type_name, compiled, event),
-        None => vec![Violation {
-            pointer: "/type".to_owned(),
-            message: "has no schema in this build".to_owned(),
-        }],
+        None => vec![Violation { pointer: "/type".to_owned(), message: "has no schema in this build".to_owned() }],
     }
 }
 
@@ -80,9 +65,5 @@ fn compile(schema: &Schema) -> Option<Compiled> {
     let value: Value = serde_json::from_str(schema.text).ok()?;
     // Formats are only remarks in 2020-12 unless asserted.
     let validator = jsonschema::options().should_validate_formats(true).build(&value).ok()?;
-    Some(Compiled {
-        name: schema.name,
-        schema: value,
-        validator,
-    })
+    Some(Compiled { name: schema.name, schema: value, validator })
 }

@@ -20,18 +20,9 @@ const REMOVED: &str = "[removed]";
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     let text: String = text.chars().take(MAX_READ_CHARS).collect();
-    let found: Vec<Range<usize>> = secrets
-        .iter()
-        .flat_map(|secret| occurrences(&text, secret.expose()))
-        .collect();
-    let calm: String = without(&text, &found)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    without(&calm, &card_numbers::candidates(&calm))
-        .chars()
-        .take(MAX_DETAIL_CHARS)
-        .collect()
+    let found: Vec<Range<usize>> = secrets.iter().flat_map(|secret| occurrences(&text, secret.expose())).collect();
+    let calm: String = without(&text, &found).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    without(&calm, &card_numbers::candidates(&calm)).chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 /// Where a secret, or a piece of it, stands. Byte ranges.
@@ -42,10 +33,7 @@ fn occurrences(text: &str, secret: &[u8]) -> Vec<Range<usize>> {
     }
     let pieces: HashSet<&[u8]> = secret.windows(length).collect();
     let places = text.as_bytes().windows(length).enumerate();
-    places
-        .filter(|(_, piece)| pieces.contains(piece))
-        .map(|(at, _)| at..at + length)
-        .collect()
+    places.filter(|(_, piece)| pieces.contains(piece)).map(|(at, _)| at..at + length).collect()
 }
 
 /// The text with each of these byte ranges replaced, touching ones as one. A character is removed if any of its bytes is.

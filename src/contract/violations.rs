@@ -48,10 +48,7 @@ fn describe(schema: &Value, error: &ValidationError<'_>) -> Violation {
             pointer: format!("{pointer}/{}", property.as_str().unwrap_or_default()),
             message: "is required".to_owned(),
         },
-        kind => Violation {
-            pointer: pointer.to_owned(),
-            message: allowed(schema, error, kind),
-        },
+        kind => Violation { pointer: pointer.to_owned(), message: allowed(schema, error, kind) },
     }
 }
 
@@ -84,11 +81,7 @@ fn type_names(kind: &TypeKind) -> String {
     let names: Vec<&str> = match kind {
         TypeKind::Single(one) => vec![with_article(*one)],
         // Null stands for "left out" and would only confuse.
-        TypeKind::Multiple(set) => set
-            .iter()
-            .filter(|one| *one != JsonType::Null)
-            .map(with_article)
-            .collect(),
+        TypeKind::Multiple(set) => set.iter().filter(|one| *one != JsonType::Null).map(with_article).collect(),
     };
     names.join(" or ")
 }
@@ -107,22 +100,14 @@ fn with_article(one: JsonType) -> &'static str {
 
 fn listed(options: &Value) -> String {
     let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-    let texts: Vec<String> = options
-        .iter()
-        .filter(|option| !option.is_null())
-        .map(Value::to_string)
-        .collect();
+    let texts: Vec<String> = options.iter().filter(|option| !option.is_null()).map(Value::to_string).collect();
     texts.join(", ")
 }
 
 /// Lengths in bytes (`maxLength` counts characters), the upper bound of a 64-bit id, and times beyond the calendar.
 fn beyond_the_schema(event: &Value) -> Vec<Violation> {
     let temporary = text_at(event, "/data/token/kind") == Some("temporary");
-    let token_limit = if temporary {
-        MAX_TEMPORARY_TOKEN_BYTES
-    } else {
-        MAX_TOKEN_BYTES
-    };
+    let token_limit = if temporary { MAX_TEMPORARY_TOKEN_BYTES } else { MAX_TOKEN_BYTES };
     let mut found: Vec<Violation> = [
         ("/source", MAX_IDENTITY_BYTES),
         ("/id", MAX_IDENTITY_BYTES),
@@ -138,19 +123,13 @@ fn beyond_the_schema(event: &Value) -> Vec<Violation> {
         found.push(violation("/data/customer/id", "must be at most 2^63-1".to_owned()));
     }
     if temporary && text_at(event, "/data/expiresAt").is_some_and(|at| at.parse::<jiff::Timestamp>().is_err()) {
-        found.push(violation(
-            "/data/expiresAt",
-            "must be a time between the years 0 and 9999".to_owned(),
-        ));
+        found.push(violation("/data/expiresAt", "must be a time between the years 0 and 9999".to_owned()));
     }
     found
 }
 
 fn violation(pointer: &str, message: String) -> Violation {
-    Violation {
-        pointer: pointer.to_owned(),
-        message,
-    }
+    Violation { pointer: pointer.to_owned(), message }
 }
 
 pub(super) fn text_at<'a>(event: &'a Value, pointer: &str) -> Option<&'a str> {

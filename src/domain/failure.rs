@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The reason codes of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the names are the contract's; its table says when each applies"
-)]
+#[expect(missing_docs, reason = "the names are the contract's; its table says when each applies")]
 pub enum ReasonCode {
     MalformedEvent,
     UnsupportedVersion,
@@ -161,12 +158,7 @@ impl Reason {
     /// A reason without violations. The detail must already be scrubbed where it quotes an upstream.
     #[must_use]
     pub fn new(code: ReasonCode, stage: Stage, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            stage,
-            detail: detail.into(),
-            violations: Vec::new(),
-        }
+        Self { code, stage, detail: detail.into(), violations: Vec::new() }
     }
 }
 

@@ -123,10 +123,7 @@ impl Origin {
     /// `topic LF partition LF offset LF timestamp LF generation`.
     #[must_use]
     pub fn result_id(&self, generation: i32) -> Uuid {
-        let name = format!(
-            "{}\n{}\n{}\n{}\n{generation}",
-            self.topic, self.partition, self.offset, self.timestamp
-        );
+        let name = format!("{}\n{}\n{}\n{}\n{generation}", self.topic, self.partition, self.offset, self.timestamp);
         Uuid::new_v5(&RESULT_NAMESPACE, name.as_bytes())
     }
 }

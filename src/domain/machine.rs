@@ -370,7 +370,8 @@ impl Flow {
                 self.back_off(Next::Link, None, detail.to_owned(), rules, now)
             }
             Cause::Unseen => {
-                let detail = format!("the link's outcome was not seen and the profile is not there: {}", self.last_trouble);
+                let detail =
+                    format!("the link's outcome was not seen and the profile is not there: {}", self.last_trouble);
                 self.back_off(Next::Link, None, detail, rules, now)
             }
         }

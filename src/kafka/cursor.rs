@@ -67,7 +67,9 @@ mod tests {
         let another = encode([9; 8], 42);
         assert_eq!(decode(&another, LEDGER), CursorText::AnotherLedger);
         assert_eq!(decode("pl2:something:else:entirely", LEDGER), CursorText::Newer);
-        for text in ["", "offset", "pl1:01020304050607ff", "pl1:01020304050607ff:-3", "pl1:01020304050607ff:x", "pl1::::"] {
+        for text in
+            ["", "offset", "pl1:01020304050607ff", "pl1:01020304050607ff:-3", "pl1:01020304050607ff:x", "pl1::::"]
+        {
             assert_eq!(decode(text, LEDGER), CursorText::Foreign, "{text}");
         }
     }

@@ -37,9 +37,7 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, LedgerError> {
         None => rest,
     };
     if path.is_empty() || path.contains(['?', '#']) || path.contains(":memory:") {
-        return Err(unusable(
-            "after sqlite: it must be the path of a file, without parameters",
-        ));
+        return Err(unusable("after sqlite: it must be the path of a file, without parameters"));
     }
     Ok(PathBuf::from(path))
 }
@@ -61,15 +59,8 @@ mod tests {
         for text in ["postgres://u:p@h:1/d", "postgresql://h/d"] {
             assert!(matches!(parse(text), Ok(Address::Postgres(_))), "{text}");
         }
-        for (text, path) in [
-            ("sqlite:a/b.db", "a/b.db"),
-            ("sqlite:///a/b.db", "/a/b.db"),
-            ("sqlite:/a.db", "/a.db"),
-        ] {
-            assert!(
-                matches!(parse(text), Ok(Address::Sqlite(found)) if found.to_str() == Some(path)),
-                "{text}"
-            );
+        for (text, path) in [("sqlite:a/b.db", "a/b.db"), ("sqlite:///a/b.db", "/a/b.db"), ("sqlite:/a.db", "/a.db")] {
+            assert!(matches!(parse(text), Ok(Address::Sqlite(found)) if found.to_str() == Some(path)), "{text}");
         }
     }
 
@@ -85,9 +76,7 @@ mod tests {
             "sqlite:",
             "hunter2",
         ] {
-            let Err(LedgerError::Unusable(why)) = parse(text) else {
-                panic!("{text} was accepted")
-            };
+            let Err(LedgerError::Unusable(why)) = parse(text) else { panic!("{text} was accepted") };
             assert!(!why.contains("hunter2"), "{why}");
         }
     }

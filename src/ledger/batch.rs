@@ -30,10 +30,7 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub fn new(lanes: &'a [AcceptLane], rows: &'a [NewRow]) -> Result<Self, LedgerError> {
-        each_is_claimed(
-            lanes.iter().map(|lane| lane.claim),
-            rows.iter().map(|row| (row.key, row.lane)),
-        )?;
+        each_is_claimed(lanes.iter().map(|lane| lane.claim), rows.iter().map(|row| (row.key, row.lane)))?;
         Ok(Self { lanes, rows })
     }
 
@@ -91,10 +88,7 @@ impl<'a> Batch<'a> {
     }
 
     fn epoch(&self, lane: Lane) -> Option<Epoch> {
-        self.lanes
-            .iter()
-            .find(|one| one.claim.lane == lane)
-            .map(|one| one.claim.epoch)
+        self.lanes.iter().find(|one| one.claim.lane == lane).map(|one| one.claim.epoch)
     }
 }
 
@@ -116,11 +110,7 @@ fn classify(new: &NewRow, standing: &HashMap<EventKey, Standing>) -> Result<Acce
 
 /// The lanes claimed and not held.
 pub(super) fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
-    claims
-        .iter()
-        .map(|claim| claim.lane)
-        .filter(|lane| !held.contains(lane))
-        .collect()
+    claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect()
 }
 
 /// A row without a claim to its lane would silently not be written.
@@ -131,10 +121,7 @@ pub(super) fn each_is_claimed(
     let claimed: BTreeSet<_> = claims.map(|claim| claim.lane).collect();
     for (key, lane) in rows {
         if !claimed.contains(&lane) {
-            return Err(LedgerError::Damaged(format!(
-                "row {key:?} of lane {} without a claim to it",
-                lane.0
-            )));
+            return Err(LedgerError::Damaged(format!("row {key:?} of lane {} without a claim to it", lane.0)));
         }
     }
     Ok(())

@@ -57,10 +57,7 @@ pub(super) fn system_of_name(name: &str) -> Result<System, LedgerError> {
 
 /// Code and stage of a reason as their columns hold them.
 pub(super) fn reason_names(reason: Option<(ReasonCode, Stage)>) -> (Option<&'static str>, Option<&'static str>) {
-    (
-        reason.map(|(code, _)| code.as_str()),
-        reason.map(|(_, stage)| stage.as_str()),
-    )
+    (reason.map(|(code, _)| code.as_str()), reason.map(|(_, stage)| stage.as_str()))
 }
 
 /// Convert, link, look-up as columns hold them. Nobody makes two thousand million calls for one event.
@@ -70,19 +67,12 @@ pub(super) fn attempt_counts(attempts: Attempts) -> [i32; 3] {
 
 pub(super) fn attempts_of_counts(convert: i64, link: i64, lookup: i64) -> Result<Attempts, LedgerError> {
     let count = |n: i64| u32::try_from(n).map_err(|_| LedgerError::Damaged(format!("{n} attempts")));
-    Ok(Attempts {
-        convert: count(convert)?,
-        link: count(link)?,
-        lookup: count(lookup)?,
-    })
+    Ok(Attempts { convert: count(convert)?, link: count(link)?, lookup: count(lookup)? })
 }
 
 /// Headers as a JSON list of `[name, base64]`: order and repeated names survive, and any bytes.
 pub(super) fn headers_text(headers: &[(String, Vec<u8>)]) -> String {
-    let list = headers
-        .iter()
-        .map(|(name, value)| serde_json::json!([name, BASE64.encode(value)]))
-        .collect();
+    let list = headers.iter().map(|(name, value)| serde_json::json!([name, BASE64.encode(value)])).collect();
     serde_json::Value::Array(list).to_string()
 }
 
@@ -90,12 +80,7 @@ pub(super) fn headers_of_text(text: &str) -> Result<Vec<(String, Vec<u8>)>, Ledg
     let damaged = || LedgerError::Damaged("headers of an outbox record".to_owned());
     let list: Vec<(String, String)> = serde_json::from_str(text).map_err(|_| damaged())?;
     list.into_iter()
-        .map(|(name, value)| {
-            BASE64
-                .decode(value.as_bytes())
-                .map(|value| (name, value))
-                .map_err(|_| damaged())
-        })
+        .map(|(name, value)| BASE64.decode(value.as_bytes()).map(|value| (name, value)).map_err(|_| damaged()))
         .collect()
 }
 
@@ -115,13 +100,9 @@ mod tests {
 
     #[test]
     fn codes_are_read_back_as_they_were_written() {
-        for state in [
-            RowState::Accepted,
-            RowState::Converted,
-            RowState::Linked,
-            RowState::Rejected,
-            RowState::DeadLettered,
-        ] {
+        for state in
+            [RowState::Accepted, RowState::Converted, RowState::Linked, RowState::Rejected, RowState::DeadLettered]
+        {
             assert_eq!(RowState::of_code(i64::from(state.code())).unwrap(), state);
         }
         for topic in [TopicRole::Linked, TopicRole::Rejected, TopicRole::DeadLetter] {
@@ -138,9 +119,6 @@ mod tests {
         assert!(matches!(topic_of_code(9), Err(LedgerError::Damaged(_))));
         assert!(matches!(system_of_name("LoanPro"), Err(LedgerError::Damaged(_))));
         assert!(matches!(attempts_of_counts(0, -1, 0), Err(LedgerError::Damaged(_))));
-        assert!(matches!(
-            headers_of_text("[[\"a\",\"?\"]]"),
-            Err(LedgerError::Damaged(_))
-        ));
+        assert!(matches!(headers_of_text("[[\"a\",\"?\"]]"), Err(LedgerError::Damaged(_))));
     }
 }

@@ -28,10 +28,7 @@ pub(super) trait Columns {
 
     fn key(&self, name: &'static str) -> Result<EventKey, LedgerError> {
         let bytes = self.bytes(name)?;
-        bytes
-            .try_into()
-            .map(EventKey)
-            .map_err(|_| LedgerError::Damaged(format!("{name} is not of 16 bytes")))
+        bytes.try_into().map(EventKey).map_err(|_| LedgerError::Damaged(format!("{name} is not of 16 bytes")))
     }
 
     fn small(&self, name: &'static str) -> Result<i32, LedgerError> {
@@ -43,10 +40,7 @@ pub(super) trait Columns {
     }
 
     fn claim(&self) -> Result<Claim, LedgerError> {
-        Ok(Claim {
-            lane: self.lane()?,
-            epoch: Epoch(self.int("epoch")?),
-        })
+        Ok(Claim { lane: self.lane()?, epoch: Epoch(self.int("epoch")?) })
     }
 }
 
@@ -92,10 +86,7 @@ fn missing(name: &str) -> LedgerError {
 pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
     let state = RowState::of_code(row.int("state")?)?;
     // A reopened row keeps the number of its last end; that is nobody's business until it ends again.
-    let publish_seq = row
-        .optional_int("publish_seq")?
-        .filter(|_| !state.is_unfinished())
-        .map(PublishSeq);
+    let publish_seq = row.optional_int("publish_seq")?.filter(|_| !state.is_unfinished()).map(PublishSeq);
     Ok(StoredRow {
         key: row.key("key")?,
         lane: row.lane()?,
@@ -119,17 +110,11 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
 /// A row of `input` and `event`, for people.
 pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
     let customer = match (row.optional_text("customer_system")?, row.optional_text("customer_id")?) {
-        (Some(system), Some(id)) => Some(Customer {
-            system: system_of_name(&system)?,
-            id,
-        }),
+        (Some(system), Some(id)) => Some(Customer { system: system_of_name(&system)?, id }),
         _ => None,
     };
     Ok(EventSummary {
-        identity: EventIdentity {
-            source: row.text("source")?,
-            id: row.text("id")?,
-        },
+        identity: EventIdentity { source: row.text("source")?, id: row.text("id")? },
         key: row.key("key")?,
         state: RowState::of_code(row.int("state")?)?,
         generation: row.small("generation")?,
@@ -139,11 +124,7 @@ pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
 }
 
 fn attempts(row: &impl Columns) -> Result<crate::domain::Attempts, LedgerError> {
-    attempts_of_counts(
-        row.int("convert_attempts")?,
-        row.int("link_attempts")?,
-        row.int("lookup_attempts")?,
-    )
+    attempts_of_counts(row.int("convert_attempts")?, row.int("link_attempts")?, row.int("lookup_attempts")?)
 }
 
 /// Outbox rows, sorted by lane, number and place, as one item per number.
@@ -153,14 +134,7 @@ pub(super) fn unpublished(rows: &[impl Columns]) -> Result<Vec<Unpublished>, Led
         let number = (row.lane()?, PublishSeq(row.int("publish_seq")?));
         items.entry(number).or_default().push(outgoing(row)?);
     }
-    Ok(items
-        .into_iter()
-        .map(|((lane, publish_seq), records)| Unpublished {
-            lane,
-            publish_seq,
-            records,
-        })
-        .collect())
+    Ok(items.into_iter().map(|((lane, publish_seq), records)| Unpublished { lane, publish_seq, records }).collect())
 }
 
 fn outgoing(row: &impl Columns) -> Result<OutgoingRecord, LedgerError> {

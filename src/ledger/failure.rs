@@ -51,13 +51,7 @@ fn of_sqlite_code(code: &str, text: String) -> LedgerError {
 
 /// Whether PostgreSQL rolled the statement back for the sake of another one, and it may just be sent again.
 pub(super) fn is_collision(error: &sqlx::Error) -> bool {
-    matches!(
-        error
-            .as_database_error()
-            .and_then(|database| database.code())
-            .as_deref(),
-        Some("40P01" | "40001")
-    )
+    matches!(error.as_database_error().and_then(|database| database.code()).as_deref(), Some("40P01" | "40001"))
 }
 
 #[cfg(test)]

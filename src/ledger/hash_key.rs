@@ -92,20 +92,12 @@ mod tests {
     }
 
     fn fixed() -> HashKey {
-        let identity = LedgerIdentity {
-            ledger_id: [0; 8],
-            sealed_hash_key: vault().seal(CONTEXT, &[9; 32]),
-        };
+        let identity = LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 32]) };
         HashKey::open(&identity, &vault()).unwrap()
     }
 
     fn origin(partition: i32, offset: i64) -> Origin {
-        Origin {
-            topic: "created".into(),
-            partition,
-            offset,
-            timestamp: 1_700_000_000_000,
-        }
+        Origin { topic: "created".into(), partition, offset, timestamp: 1_700_000_000_000 }
     }
 
     #[test]
@@ -136,49 +128,23 @@ mod tests {
             key.unreadable_key(&origin(1, 2), b"b"),
             key.unreadable_key(&origin(1, 3), b"a"),
             key.unreadable_key(&origin(2, 2), b"a"),
-            key.unreadable_key(
-                &Origin {
-                    timestamp: 0,
-                    ..origin(1, 2)
-                },
-                b"a",
-            ),
-            key.unreadable_key(
-                &Origin {
-                    topic: "create".into(),
-                    ..origin(1, 2)
-                },
-                b"a",
-            ),
+            key.unreadable_key(&Origin { timestamp: 0, ..origin(1, 2) }, b"a"),
+            key.unreadable_key(&Origin { topic: "create".into(), ..origin(1, 2) }, b"a"),
         ];
         assert_eq!(std::collections::BTreeSet::from(keys).len(), keys.len());
     }
 
     #[test]
     fn two_ledgers_hash_differently() {
-        let open = |sealed| {
-            HashKey::open(
-                &LedgerIdentity {
-                    ledger_id: [0; 8],
-                    sealed_hash_key: sealed,
-                },
-                &vault(),
-            )
-            .unwrap()
-        };
-        let (one, two) = (
-            open(HashKey::make_sealed(&vault())),
-            open(HashKey::make_sealed(&vault())),
-        );
+        let open =
+            |sealed| HashKey::open(&LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: sealed }, &vault()).unwrap();
+        let (one, two) = (open(HashKey::make_sealed(&vault())), open(HashKey::make_sealed(&vault())));
         assert_ne!(one.payload_hash(b"same"), two.payload_hash(b"same"));
     }
 
     #[test]
     fn a_key_of_another_length_is_refused() {
-        let identity = LedgerIdentity {
-            ledger_id: [0; 8],
-            sealed_hash_key: vault().seal(CONTEXT, &[9; 31]),
-        };
+        let identity = LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 31]) };
         assert_eq!(HashKey::open(&identity, &vault()).err(), Some(VaultError::Malformed));
     }
 }

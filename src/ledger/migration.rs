@@ -67,15 +67,9 @@ pub(super) struct Migrated {
 /// # Errors
 /// `Unusable` for an address or file that cannot be used, `WrongVersion` if the ledger is newer than this build.
 pub async fn migrate(url: &Secret, vault: &Vault) -> Result<Vec<MigrationStep>, LedgerError> {
-    let identity = NewIdentity {
-        ledger_id: <[u8; 8]>::generate(),
-        sealed_hash_key: HashKey::make_sealed(vault),
-    };
+    let identity = NewIdentity { ledger_id: <[u8; 8]>::generate(), sealed_hash_key: HashKey::make_sealed(vault) };
     let (steps, migrated) = match Address::parse(url)? {
-        Address::Postgres(options) => (
-            POSTGRES,
-            postgres::migrate(&options, &migrator(POSTGRES), &identity).await?,
-        ),
+        Address::Postgres(options) => (POSTGRES, postgres::migrate(&options, &migrator(POSTGRES), &identity).await?),
         Address::Sqlite(path) => (SQLITE, sqlite::migrate(&path, &migrator(SQLITE), &identity).await?),
     };
     Ok(report(steps, &migrated))
@@ -86,23 +80,14 @@ fn report(steps: &[Step], migrated: &Migrated) -> Vec<MigrationStep> {
         step: format!("schema {version} {name}"),
         status: MigrationStatus::of(*version > migrated.version_before),
     });
-    let identity = MigrationStep {
-        step: "identity".to_owned(),
-        status: MigrationStatus::of(migrated.identity_made),
-    };
+    let identity = MigrationStep { step: "identity".to_owned(), status: MigrationStatus::of(migrated.identity_made) };
     schema.chain([identity]).collect()
 }
 
 /// `sqlx::migrate!` would need sqlx's macros, which are not built.
 fn migrator(steps: &[Step]) -> Migrator {
     let migration = |&(version, name, sql): &Step| {
-        Migration::new(
-            version,
-            Cow::Borrowed(name),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(steps.iter().map(migration).collect())
 }

@@ -18,37 +18,22 @@ impl LedgerIdentity {
 pub(super) fn check_version(found: i64) -> Result<(), LedgerError> {
     match found {
         SCHEMA_VERSION => Ok(()),
-        _ => Err(LedgerError::WrongVersion {
-            found,
-            needed: SCHEMA_VERSION,
-        }),
+        _ => Err(LedgerError::WrongVersion { found, needed: SCHEMA_VERSION }),
     }
 }
 
 pub(super) fn check_served(row: Option<&impl Columns>, asked: &Serves) -> Result<(), LedgerError> {
-    let row = row.ok_or(LedgerError::WrongVersion {
-        found: 0,
-        needed: SCHEMA_VERSION,
-    })?;
-    let stored = Serves {
-        cluster_id: row.text("cluster_id")?,
-        group: row.text("consumer_group")?,
-        topic: row.text("topic")?,
-    };
+    let row = row.ok_or(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION })?;
+    let stored =
+        Serves { cluster_id: row.text("cluster_id")?, group: row.text("consumer_group")?, topic: row.text("topic")? };
     match stored == *asked {
         true => Ok(()),
-        false => Err(LedgerError::ServesAnother {
-            serves: named(&stored),
-            asked: named(asked),
-        }),
+        false => Err(LedgerError::ServesAnother { serves: named(&stored), asked: named(asked) }),
     }
 }
 
 fn named(serves: &Serves) -> String {
-    format!(
-        "cluster {:?}, group {:?}, topic {:?}",
-        serves.cluster_id, serves.group, serves.topic
-    )
+    format!("cluster {:?}, group {:?}, topic {:?}", serves.cluster_id, serves.group, serves.topic)
 }
 
 pub(super) fn migration_failed(error: &MigrateError) -> LedgerError {

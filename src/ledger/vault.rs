@@ -51,15 +51,9 @@ impl Vault {
                 return Err(format!("key {id:?} is given twice"));
             }
         }
-        let seals = opens
-            .get(active)
-            .cloned()
-            .ok_or_else(|| format!("the active key {active:?} is not among the keys"))?;
-        Ok(Self {
-            active: active.to_owned(),
-            seals,
-            opens,
-        })
+        let seals =
+            opens.get(active).cloned().ok_or_else(|| format!("the active key {active:?} is not among the keys"))?;
+        Ok(Self { active: active.to_owned(), seals, opens })
     }
 
     /// Id of the key that seals.
@@ -84,16 +78,8 @@ impl Vault {
             clippy::expect_used,
             reason = "fails only for over 256 GiB; to go on without the bytes would lose them"
         )]
-        let ciphertext = self
-            .seals
-            .encrypt(
-                &nonce,
-                Payload {
-                    msg: plain,
-                    aad: context,
-                },
-            )
-            .expect("plain text of a sane length");
+        let ciphertext =
+            self.seals.encrypt(&nonce, Payload { msg: plain, aad: context }).expect("plain text of a sane length");
         let mut blob = Vec::with_capacity(2 + self.active.len() + NONCE_BYTES + ciphertext.len());
         // `new` has checked that the length fits.
         blob.extend([VERSION, u8::try_from(self.active.len()).unwrap_or(u8::MAX)]);
@@ -109,18 +95,9 @@ impl Vault {
     /// See [`VaultError`].
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let blob = Blob::parse(sealed)?;
-        let cipher = self
-            .opens
-            .get(blob.key_id)
-            .ok_or_else(|| VaultError::UnknownKey(blob.key_id.to_owned()))?;
+        let cipher = self.opens.get(blob.key_id).ok_or_else(|| VaultError::UnknownKey(blob.key_id.to_owned()))?;
         cipher
-            .decrypt(
-                &blob.nonce,
-                Payload {
-                    msg: blob.ciphertext,
-                    aad: context,
-                },
-            )
+            .decrypt(&blob.nonce, Payload { msg: blob.ciphertext, aad: context })
             .map(Zeroizing::new)
             .map_err(|_| VaultError::DoesNotOpen)
     }
@@ -152,14 +129,8 @@ impl<'a> Blob<'a> {
         let (&length, rest) = rest.split_first()?;
         let (key_id, rest) = rest.split_at_checked(usize::from(length))?;
         let (nonce, ciphertext) = rest.split_at_checked(NONCE_BYTES)?;
-        let key_id = std::str::from_utf8(key_id)
-            .ok()
-            .filter(|id| !id.is_empty() && version == VERSION)?;
-        Some(Self {
-            key_id,
-            nonce: XNonce::try_from(nonce).ok()?,
-            ciphertext,
-        })
+        let key_id = std::str::from_utf8(key_id).ok().filter(|id| !id.is_empty() && version == VERSION)?;
+        Some(Self { key_id, nonce: XNonce::try_from(nonce).ok()?, ciphertext })
     }
 }
 
@@ -227,10 +198,7 @@ mod tests {
         assert_eq!(rotated.open(b"context", &old).unwrap().as_slice(), b"secret");
         let new = rotated.seal(b"context", b"secret");
         assert_eq!(Vault::key_id_of(&new).unwrap(), "k2");
-        assert_eq!(
-            vault().open(b"context", &new).unwrap_err(),
-            VaultError::UnknownKey("k2".into())
-        );
+        assert_eq!(vault().open(b"context", &new).unwrap_err(), VaultError::UnknownKey("k2".into()));
     }
 
     #[test]

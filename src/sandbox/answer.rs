@@ -46,18 +46,12 @@ pub fn severed() -> Response {
 /// The status of an answer; `None` if the connection is closed instead.
 #[must_use]
 pub fn status(response: &Response) -> Option<u16> {
-    response
-        .extensions()
-        .get::<Severed>()
-        .is_none()
-        .then(|| response.status().as_u16())
+    response.extensions().get::<Severed>().is_none().then(|| response.status().as_u16())
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -61,20 +61,13 @@ impl Call {
     #[must_use]
     pub fn new(route: Route, headers: &HeaderMap) -> Self {
         let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-        Self {
-            route,
-            customer: None,
-            idempotency_key: key.map(shorten),
-        }
+        Self { route, customer: None, idempotency_key: key.map(shorten) }
     }
 
     /// The same call about a customer.
     #[must_use]
     pub fn about(self, customer: impl ToString) -> Self {
-        Self {
-            customer: Some(shorten(&customer.to_string())),
-            ..self
-        }
+        Self { customer: Some(shorten(&customer.to_string())), ..self }
     }
 
     /// The same call about whoever this member of the body names, if anyone.
@@ -122,22 +115,13 @@ impl CallLog {
             self.forgotten += 1;
         }
         let (customer, idempotency_key) = (call.customer.clone(), call.idempotency_key.clone());
-        self.recent.push_back(Entry {
-            route: call.route,
-            status: None,
-            fault,
-            customer,
-            at,
-            idempotency_key,
-        });
+        self.recent.push_back(Entry { route: call.route, status: None, fault, customer, at, idempotency_key });
         self.forgotten + self.recent.len() as u64 - 1
     }
 
     /// Notes how it was answered. A call that is forgotten already is let go.
     pub fn finish(&mut self, number: u64, status: Option<u16>) {
-        let place = number
-            .checked_sub(self.forgotten)
-            .and_then(|place| usize::try_from(place).ok());
+        let place = number.checked_sub(self.forgotten).and_then(|place| usize::try_from(place).ok());
         if let Some(entry) = place.and_then(|place| self.recent.get_mut(place)) {
             entry.status = status;
         }

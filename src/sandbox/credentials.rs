@@ -39,9 +39,8 @@ impl FromStr for StrictCredentials {
         let mut right = Self::default();
         for part in text.split(',') {
             let (name, value) = part.split_once('=').ok_or(CredentialsError::NoValue)?;
-            *right
-                .slot(name.trim())
-                .ok_or_else(|| CredentialsError::UnknownName(name.to_owned()))? = Some(value.trim().to_owned());
+            *right.slot(name.trim()).ok_or_else(|| CredentialsError::UnknownName(name.to_owned()))? =
+                Some(value.trim().to_owned());
         }
         Ok(right)
     }
@@ -121,8 +120,5 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .filter(|value| !value.is_empty())
+    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
 }

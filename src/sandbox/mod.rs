@@ -97,10 +97,7 @@ pub async fn start(options: SandboxOptions) -> Result<Running, SandboxError> {
         None => Books::default(),
     };
     let stage = Stage::new(books, options.strict.unwrap_or_default());
-    let failed = |source| SandboxError::Listen {
-        address: options.listen,
-        source,
-    };
+    let failed = |source| SandboxError::Listen { address: options.listen, source };
     let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let stopping = CancellationToken::new();
@@ -109,14 +106,7 @@ pub async fn start(options: SandboxOptions) -> Result<Running, SandboxError> {
         tasks.push(tokio::spawn(shelf::keep(stage.clone(), path, stopping.clone())));
     }
     let stop_on_drop = stopping.clone().drop_guard();
-    Ok(Running {
-        address,
-        stage,
-        books: options.books,
-        tasks,
-        stopping,
-        _stop_on_drop: stop_on_drop,
-    })
+    Ok(Running { address, stage, books: options.books, tasks, stopping, _stop_on_drop: stop_on_drop })
 }
 
 impl Running {

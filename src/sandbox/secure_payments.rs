@@ -45,9 +45,7 @@ async fn checking_account(State(stage): State<Stage>, headers: HeaderMap, body: 
     let request = Json::<Request>::from_bytes(&body).map_err(|rejection| rejection.body_text());
     let request = request.and_then(|Json(request)| token_request(&request.account));
     let call = Call::new(Route::SECURE_PAYMENTS_ACCOUNT, &headers);
-    stage
-        .perform(call, |world, effect| tokenise(world, request, effect))
-        .await
+    stage.perform(call, |world, effect| tokenise(world, request, effect)).await
 }
 
 fn tokenise(world: &mut World, request: Result<TokenRequest, String>, _: Effect) -> Response {
@@ -78,10 +76,5 @@ fn token_request(account: &BankAccount) -> Result<TokenRequest, String> {
         _ => return Err("account_type must be checking or savings".to_owned()),
     };
     let last_four = number[number.len() - 4..].to_owned();
-    Ok(TokenRequest {
-        kind,
-        last_four,
-        permanent: true,
-        ..TokenRequest::default()
-    })
+    Ok(TokenRequest { kind, last_four, permanent: true, ..TokenRequest::default() })
 }

@@ -71,10 +71,7 @@ fn routes(stage: Stage) -> Router {
 }
 
 async fn nothing_here() -> Response {
-    answer::html(
-        StatusCode::NOT_FOUND,
-        "<html><body>There is nothing at this address.</body></html>",
-    )
+    answer::html(StatusCode::NOT_FOUND, "<html><body>There is nothing at this address.</body></html>")
 }
 
 async fn accept(listener: &TcpListener, stopping: &CancellationToken) -> Option<TcpStream> {

@@ -59,13 +59,7 @@ impl Stage {
     #[must_use]
     pub fn new(books: Books, credentials: StrictCredentials) -> Self {
         let (faults, calls, sessions) = (Faults::default(), CallLog::default(), Sessions::default());
-        Self(Arc::new(Mutex::new(World {
-            books,
-            faults,
-            calls,
-            sessions,
-            credentials,
-        })))
+        Self(Arc::new(Mutex::new(World { books, faults, calls, sessions, credentials })))
     }
 
     /// The world, locked. A panic under the lock (a bug) must not stop the other calls, so poison is ignored.
@@ -81,9 +75,7 @@ impl Stage {
         let (number, fault) = {
             let mut world = self.world();
             let fault = world.faults.strike(&call);
-            let number = world
-                .calls
-                .begin(&call, fault.as_ref().map(|fault| fault.act.name()), Moment::now());
+            let number = world.calls.begin(&call, fault.as_ref().map(|fault| fault.act.name()), Moment::now());
             (number, fault)
         };
         let response = match fault {

@@ -46,10 +46,7 @@ impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = HEXLOWER.decode(text.as_bytes()).map_err(de::Error::custom)?;
-        bytes
-            .try_into()
-            .map(Self)
-            .map_err(|_| de::Error::custom("expected 16 hex digits"))
+        bytes.try_into().map(Self).map_err(|_| de::Error::custom("expected 16 hex digits"))
     }
 }
 
@@ -167,24 +164,13 @@ pub fn issue(books: &mut Books, request: &TokenRequest, now: Moment) -> String {
     books.changes += 1;
     if request.permanent {
         let token = permanent(request.kind);
-        books
-            .permanent
-            .insert(Fingerprint::of(&token), PermanentToken { kind: request.kind });
+        books.permanent.insert(Fingerprint::of(&token), PermanentToken { kind: request.kind });
         return token;
     }
     let token = format!("jst_{}", BASE64URL_NOPAD.encode(&noise(30)));
-    let account = TokenisedAccount {
-        kind: request.kind,
-        last_four: request.last_four.clone(),
-        brand: request.brand,
-    };
+    let account = TokenisedAccount { kind: request.kind, last_four: request.last_four.clone(), brand: request.brand };
     let expires_at = now.plus_seconds(request.expires_in);
-    let record = TemporaryToken {
-        account,
-        outcome: request.outcome,
-        expires_at,
-        converted: None,
-    };
+    let record = TemporaryToken { account, outcome: request.outcome, expires_at, converted: None };
     books.temporary.insert(Fingerprint::of(&token), record);
     token
 }

@@ -33,14 +33,13 @@ pub fn message(answer: &Answer) -> Option<String> {
 fn message_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Object(fields) => ["d", "error", "message", "value"]
-            .iter()
-            .find_map(|name| message_in(field(fields, name)?))
-            .or_else(|| {
+        Value::Object(fields) => {
+            ["d", "error", "message", "value"].iter().find_map(|name| message_in(field(fields, name)?)).or_else(|| {
                 ["error_description", "code", "type"]
                     .iter()
                     .find_map(|name| Some(field(fields, name)?.as_str()?.to_owned()))
-            }),
+            })
+        }
         Value::Array(entries) => {
             let texts: Vec<String> = entries.iter().take(5).filter_map(message_in).collect();
             (!texts.is_empty()).then(|| texts.join("; "))
@@ -51,10 +50,7 @@ fn message_in(value: &Value) -> Option<String> {
 
 /// A field whatever its first letter's case: .NET services write `Message`.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    fields
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn plain(body: &[u8]) -> Option<String> {
@@ -63,11 +59,7 @@ fn plain(body: &[u8]) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    Some(if is_markup(text) {
-        "a page of markup, not an answer of the service".to_owned()
-    } else {
-        text.to_owned()
-    })
+    Some(if is_markup(text) { "a page of markup, not an answer of the service".to_owned() } else { text.to_owned() })
 }
 
 /// Whether this is HTML or XML: a proxy's or web server's page.

@@ -50,10 +50,7 @@ impl Credential {
     /// A credential from its source; nothing is read yet.
     #[must_use]
     pub fn new(source: SecretSource) -> Self {
-        Self {
-            source,
-            last: Mutex::new(None),
-        }
+        Self { source, last: Mutex::new(None) }
     }
 
     /// The value now. A file is looked at on each call and read if its time or length changed; both are local and small,
@@ -69,10 +66,7 @@ impl Credential {
     }
 
     fn read_if_changed(&self, path: &Path) -> Result<Secret, CredentialError> {
-        let unreadable = |source| CredentialError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| CredentialError::Unreadable { path: path.to_owned(), source };
         let stamp = stamp(path).map_err(unreadable)?;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((seen, secret)) = &*last
@@ -94,24 +88,14 @@ impl Credential {
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
     let metadata = std::fs::metadata(path)?;
-    Ok(Stamp {
-        modified: metadata.modified().ok(),
-        length: metadata.len(),
-    })
+    Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len() })
 }
 
 /// Reads the file without its trailing line end. The buffer is made once, so that no outgrown copy stays behind.
 fn read(path: &Path) -> io::Result<Secret> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(
-        usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX),
-    ));
-    std::fs::File::open(path)?
-        .take(MAX_FILE_BYTES)
-        .read_to_end(&mut bytes)?;
-    let end = bytes
-        .iter()
-        .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
-        .map_or(0, |last| last + 1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX)));
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
     Ok(Secret::new(bytes[..end].to_vec()))
 }
 

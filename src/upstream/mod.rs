@@ -11,7 +11,6 @@ pub mod payiq;
 pub mod retry_after;
 mod setup;
 
-
 use async_trait::async_trait;
 use hyper::header::HeaderName;
 use uuid::Uuid;
@@ -121,13 +120,7 @@ fn without_answer<T>(error: http::TransportError) -> CallOutcome<T> {
     match error.kind {
         Withdrawn => CallOutcome::Withdrawn,
         Unsendable => CallOutcome::Misconfigured { detail },
-        _ if error.sent => CallOutcome::Unknown {
-            retry_after: None,
-            detail,
-        },
-        _ => CallOutcome::NotApplied {
-            retry_after: None,
-            detail,
-        },
+        _ if error.sent => CallOutcome::Unknown { retry_after: None, detail },
+        _ => CallOutcome::NotApplied { retry_after: None, detail },
     }
 }

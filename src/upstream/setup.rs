@@ -78,39 +78,23 @@ pub fn build(converter: &ConverterSettings, target: &TargetSettings) -> Result<U
 
 fn build_payiq(settings: &PayIqSettings) -> Result<Arc<dyn Converter>, UpstreamError> {
     let transport = transport("payiq", "converter.payiq", &settings.upstream)?;
-    Ok(Arc::new(PayIq::new(
-        transport,
-        settings.api_key.clone(),
-        settings.signing_key.clone(),
-    )))
+    Ok(Arc::new(PayIq::new(transport, settings.api_key.clone(), settings.signing_key.clone())))
 }
 
 fn build_loanpro(settings: &LoanProSettings) -> Result<Arc<dyn LinkTarget>, UpstreamError> {
     const TABLE: &str = "target.loanpro";
     let transport = transport("loanpro", TABLE, &settings.upstream)?;
-    let probe = settings
-        .probe_customer_id
-        .map(|id| CustomerId::new(id).ok_or(UpstreamError::ProbeCustomer));
-    let client = LoanPro::new(
-        transport,
-        settings.token.clone(),
-        &settings.instance_id,
-        probe.transpose()?,
-    )
-    .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
+    let probe = settings.probe_customer_id.map(|id| CustomerId::new(id).ok_or(UpstreamError::ProbeCustomer));
+    let client = LoanPro::new(transport, settings.token.clone(), &settings.instance_id, probe.transpose()?)
+        .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
     Ok(Arc::new(client))
 }
 
 fn build_aloha(settings: &AlohaSettings) -> Result<Arc<dyn LinkTarget>, UpstreamError> {
     const TABLE: &str = "target.aloha";
     let transport = transport("aloha", TABLE, &settings.upstream)?;
-    let client = Aloha::new(
-        transport,
-        &settings.user,
-        settings.password.clone(),
-        &settings.company_code,
-    )
-    .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
+    let client = Aloha::new(transport, &settings.user, settings.password.clone(), &settings.company_code)
+        .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
     Ok(Arc::new(client))
 }
 
@@ -122,13 +106,7 @@ fn transport(
 ) -> Result<Arc<dyn Transport>, UpstreamError> {
     let origin = Origin::parse(&settings.base_url, settings.allow_plain_http)
         .map_err(|source| UpstreamError::Origin { table, source })?;
-    let client = HttpClient::new(
-        upstream,
-        origin,
-        settings.ca_file.as_deref(),
-        settings.timeout,
-        settings.rate_limit,
-    )
-    .map_err(|source| UpstreamError::Client { table, source })?;
+    let client = HttpClient::new(upstream, origin, settings.ca_file.as_deref(), settings.timeout, settings.rate_limit)
+        .map_err(|source| UpstreamError::Client { table, source })?;
     Ok(Arc::new(client))
 }

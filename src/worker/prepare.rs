@@ -159,11 +159,8 @@ impl Preparer {
             offset: origin.offset,
             source,
         };
-        let damaged = || ReviveError::Damaged {
-            topic: origin.topic.clone(),
-            partition: origin.partition,
-            offset: origin.offset,
-        };
+        let damaged =
+            || ReviveError::Damaged { topic: origin.topic.clone(), partition: origin.partition, offset: origin.offset };
         let bytes = self.vault.open(&record_context(&origin), &row.sealed_record).map_err(sealed)?;
         let parts = record_bytes::decode(&bytes).ok_or_else(damaged)?;
         let record = InputRecord {

@@ -45,8 +45,7 @@ impl Dispatcher {
         if parts.is_empty() {
             return;
         }
-        let records =
-            parts.values().flat_map(|part| &part.results).flat_map(|result| result.records.clone()).collect();
+        let records = parts.values().flat_map(|part| &part.results).flat_map(|result| result.records.clone()).collect();
         let positions = parts.iter().map(|(partition, part)| self.position(*partition, part)).collect();
         // The membership is taken here, where ownership is known, never at the commit.
         let cycle = Cycle { records, positions, group: self.shared.source.group() };

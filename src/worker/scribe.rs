@@ -15,9 +15,7 @@ use super::outcome::Ending;
 use super::prepare::{Draft, Preparer};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Attempts, EventKey, Lane, PublishSeq};
-use crate::ledger::{
-    AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused,
-};
+use crate::ledger::{AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused};
 
 /// Jobs of one flush: a few hundred rows a statement.
 const MAX_FLUSH: usize = 500;

@@ -179,8 +179,7 @@ fn rules(config: &Config) -> BTreeMap<System, Rules> {
 }
 
 fn rules_of(retry: &RetrySettings, look: LookSettings) -> Rules {
-    let policy =
-        RetryPolicy::new(retry.initial, retry.multiplier, retry.max_interval, retry.budget, Instant::now());
+    let policy = RetryPolicy::new(retry.initial, retry.multiplier, retry.max_interval, retry.budget, Instant::now());
     Rules { retry: policy, settle: look.settle, looks: look.looks.max(1) }
 }
 

@@ -25,9 +25,7 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
     /// Writes a file and gives its path.
@@ -41,9 +39,7 @@ impl Bench {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_profile-linker"));
         command.args(arguments).env_clear().current_dir(self.directory.path());
-        command
-            .env("XDG_STATE_HOME", self.directory.path())
-            .stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.directory.path()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -53,12 +49,7 @@ impl Bench {
     }
 
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
-        Ended::of(
-            self.command(arguments)
-                .envs(variables.iter().copied())
-                .output()
-                .unwrap(),
-        )
+        Ended::of(self.command(arguments).envs(variables.iter().copied()).output().unwrap())
     }
 
     pub fn run_fed(&self, arguments: &[&str], input: &str) -> Ended {
@@ -93,10 +84,7 @@ impl Ended {
     }
 
     pub fn lines(&self) -> Vec<Value> {
-        self.out
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -155,8 +143,7 @@ impl Broker {
     /// The next answers about offsets say that the leader is not there yet, as after a topic was made.
     pub fn elect_leaders(&self) {
         let not_leader = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-        self.cluster
-            .request_errors(rdkafka::types::RDKafkaApiKey::ListOffsets, &[not_leader; 3]);
+        self.cluster.request_errors(rdkafka::types::RDKafkaApiKey::ListOffsets, &[not_leader; 3]);
     }
 
     pub fn add_topic(&self, name: &str) {
@@ -181,22 +168,15 @@ impl Broker {
 
     /// Publishes an event with a record timestamp in milliseconds.
     pub async fn publish_at(&self, topic: &str, key: &str, event: &Value, timestamp: i64) {
-        self.send(topic, key, &event.to_string(), OwnedHeaders::new(), Some(timestamp))
-            .await;
+        self.send(topic, key, &event.to_string(), OwnedHeaders::new(), Some(timestamp)).await;
     }
 
     /// Publishes an event in binary mode.
     pub async fn publish_binary(&self, topic: &str, key: &str, event: &Value) {
-        let mut headers = OwnedHeaders::new().insert(Header {
-            key: "content-type",
-            value: Some("application/json"),
-        });
+        let mut headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some("application/json") });
         for (name, value) in event.as_object().unwrap().iter().filter(|(name, _)| *name != "data") {
             let name = format!("ce_{name}");
-            headers = headers.insert(Header {
-                key: &name,
-                value: value.as_str(),
-            });
+            headers = headers.insert(Header { key: &name, value: value.as_str() });
         }
         self.send(topic, key, &event["data"].to_string(), headers, None).await;
     }
@@ -211,16 +191,12 @@ impl Broker {
     /// A consumer of a topic from its start.
     pub fn consumer(&self, topic: &str) -> StreamConsumer {
         let mut config = self.client();
-        config
-            .set("group.id", "test")
-            .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", "10");
+        config.set("group.id", "test").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "10");
         let consumer: StreamConsumer = config.create().unwrap();
         let mut list = rdkafka::TopicPartitionList::new();
         let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
         for partition in metadata.topics()[0].partitions() {
-            list.add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning)
-                .unwrap();
+            list.add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning).unwrap();
         }
         consumer.assign(&list).unwrap();
         consumer
@@ -229,11 +205,7 @@ impl Broker {
 
 /// Runs a command beside the test's own tasks.
 pub async fn beside(mut command: Command) -> Ended {
-    Ended::of(
-        tokio::task::spawn_blocking(move || command.output().unwrap())
-            .await
-            .unwrap(),
-    )
+    Ended::of(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap())
 }
 
 /// The text of a path.

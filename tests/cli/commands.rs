@@ -62,10 +62,7 @@ fn the_schemas_are_listed_and_shown_as_they_are() {
     for name in listed.out.lines() {
         let shown = bench.run(&["schema", "show", name]);
         let schema: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
-        assert_eq!(
-            schema["$schema"], "https://json-schema.org/draft/2020-12/schema",
-            "{name}"
-        );
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
     }
 }
 
@@ -74,9 +71,7 @@ fn a_key_is_32_random_bytes_on_one_line_and_no_file_is_overwritten() {
     let bench = Bench::new();
     let (first, second) = (bench.run(&["keys", "generate"]), bench.run(&["keys", "generate"]));
     assert_ne!(first.out, second.out);
-    let bytes = data_encoding::BASE64
-        .decode(first.out.strip_suffix('\n').unwrap().as_bytes())
-        .unwrap();
+    let bytes = data_encoding::BASE64.decode(first.out.strip_suffix('\n').unwrap().as_bytes()).unwrap();
     assert_eq!(bytes.len(), 32);
 
     let path = bench.directory.path().join("k1.key");
@@ -125,21 +120,13 @@ fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
 fn the_sandbox_prints_its_address_and_ends_when_it_is_told_to() {
     use std::io::{BufRead, BufReader};
     let bench = Bench::new();
-    let mut child = bench
-        .command(&["sandbox", "--listen", "127.0.0.1:0", "--output", "json"])
-        .spawn()
-        .unwrap();
+    let mut child = bench.command(&["sandbox", "--listen", "127.0.0.1:0", "--output", "json"]).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let said: serde_json::Value = serde_json::from_str(&line).unwrap();
     let address = said["address"].as_str().unwrap();
     std::net::TcpStream::connect(address).unwrap();
-    let ended = std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let ended = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(ended.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -23,10 +23,7 @@ fn bad_events_are_exit_65_with_line_and_pointer() {
     let bad = good.replace("\"42\"", "\"forty-two\"");
     let worse = good.replace("loanpro", "lonepro").replace("temporary", "tempting");
     let cases = [
-        (
-            format!("{good}\n{bad}\n"),
-            vec!["2 events", "standard input:2 /data/customer/id: "],
-        ),
+        (format!("{good}\n{bad}\n"), vec!["2 events", "standard input:2 /data/customer/id: "]),
         (
             format!("\n\n{worse}\n{good}\n{bad}"),
             vec![
@@ -36,24 +33,15 @@ fn bad_events_are_exit_65_with_line_and_pointer() {
                 "standard input:5 /data/customer/id: ",
             ],
         ),
-        (
-            format!("[{good},\n{bad}]"),
-            vec!["standard input:1 (item 2) /data/customer/id: "],
-        ),
+        (format!("[{good},\n{bad}]"), vec!["standard input:1 (item 2) /data/customer/id: "]),
         (
             format!("{good}\nnonsense\n{good}\n{{"),
             vec!["2 lines are not JSON", "standard input:2:", "standard input:4:"],
         ),
-        (
-            "{\n  \"specversion\": 1.0,\n  oops\n}".to_owned(),
-            vec!["not JSON", "standard input:3:"],
-        ),
+        ("{\n  \"specversion\": 1.0,\n  oops\n}".to_owned(), vec!["not JSON", "standard input:3:"]),
         (String::new(), vec!["no event in the input"]),
         ("17".to_owned(), vec!["standard input:1 /: "]),
-        (
-            good.replace(TOKEN, "4111111111111111"),
-            vec!["standard input:1 /: ", "card_number_detected"],
-        ),
+        (good.replace(TOKEN, "4111111111111111"), vec!["standard input:1 /: ", "card_number_detected"]),
         (
             good.replace("\"specversion\"", "\"id\":\"e0\",\"specversion\""),
             vec!["standard input:1 /: ", "malformed_event"],
@@ -63,11 +51,7 @@ fn bad_events_are_exit_65_with_line_and_pointer() {
     for (input, said) in cases {
         let ended = bench.run_fed(&["publish"], &input);
         assert_eq!(ended.code, 65, "{input}: {ended:?}");
-        assert!(
-            !ended.err.contains(TOKEN) && !ended.err.contains("4111"),
-            "{}",
-            ended.err
-        );
+        assert!(!ended.err.contains(TOKEN) && !ended.err.contains("4111"), "{}", ended.err);
         for one in said {
             assert!(ended.err.contains(one), "{input}: no {one:?} in {}", ended.err);
         }
@@ -89,10 +73,7 @@ async fn nothing_is_published_if_one_event_is_bad_and_everything_if_none_is() {
     let ended = beside(command).await;
     assert_eq!(ended.code, 0, "{}", ended.err);
     let lines = ended.lines();
-    assert_eq!(
-        (&lines[0]["event"]["id"], &lines[0]["key"]),
-        (&"e1".into(), &"42".into())
-    );
+    assert_eq!((&lines[0]["event"]["id"], &lines[0]["key"]), (&"e1".into(), &"42".into()));
     assert_eq!(lines[0]["event"]["data"]["token"]["value"], "[redacted]");
     assert!(!ended.out.contains(TOKEN));
 
@@ -111,9 +92,7 @@ async fn nothing_is_published_if_one_event_is_bad_and_everything_if_none_is() {
 async fn waiting_prints_each_result_and_exits_1_if_one_was_rejected() {
     let (bench, broker) = (Bench::new(), Broker::new(2));
     // Results from before must not be taken for the ones that are waited for.
-    broker
-        .publish(REJECTED, "42", &rejected("e1", "42", "user_locked"))
-        .await;
+    broker.publish(REJECTED, "42", &rejected("e1", "42", "user_locked")).await;
     let input = bench.file("two.json", &format!("{}{}", created("e1", "42"), created("e2", "43")));
     let mut command = bench.command(&["publish", text(&input), "--wait", "--output", "json"]);
     command.envs(broker.variables());
@@ -124,21 +103,14 @@ async fn waiting_prints_each_result_and_exits_1_if_one_was_rejected() {
             let event: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
             match event["id"].as_str().unwrap() {
                 "e1" => broker.publish(LINKED, "42", &linked("e1", "42")).await,
-                _ => {
-                    broker
-                        .publish_binary(REJECTED, "43", &rejected("e2", "43", "token_rejected"))
-                        .await
-                }
+                _ => broker.publish_binary(REJECTED, "43", &rejected("e2", "43", "token_rejected")).await,
             }
         }
     };
     let (ended, ()) = tokio::join!(beside(command), answering);
     assert_eq!(ended.code, 1, "{}", ended.err);
-    let mut kinds: Vec<String> = ended
-        .lines()
-        .iter()
-        .map(|line| line["event"]["type"].as_str().unwrap().to_owned())
-        .collect();
+    let mut kinds: Vec<String> =
+        ended.lines().iter().map(|line| line["event"]["type"].as_str().unwrap().to_owned()).collect();
     kinds.sort();
     assert_eq!(kinds, ["payments.profile-linked.v1", "payments.profile-rejected.v1"]);
 }
@@ -162,10 +134,7 @@ async fn one_customer_goes_to_the_partition_that_java_clients_choose() {
     command.envs(broker.variables());
     let ended = beside(command).await;
     // murmur2("42") as Kafka's Java client computes it, without the sign, modulo 12.
-    assert_eq!(
-        ended.lines()[0]["partition"],
-        i64::from(murmur2(b"42") & 0x7fff_ffff) % 12
-    );
+    assert_eq!(ended.lines()[0]["partition"], i64::from(murmur2(b"42") & 0x7fff_ffff) % 12);
 }
 
 /// The hash of Kafka's Java client, written down independently of librdkafka.
@@ -206,22 +175,14 @@ async fn samples_are_valid_events_and_go_to_the_dev_that_runs() {
 
 #[test]
 fn a_broker_that_is_away_is_exit_69_within_35_seconds_and_says_why() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let bench = Bench::new();
     let input = bench.file("one.json", &created("e1", "42").to_string());
     let started = Instant::now();
     let ended = bench.run_with(&["publish", text(&input)], &[("PROFILE_LINKER_KAFKA__BROKERS", &free)]);
     assert_eq!(ended.code, 69, "{ended:?}");
     assert!(started.elapsed() < Duration::from_secs(35));
-    assert!(
-        ended.err.contains(&free) && ended.err.contains("refused"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains(&free) && ended.err.contains("refused"), "{}", ended.err);
 }
 
 #[tokio::test]

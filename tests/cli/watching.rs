@@ -23,13 +23,9 @@ fn ids(ended: &Ended) -> Vec<String> {
 /// Four results in one partition each: e1 and e3 linked, e2 and e4 rejected.
 async fn four_results(broker: &Broker) {
     broker.publish(LINKED, "42", &linked("e1", "42")).await;
-    broker
-        .publish(REJECTED, "43", &rejected("e2", "43", "user_locked"))
-        .await;
+    broker.publish(REJECTED, "43", &rejected("e2", "43", "user_locked")).await;
     broker.publish_binary(LINKED, "43", &linked("e3", "43")).await;
-    broker
-        .publish_binary(REJECTED, "42", &rejected("e4", "42", "token_rejected"))
-        .await;
+    broker.publish_binary(REJECTED, "42", &rejected("e4", "42", "token_rejected")).await;
 }
 
 #[tokio::test]
@@ -64,10 +60,7 @@ async fn a_line_names_the_place_and_holds_one_cloud_event_whatever_the_mode() {
     expected["datacontenttype"] = "application/json".into();
     let line = &ended.lines()[0];
     assert_eq!(line["event"], expected);
-    assert_eq!(
-        (&line["topic"], &line["partition"], &line["offset"]),
-        (&LINKED.into(), &0.into(), &0.into())
-    );
+    assert_eq!((&line["topic"], &line["partition"], &line["offset"]), (&LINKED.into(), &0.into(), &0.into()));
     assert_eq!(line["key"], "42");
 }
 
@@ -95,9 +88,7 @@ async fn back_counts_records_in_each_partition() {
 async fn a_time_is_found_by_scanning_where_the_broker_cannot_look_it_up() {
     let (bench, broker) = (Bench::new(), Broker::new(1));
     let now = Timestamp::now().as_millisecond();
-    broker
-        .publish_at(LINKED, "42", &linked("old", "42"), now - 3_600_000)
-        .await;
+    broker.publish_at(LINKED, "42", &linked("old", "42"), now - 3_600_000).await;
     broker.publish_at(LINKED, "42", &linked("new", "42"), now).await;
     bench.leave_connection(&broker.address, std::process::id());
     let command = bench.command(&["watch", "--from", "@30m", "--limit", "1", "--output", "json"]);
@@ -115,13 +106,7 @@ async fn text_is_one_readable_line_without_colours_in_a_pipe_and_without_control
     command.envs(broker.variables());
     let ended = beside(command).await;
     assert_eq!(ended.out.lines().count(), 1, "{:?}", ended.out);
-    assert!(
-        ended
-            .out
-            .starts_with("03:04:05 rejected loanpro/42 e1: token_rejected (convert): no"),
-        "{:?}",
-        ended.out
-    );
+    assert!(ended.out.starts_with("03:04:05 rejected loanpro/42 e1: token_rejected (convert): no"), "{:?}", ended.out);
     assert!(!ended.out.trim_end().chars().any(char::is_control), "{:?}", ended.out);
 }
 
@@ -133,14 +118,10 @@ async fn new_results_are_seen_from_the_moment_it_says_that_it_watches() {
     command.envs(broker.variables());
     let mut child = command.spawn().unwrap();
     let mut said = String::new();
-    BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
     assert!(said.starts_with("watching "), "{said}");
     broker.publish(LINKED, "1", &linked("after", "1")).await;
-    let ended = tokio::task::spawn_blocking(move || Ended::of(child.wait_with_output().unwrap()))
-        .await
-        .unwrap();
+    let ended = tokio::task::spawn_blocking(move || Ended::of(child.wait_with_output().unwrap())).await.unwrap();
     assert!(ended.out.contains(" after: "), "{}", ended.out);
 }
 
@@ -151,9 +132,7 @@ fn the_connection_file_of_a_dev_that_has_ended_is_told_about_and_ignored() {
     bench.leave_connection("127.0.0.1:1", 4_194_305);
     let mut child = bench.command(&["watch"]).spawn().unwrap();
     let mut said = String::new();
-    BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(said.contains("has ended") && said.contains("4194305"), "{said}");
@@ -167,16 +146,9 @@ async fn an_interrupt_is_exit_130() {
     command.envs(broker.variables());
     let mut child = command.spawn().unwrap();
     let mut said = String::new();
-    BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut said)
-        .unwrap();
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    let status = tokio::task::spawn_blocking(move || child.wait().unwrap())
-        .await
-        .unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     assert_eq!(status.code(), Some(130));
 }

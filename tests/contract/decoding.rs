@@ -51,10 +51,7 @@ fn what_is_no_cloud_event_is_malformed() {
 #[test]
 fn a_valid_event_with_something_behind_it_is_malformed() {
     let text = format!("{} {{}}", event());
-    assert_eq!(
-        verdict(&record(Some(text.as_bytes()), &headers())),
-        Some((ReasonCode::MalformedEvent, Stage::Decode))
-    );
+    assert_eq!(verdict(&record(Some(text.as_bytes()), &headers())), Some((ReasonCode::MalformedEvent, Stage::Decode)));
 }
 
 #[test]
@@ -63,10 +60,7 @@ fn a_value_may_have_a_mebibyte_and_no_more() {
     let largest = with(event(), &[("/extra", json!("a".repeat(padding)))]);
     assert_eq!(verdict(&structured(&largest)), None);
     let too_large = with(event(), &[("/extra", json!("a".repeat(padding + 1)))]);
-    assert_eq!(
-        verdict(&structured(&too_large)),
-        Some((ReasonCode::MalformedEvent, Stage::Decode))
-    );
+    assert_eq!(verdict(&structured(&too_large)), Some((ReasonCode::MalformedEvent, Stage::Decode)));
 }
 
 #[test]
@@ -93,36 +87,22 @@ fn attributes_outside_the_limits_are_malformed() {
         with(event(), &[("/type", json!(7))]),
     ];
     for row in rows {
-        assert_eq!(
-            verdict(&structured(&row)),
-            Some((ReasonCode::MalformedEvent, Stage::Decode)),
-            "{row}"
-        );
+        assert_eq!(verdict(&structured(&row)), Some((ReasonCode::MalformedEvent, Stage::Decode)), "{row}");
     }
 }
 
 #[test]
 fn the_longest_source_and_id_are_accepted() {
-    let longest = with(
-        event(),
-        &[("/source", json!("é".repeat(256))), ("/id", json!("x".repeat(512)))],
-    );
+    let longest = with(event(), &[("/source", json!("é".repeat(256))), ("/id", json!("x".repeat(512)))]);
     assert_eq!(created(&structured(&longest)).identity.id.len(), 512);
     assert_eq!(created(&binary(&longest)).identity.source.len(), 512);
 }
 
 #[test]
 fn an_unknown_version_is_told_apart_from_a_wrong_type() {
-    for name in [
-        "payments.profile-created.v2",
-        "payments.profile-created.v10",
-        "payments.profile-created.v01",
-    ] {
+    for name in ["payments.profile-created.v2", "payments.profile-created.v10", "payments.profile-created.v01"] {
         let unusable = unusable(&structured(&with(event(), &[("/type", json!(name))])));
-        assert_eq!(
-            (unusable.reason.code, unusable.reason.stage),
-            (ReasonCode::UnsupportedVersion, Stage::Decode)
-        );
+        assert_eq!((unusable.reason.code, unusable.reason.stage), (ReasonCode::UnsupportedVersion, Stage::Decode));
         assert!(unusable.reason.detail.contains(name), "{}", unusable.reason.detail);
         assert!(unusable.identity.is_some() && unusable.payload.is_some());
     }
@@ -130,28 +110,15 @@ fn an_unknown_version_is_told_apart_from_a_wrong_type() {
 
 #[test]
 fn a_bad_event_keeps_its_identity_wherever_source_and_id_are_readable() {
-    let repeated = event()
-        .to_string()
-        .replace("\"system\"", "\"system\":\"aloha\",\"system\"");
-    let repeated_id = event()
-        .to_string()
-        .replace("\"id\":\"event-1\"", "\"id\":\"event-2\",\"id\":\"event-1\"");
-    let deep = with(
-        event(),
-        &[(
-            "/extra",
-            serde_json::from_str(&format!("{}{}", "[".repeat(90), "]".repeat(90))).unwrap(),
-        )],
-    );
+    let repeated = event().to_string().replace("\"system\"", "\"system\":\"aloha\",\"system\"");
+    let repeated_id = event().to_string().replace("\"id\":\"event-1\"", "\"id\":\"event-2\",\"id\":\"event-1\"");
+    let deep =
+        with(event(), &[("/extra", serde_json::from_str(&format!("{}{}", "[".repeat(90), "]".repeat(90))).unwrap())]);
     let rows: [(&str, String, bool); 5] = [
         ("a repeated name in data", repeated, true),
         ("a repeated id", repeated_id, false),
         ("too deep", deep.to_string(), true),
-        (
-            "wrong type",
-            with(event(), &[("/type", json!("other"))]).to_string(),
-            true,
-        ),
+        ("wrong type", with(event(), &[("/type", json!("other"))]).to_string(), true),
         ("no specversion", without(event(), "/specversion").to_string(), true),
     ];
     for (name, text, known) in rows {
@@ -163,14 +130,9 @@ fn a_bad_event_keeps_its_identity_wherever_source_and_id_are_readable() {
 
 #[test]
 fn a_repeated_name_leaves_no_payload_and_the_last_value_as_key() {
-    let text = event()
-        .to_string()
-        .replace(r#""id":"1001""#, r#""id":"1000","id":"1001""#);
+    let text = event().to_string().replace(r#""id":"1001""#, r#""id":"1000","id":"1001""#);
     let unusable = unusable(&record(Some(text.as_bytes()), &headers()));
-    assert_eq!(
-        (unusable.reason.code, unusable.result_key.as_deref()),
-        (ReasonCode::MalformedEvent, Some("1001"))
-    );
+    assert_eq!((unusable.reason.code, unusable.result_key.as_deref()), (ReasonCode::MalformedEvent, Some("1001")));
     assert!(unusable.payload.is_none());
 }
 
@@ -182,10 +144,7 @@ fn depth_has_a_limit_that_no_real_event_meets() {
     let at = |depth| with(event(), &[("/data/extra", nested(depth))]);
     for make in [structured, binary] {
         assert_eq!(verdict(&make(&at(62))), None);
-        assert_eq!(
-            verdict(&make(&at(63))),
-            Some((ReasonCode::MalformedEvent, Stage::Decode))
-        );
+        assert_eq!(verdict(&make(&at(63))), Some((ReasonCode::MalformedEvent, Stage::Decode)));
     }
 }
 
@@ -195,18 +154,9 @@ fn missing_or_null_data_is_invalid_in_every_mode() {
     let null = with(event(), &[("/data", json!(null))]);
     let mut empty = binary(&missing);
     empty.value = Some(profile_linker::domain::Secret::new(Vec::new()));
-    for row in [
-        structured(&missing),
-        structured(&null),
-        binary(&missing),
-        binary(&null),
-        empty,
-    ] {
+    for row in [structured(&missing), structured(&null), binary(&missing), binary(&null), empty] {
         let unusable = unusable(&row);
-        assert_eq!(
-            (unusable.reason.code, unusable.reason.stage),
-            (ReasonCode::InvalidEvent, Stage::Validate)
-        );
+        assert_eq!((unusable.reason.code, unusable.reason.stage), (ReasonCode::InvalidEvent, Stage::Validate));
         assert_eq!(unusable.reason.violations[0].pointer, "/data");
         assert!(unusable.identity.is_some());
     }
@@ -217,10 +167,7 @@ fn customer_and_key_of_the_result_are_taken_from_bad_events_too() {
     let bad_title = structured(&with(event(), &[("/data/title", json!(""))]));
     let first = unusable(&bad_title);
     assert_eq!(
-        first
-            .customer
-            .as_ref()
-            .map(|customer| (customer.system, customer.id.as_str())),
+        first.customer.as_ref().map(|customer| (customer.system, customer.id.as_str())),
         Some((System::Loanpro, "1001"))
     );
     assert_eq!(first.result_key.as_deref(), Some("1001"));
@@ -229,16 +176,10 @@ fn customer_and_key_of_the_result_are_taken_from_bad_events_too() {
     assert!(bad_id.customer.is_none());
     assert_eq!(bad_id.result_key.as_deref(), Some("abc"));
 
-    let long_id = unusable(&structured(&with(
-        event(),
-        &[("/data/customer/id", json!("9".repeat(1025)))],
-    )));
+    let long_id = unusable(&structured(&with(event(), &[("/data/customer/id", json!("9".repeat(1025)))])));
     assert!(long_id.customer.is_none() && long_id.result_key.is_none());
 
-    let bad_guid = with(
-        aloha_event(),
-        &[("/data/customer/id", json!("6f9619ff8b86d011b42d00c04fc964ff"))],
-    );
+    let bad_guid = with(aloha_event(), &[("/data/customer/id", json!("6f9619ff8b86d011b42d00c04fc964ff"))]);
     assert!(unusable(&structured(&bad_guid)).customer.is_none());
 }
 
@@ -260,18 +201,10 @@ fn no_reason_quotes_the_event() {
         "/time",
     ];
     for place in places {
-        let leaky = with(
-            event(),
-            &[
-                ("/data/primary", json!("no")),
-                (place, json!(format!("{secret} {}", "x".repeat(2000)))),
-            ],
-        );
+        let leaky =
+            with(event(), &[("/data/primary", json!("no")), (place, json!(format!("{secret} {}", "x".repeat(2000))))]);
         let unusable = unusable(&structured(&leaky));
         let told = format!("{:?}", unusable.reason);
-        assert!(
-            !told.contains(secret) && !told.contains(TEMPORARY_TOKEN),
-            "{place}: {told}"
-        );
+        assert!(!told.contains(secret) && !told.contains(TEMPORARY_TOKEN), "{place}: {told}");
     }
 }

@@ -25,13 +25,7 @@ fn the_mode_is_told_by_the_content_type_then_by_the_headers_then_by_the_value() 
     let value = Some(text.as_bytes());
     let rows: [(Headers<'_>, bool); 9] = [
         (&[("content-type", STRUCTURED.as_bytes())], true),
-        (
-            &[
-                ("Content-Type", b"Application/CloudEvents+JSON; charset=UTF-8"),
-                ("ce_id", b"ignored"),
-            ],
-            true,
-        ),
+        (&[("Content-Type", b"Application/CloudEvents+JSON; charset=UTF-8"), ("ce_id", b"ignored")], true),
         (&[], true),
         (&[("content-type", b"application/json")], true),
         (&[("content-type", b"\xff")], true),
@@ -48,21 +42,11 @@ fn the_mode_is_told_by_the_content_type_then_by_the_headers_then_by_the_value() 
 
 #[test]
 fn both_modes_framed_or_not_say_the_same() {
-    let event = with(
-        event(),
-        &[("/data/primary", json!(true)), ("/correlationid", json!("order-7"))],
-    );
+    let event = with(event(), &[("/data/primary", json!(true)), ("/correlationid", json!("order-7"))]);
     let plain = created(&structured(&event));
     let mut with_id_in_header = structured(&event);
-    with_id_in_header
-        .headers
-        .push(("__value_schema_id".to_owned(), Some([&[1][..], &[9; 16]].concat())));
-    for record in [
-        binary(&event),
-        framed(structured(&event)),
-        framed(binary(&event)),
-        with_id_in_header,
-    ] {
+    with_id_in_header.headers.push(("__value_schema_id".to_owned(), Some([&[1][..], &[9; 16]].concat())));
+    for record in [binary(&event), framed(structured(&event)), framed(binary(&event)), with_id_in_header] {
         let other = created(&record);
         assert_eq!(other.identity, plain.identity);
         assert_eq!(*other.payload, *plain.payload);
@@ -74,17 +58,11 @@ fn both_modes_framed_or_not_say_the_same() {
 
 #[test]
 fn the_canonical_payload_is_type_and_data_alone() {
-    let event = with(
-        event(),
-        &[("/time", json!("2026-01-02T03:04:05Z")), ("/subject", json!("s"))],
-    );
+    let event = with(event(), &[("/time", json!("2026-01-02T03:04:05Z")), ("/subject", json!("s"))]);
     let expected = format!(
         r#"{{"data":{{"customer":{{"id":"1001","system":"loanpro"}},"token":{{"kind":"temporary","value":"{TEMPORARY_TOKEN}"}}}},"type":"payments.profile-created.v1"}}"#
     );
-    assert_eq!(
-        std::str::from_utf8(&created(&structured(&event)).payload).unwrap(),
-        expected
-    );
+    assert_eq!(std::str::from_utf8(&created(&structured(&event)).payload).unwrap(), expected);
 }
 
 #[test]
@@ -117,24 +95,15 @@ fn a_binary_event_whose_value_is_not_json_keeps_its_identity() {
     record.value = Some(Secret::new(b"<xml/>".to_vec()));
     let unusable = unusable(&record);
     assert_eq!(unusable.reason.code, ReasonCode::MalformedEvent);
-    assert_eq!(
-        unusable.identity.map(|identity| identity.id).as_deref(),
-        Some("event-1")
-    );
+    assert_eq!(unusable.identity.map(|identity| identity.id).as_deref(), Some("event-1"));
 }
 
 #[test]
 fn context_is_passed_on_up_to_its_limit() {
     let fits = "t".repeat(512);
     let too_long = "t".repeat(513);
-    let event = with(
-        event(),
-        &[
-            ("/traceparent", json!(fits)),
-            ("/tracestate", json!(too_long)),
-            ("/correlationid", json!(5)),
-        ],
-    );
+    let event =
+        with(event(), &[("/traceparent", json!(fits)), ("/tracestate", json!(too_long)), ("/correlationid", json!(5))]);
     let context = created(&structured(&event)).context;
     assert_eq!(context.traceparent, Some(fits));
     assert_eq!((context.tracestate, context.correlation_id), (None, None));
@@ -143,12 +112,8 @@ fn context_is_passed_on_up_to_its_limit() {
 #[test]
 fn trace_context_in_plain_headers_counts_where_the_event_has_none() {
     let mut record = structured(&with(event(), &[("/tracestate", json!("own=1"))]));
-    record
-        .headers
-        .push(("traceparent".to_owned(), Some(b"00-a-b-01".to_vec())));
-    record
-        .headers
-        .push(("tracestate".to_owned(), Some(b"other=2".to_vec())));
+    record.headers.push(("traceparent".to_owned(), Some(b"00-a-b-01".to_vec())));
+    record.headers.push(("tracestate".to_owned(), Some(b"other=2".to_vec())));
     let context = created(&record).context;
     assert_eq!(context.traceparent.as_deref(), Some("00-a-b-01"));
     assert_eq!(context.tracestate.as_deref(), Some("own=1"));
@@ -156,17 +121,8 @@ fn trace_context_in_plain_headers_counts_where_the_event_has_none() {
 
 #[test]
 fn bad_events_pass_their_context_on_too() {
-    let event = with(
-        event(),
-        &[
-            ("/type", json!("payments.profile-created.v2")),
-            ("/correlationid", json!("order-7")),
-        ],
-    );
-    assert_eq!(
-        unusable(&structured(&event)).context.correlation_id.as_deref(),
-        Some("order-7")
-    );
+    let event = with(event(), &[("/type", json!("payments.profile-created.v2")), ("/correlationid", json!("order-7"))]);
+    assert_eq!(unusable(&structured(&event)).context.correlation_id.as_deref(), Some("order-7"));
 }
 
 #[test]
@@ -176,10 +132,7 @@ fn a_valid_event_is_read_whole() {
         &[
             ("/data/customerToken", json!("customer-token")),
             ("/data/externalUserId", json!("")),
-            (
-                "/data/account",
-                json!({ "kind": "savings", "lastFour": "6789", "brand": null }),
-            ),
+            ("/data/account", json!({ "kind": "savings", "lastFour": "6789", "brand": null })),
             ("/data/title", json!("Rent")),
             ("/data/secondary", json!(true)),
             ("/data/expiresAt", json!("2030-01-31T10:30:00.5+01:00")),
@@ -187,20 +140,13 @@ fn a_valid_event_is_read_whole() {
     );
     let profile = created(&structured(&event)).profile;
     assert!(matches!(&profile.token, Token::Temporary(token) if token.same_as(TEMPORARY_TOKEN.as_bytes())));
-    assert!(
-        profile
-            .customer_token
-            .is_some_and(|token| token.same_as(b"customer-token"))
-    );
+    assert!(profile.customer_token.is_some_and(|token| token.same_as(b"customer-token")));
     assert_eq!(profile.external_user_id.as_deref(), Some(""));
     assert_eq!(
         profile.account.map(|account| (account.kind, account.last_four)),
         Some((AccountKind::Savings, Some("6789".to_owned())))
     );
-    assert_eq!(
-        (profile.title.as_deref(), profile.primary, profile.secondary),
-        (Some("Rent"), false, true)
-    );
+    assert_eq!((profile.title.as_deref(), profile.primary, profile.secondary), (Some("Rent"), false, true));
     assert_eq!(profile.expires_at, Some(1_896_082_200_500));
 }
 
@@ -208,15 +154,9 @@ fn a_valid_event_is_read_whole() {
 fn a_permanent_token_never_expires() {
     let event = with(
         aloha_event(),
-        &[
-            ("/data/token/value", json!(PERMANENT_TOKEN)),
-            ("/data/expiresAt", json!("2001-01-01T00:00:00Z")),
-        ],
+        &[("/data/token/value", json!(PERMANENT_TOKEN)), ("/data/expiresAt", json!("2001-01-01T00:00:00Z"))],
     );
     let profile = created(&structured(&event)).profile;
     assert!(matches!(&profile.token, Token::Permanent(token) if token.same_as(PERMANENT_TOKEN.as_bytes())));
-    assert_eq!(
-        (profile.expires_at, profile.provider),
-        (None, Some(Provider::FreedomPay))
-    );
+    assert_eq!((profile.expires_at, profile.provider), (None, Some(Provider::FreedomPay)));
 }

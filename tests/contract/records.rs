@@ -50,10 +50,7 @@ pub fn with(event: Value, changes: &[(&str, Value)]) -> Value {
 
 pub fn without(mut event: Value, pointer: &str) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
-    let parent = event
-        .pointer_mut(parent)
-        .and_then(Value::as_object_mut)
-        .expect("the parent is an object");
+    let parent = event.pointer_mut(parent).and_then(Value::as_object_mut).expect("the parent is an object");
     parent.remove(name).expect("the member exists");
     event
 }
@@ -68,33 +65,22 @@ pub fn record(value: Option<&[u8]>, headers: &[(&str, &[u8])]) -> InputRecord {
         },
         key: Some(b"1001".to_vec()),
         value: value.map(|bytes| Secret::new(bytes.to_vec())),
-        headers: headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), Some(value.to_vec())))
-            .collect(),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect(),
     }
 }
 
 pub fn structured(event: &Value) -> InputRecord {
-    record(
-        Some(event.to_string().as_bytes()),
-        &[("content-type", STRUCTURED.as_bytes())],
-    )
+    record(Some(event.to_string().as_bytes()), &[("content-type", STRUCTURED.as_bytes())])
 }
 
 /// The same event with its attributes as headers.
 pub fn binary(event: &Value) -> InputRecord {
     let members = event.as_object().expect("an event");
     let value = members.get("data").map(Value::to_string);
-    let mut record = record(
-        value.as_deref().map(str::as_bytes),
-        &[("content-type", b"application/json")],
-    );
+    let mut record = record(value.as_deref().map(str::as_bytes), &[("content-type", b"application/json")]);
     for (name, value) in members.iter().filter(|(name, _)| *name != "data") {
         let text = value.as_str().expect("attributes are text");
-        record
-            .headers
-            .push((format!("ce_{name}"), Some(text.as_bytes().to_vec())));
+        record.headers.push((format!("ce_{name}"), Some(text.as_bytes().to_vec())));
     }
     record
 }

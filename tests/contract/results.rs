@@ -19,20 +19,9 @@ struct Input {
 
 fn input() -> Input {
     Input {
-        identity: EventIdentity {
-            source: "urn:form:42".to_owned(),
-            id: "event-1".to_owned(),
-        },
-        origin: Origin {
-            topic: "created".to_owned(),
-            partition: 3,
-            offset: 77,
-            timestamp: 1_700_000_000_000,
-        },
-        customer: Customer {
-            system: System::Loanpro,
-            id: "1001".to_owned(),
-        },
+        identity: EventIdentity { source: "urn:form:42".to_owned(), id: "event-1".to_owned() },
+        origin: Origin { topic: "created".to_owned(), partition: 3, offset: 77, timestamp: 1_700_000_000_000 },
+        customer: Customer { system: System::Loanpro, id: "1001".to_owned() },
         context: Context {
             traceparent: Some("00-a-b-01".to_owned()),
             tracestate: None,
@@ -51,11 +40,7 @@ impl Input {
             key: Some(b"1001"),
             context: &self.context,
             generation: 2,
-            attempts: Attempts {
-                convert: 1,
-                link: 2,
-                lookup: 3,
-            },
+            attempts: Attempts { convert: 1, link: 2, lookup: 3 },
             at: 1_767_323_045_678,
         }
     }
@@ -91,28 +76,17 @@ fn reason() -> Reason {
 }
 
 fn a_dead_letter(subject: &Subject<'_>, key: Option<&[u8]>, sealed: bool, mode: OutputMode) -> OutgoingRecord {
-    let sealed = sealed.then_some(SealedOriginal {
-        base64: "AAAA",
-        key_id: "k1",
-    });
+    let sealed = sealed.then_some(SealedOriginal { base64: "AAAA", key_id: "k1" });
     dead_letter(
         subject,
         &reason(),
-        &DeadLetterParts {
-            record_key: key,
-            first_failed_at: 1_767_323_000_000,
-            sealed,
-        },
+        &DeadLetterParts { record_key: key, first_failed_at: 1_767_323_000_000, sealed },
         mode,
     )
 }
 
 fn header<'a>(record: &'a OutgoingRecord, name: &str) -> Option<&'a [u8]> {
-    record
-        .headers
-        .iter()
-        .find(|(other, _)| other == name)
-        .map(|(_, value)| value.as_slice())
+    record.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice())
 }
 
 /// The event in structured form, whatever the mode.
@@ -121,10 +95,7 @@ fn event_of(record: &OutgoingRecord) -> Value {
     match header(record, "content-type").unwrap() {
         b"application/cloudevents+json" => value,
         b"application/json" => {
-            let attributes = record
-                .headers
-                .iter()
-                .filter_map(|(name, value)| Some((name.strip_prefix("ce_")?, value)));
+            let attributes = record.headers.iter().filter_map(|(name, value)| Some((name.strip_prefix("ce_")?, value)));
             let mut event: Map<String, Value> = attributes
                 .map(|(name, value)| (name.to_owned(), json!(String::from_utf8(value.clone()).unwrap())))
                 .collect();
@@ -138,35 +109,14 @@ fn event_of(record: &OutgoingRecord) -> Value {
 #[test]
 fn every_result_is_valid_by_its_schema_in_both_modes() {
     let input = input();
-    let unknown = Subject {
-        identity: None,
-        customer: None,
-        key: None,
-        ..input.subject()
-    };
+    let unknown = Subject { identity: None, customer: None, key: None, ..input.subject() };
     for mode in [OutputMode::Structured, OutputMode::Binary] {
         let rows = [
             (PROFILE_LINKED, TopicRole::Linked, a_linked(mode)),
-            (
-                PROFILE_REJECTED,
-                TopicRole::Rejected,
-                rejected(&input.subject(), &reason(), mode),
-            ),
-            (
-                PROFILE_REJECTED,
-                TopicRole::Rejected,
-                rejected(&unknown, &reason(), mode),
-            ),
-            (
-                DEAD_LETTER,
-                TopicRole::DeadLetter,
-                a_dead_letter(&input.subject(), Some(b"1001"), true, mode),
-            ),
-            (
-                DEAD_LETTER,
-                TopicRole::DeadLetter,
-                a_dead_letter(&unknown, None, false, mode),
-            ),
+            (PROFILE_REJECTED, TopicRole::Rejected, rejected(&input.subject(), &reason(), mode)),
+            (PROFILE_REJECTED, TopicRole::Rejected, rejected(&unknown, &reason(), mode)),
+            (DEAD_LETTER, TopicRole::DeadLetter, a_dead_letter(&input.subject(), Some(b"1001"), true, mode)),
+            (DEAD_LETTER, TopicRole::DeadLetter, a_dead_letter(&unknown, None, false, mode)),
         ];
         for (name, topic, record) in rows {
             assert_eq!(violations(name, &event_of(&record)), [], "{}", event_of(&record));
@@ -216,11 +166,7 @@ fn both_modes_say_the_same() {
 #[test]
 fn a_conflict_shows_the_event_but_has_an_id_of_its_own() {
     let input = input();
-    let conflict = Subject {
-        identity: None,
-        created: Some(&input.identity),
-        ..input.subject()
-    };
+    let conflict = Subject { identity: None, created: Some(&input.identity), ..input.subject() };
     let event = event_of(&rejected(
         &conflict,
         &Reason::new(ReasonCode::EventIdConflict, Stage::Validate, "x"),
@@ -228,15 +174,9 @@ fn a_conflict_shows_the_event_but_has_an_id_of_its_own() {
     ));
     assert_eq!(event["id"], input.origin.result_id(2).to_string());
     assert_eq!(event["causationid"], "event-1");
-    assert_eq!(
-        event["data"]["created"],
-        json!({ "source": "urn:form:42", "id": "event-1" })
-    );
+    assert_eq!(event["data"]["created"], json!({ "source": "urn:form:42", "id": "event-1" }));
     assert_eq!(event["data"]["disposition"], "final");
-    assert_eq!(
-        event["data"]["origin"],
-        json!({ "topic": "created", "partition": 3, "offset": 77 })
-    );
+    assert_eq!(event["data"]["origin"], json!({ "topic": "created", "partition": 3, "offset": 77 }));
 }
 
 #[test]
@@ -244,15 +184,9 @@ fn a_dead_letter_has_an_id_that_is_its_own_and_always_the_same() {
     let input = input();
     let id = |record: &OutgoingRecord| event_of(record)["id"].as_str().unwrap().to_owned();
     let first = id(&a_dead_letter(&input.subject(), None, true, OutputMode::Structured));
-    assert_eq!(
-        first,
-        id(&a_dead_letter(&input.subject(), None, false, OutputMode::Binary))
-    );
+    assert_eq!(first, id(&a_dead_letter(&input.subject(), None, false, OutputMode::Binary)));
     assert_ne!(first, input.identity.result_id(2).to_string());
-    let replayed = Subject {
-        generation: 3,
-        ..input.subject()
-    };
+    let replayed = Subject { generation: 3, ..input.subject() };
     assert_ne!(first, id(&a_dead_letter(&replayed, None, true, OutputMode::Structured)));
 }
 
@@ -311,23 +245,14 @@ fn a_record_that_could_not_be_sealed_into_the_limit_says_so() {
 fn a_key_over_its_limit_is_not_used() {
     let input = input();
     let long = vec![b'k'; 1025];
-    let subject = Subject {
-        key: Some(&long),
-        ..input.subject()
-    };
+    let subject = Subject { key: Some(&long), ..input.subject() };
     assert_eq!(rejected(&subject, &reason(), OutputMode::Structured).key, None);
 }
 
 #[test]
 fn at_most_fifty_violations_are_told() {
-    let violation = Violation {
-        pointer: "/x".to_owned(),
-        message: "y".to_owned(),
-    };
-    let many = Reason {
-        violations: vec![violation; 60],
-        ..reason()
-    };
+    let violation = Violation { pointer: "/x".to_owned(), message: "y".to_owned() };
+    let many = Reason { violations: vec![violation; 60], ..reason() };
     let event = event_of(&rejected(&input().subject(), &many, OutputMode::Structured));
     assert_eq!(event["data"]["reason"]["violations"].as_array().map(Vec::len), Some(50));
 }
@@ -336,40 +261,21 @@ fn at_most_fifty_violations_are_told() {
 fn the_worst_result_and_dead_letter_stay_below_64_kilobytes() {
     let worst = "\"".repeat(512);
     let mut input = input();
-    input.identity = EventIdentity {
-        source: worst.clone(),
-        id: worst.clone(),
-    };
+    input.identity = EventIdentity { source: worst.clone(), id: worst.clone() };
     input.origin.topic = "t".repeat(249);
-    input.context = Context {
-        traceparent: Some(worst.clone()),
-        tracestate: Some(worst.clone()),
-        correlation_id: Some(worst),
-    };
-    let violation = Violation {
-        pointer: "/x".repeat(500),
-        message: "\u{1}".repeat(1000),
-    };
+    input.context =
+        Context { traceparent: Some(worst.clone()), tracestate: Some(worst.clone()), correlation_id: Some(worst) };
+    let violation = Violation { pointer: "/x".repeat(500), message: "\u{1}".repeat(1000) };
     let reason = Reason {
         violations: vec![violation; 60],
         ..Reason::new(ReasonCode::InvalidEvent, Stage::Validate, "\u{1}".repeat(9000))
     };
     let key = [1; 1024];
-    let parts = DeadLetterParts {
-        record_key: Some(&key),
-        first_failed_at: 0,
-        sealed: None,
-    };
+    let parts = DeadLetterParts { record_key: Some(&key), first_failed_at: 0, sealed: None };
     for mode in [OutputMode::Structured, OutputMode::Binary] {
-        for record in [
-            rejected(&input.subject(), &reason, mode),
-            dead_letter(&input.subject(), &reason, &parts, mode),
-        ] {
-            let headers: usize = record
-                .headers
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum();
+        for record in [rejected(&input.subject(), &reason, mode), dead_letter(&input.subject(), &reason, &parts, mode)]
+        {
+            let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
             assert!(record.value.len() + headers + record.key.as_ref().map_or(0, Vec::len) < 64 * 1024);
             let told = event_of(&record)["data"]["reason"].clone();
             assert!(!told["violations"].as_array().unwrap().is_empty());

@@ -17,10 +17,7 @@ fn every_schema_compiles_and_is_named_by_its_type() {
         assert_eq!(value["$id"], format!("urn:profile-linker:schema:{}", schema.name));
         assert_eq!(value["properties"]["type"]["const"], schema.name);
         assert!(jsonschema::meta::is_valid(&value), "{}", schema.name);
-        assert_ne!(
-            violations(schema.name, &json!({}))[0].message,
-            "has no schema in this build"
-        );
+        assert_ne!(violations(schema.name, &json!({}))[0].message, "has no schema in this build");
         assert_eq!(find(schema.name), Some(schema));
     }
 }
@@ -34,14 +31,11 @@ fn a_type_without_a_schema_is_not_valid() {
 #[test]
 fn every_pattern_has_a_description_that_tells_what_is_allowed() {
     fn walk(value: &Value, at: &str) {
-        let described = value
-            .get("pattern")
-            .is_none_or(|pattern| pattern.is_object() || value.get("description").is_some());
+        let described =
+            value.get("pattern").is_none_or(|pattern| pattern.is_object() || value.get("description").is_some());
         assert!(described, "{at}");
         match value {
-            Value::Object(members) => members
-                .iter()
-                .for_each(|(name, member)| walk(member, &format!("{at}/{name}"))),
+            Value::Object(members) => members.iter().for_each(|(name, member)| walk(member, &format!("{at}/{name}"))),
             Value::Array(items) => items.iter().for_each(|item| walk(item, at)),
             _ => {}
         }
@@ -54,28 +48,16 @@ fn the_asyncapi_document_ties_every_topic_to_its_schema() {
     let text = include_str!("../../schemas/asyncapi.yaml");
     for schema in all() {
         assert!(text.contains(&format!("name: {}\n", schema.name)), "{}", schema.name);
-        assert!(
-            text.contains(&format!("$ref: './{}.schema.json'", schema.name)),
-            "{}",
-            schema.name
-        );
+        assert!(text.contains(&format!("$ref: './{}.schema.json'", schema.name)), "{}", schema.name);
     }
-    for topic in [
-        PROFILE_CREATED,
-        PROFILE_LINKED,
-        PROFILE_REJECTED,
-        "payments.profile-created.v1.dlq",
-    ] {
+    for topic in [PROFILE_CREATED, PROFILE_LINKED, PROFILE_REJECTED, "payments.profile-created.v1.dlq"] {
         assert!(text.contains(&format!("address: {topic}\n")), "{topic}");
     }
 }
 
 #[test]
 fn samples_are_valid_and_each_has_an_identity_of_its_own() {
-    let parts = SampleParts {
-        customer_id: "1001",
-        temporary_token: "tmp-1",
-    };
+    let parts = SampleParts { customer_id: "1001", temporary_token: "tmp-1" };
     let identities: std::collections::BTreeSet<_> = [(0, "a"), (1, "a"), (10_001, "a"), (1, "b")]
         .into_iter()
         .map(|(n, run)| created(&structured(&sample(n, run, &parts))).identity)

@@ -25,16 +25,10 @@ fn secrets_are_removed_whole_or_in_pieces() {
 #[test]
 fn every_secret_given_is_removed() {
     assert_eq!(
-        scrub(
-            "a=first-secret b=abc é",
-            &[&secret("first-secret"), &secret("abc"), &secret("")]
-        ),
+        scrub("a=first-secret b=abc é", &[&secret("first-secret"), &secret("abc"), &secret("")]),
         "a=[removed] b=[removed] é"
     );
-    assert_eq!(
-        scrub("first-secret", &[&secret("first-secret"), &secret("irs")]),
-        "[removed]"
-    );
+    assert_eq!(scrub("first-secret", &[&secret("first-secret"), &secret("irs")]), "[removed]");
     assert_eq!(scrub("éé", &[&Secret::new(vec![0xa9])]), "[removed]");
     assert_eq!(scrub("éa", &[&Secret::new(vec![0xc3])]), "[removed]a");
 }

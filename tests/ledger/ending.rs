@@ -39,27 +39,12 @@ async fn a_linked_row_has_its_result_in_the_outbox_and_its_secrets_erased(stage:
     accept(ledger, claim, &row).await;
     ledger.converted(&[claim], &[converted(&row)]).await.unwrap();
     let end = ended(&row, RowState::Linked, 1);
-    assert!(
-        ledger
-            .end(&[claim], std::slice::from_ref(&end))
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(ledger.end(&[claim], std::slice::from_ref(&end)).await.unwrap().is_empty());
     let there = stored(ledger, row.key).await;
-    assert_eq!(
-        (there.state, there.publish_seq, there.attempts),
-        (RowState::Linked, Some(PublishSeq(1)), ATTEMPTS)
-    );
-    assert_eq!(
-        (there.sealed_record.len(), there.sealed_token, there.account),
-        (0, None, None)
-    );
+    assert_eq!((there.state, there.publish_seq, there.attempts), (RowState::Linked, Some(PublishSeq(1)), ATTEMPTS));
+    assert_eq!((there.sealed_record.len(), there.sealed_token, there.account), (0, None, None));
     let waiting = ledger.unpublished(&[(claim, 0)]).await.unwrap();
-    assert_eq!(
-        (waiting.len(), waiting[0].lane, waiting[0].publish_seq),
-        (1, claim.lane, PublishSeq(1))
-    );
+    assert_eq!((waiting.len(), waiting[0].lane, waiting[0].publish_seq), (1, claim.lane, PublishSeq(1)));
     assert_eq!(waiting[0].records, end.records);
 }
 
@@ -85,35 +70,17 @@ async fn repeating_a_write_is_a_success_and_adds_nothing(stage: &Stage) {
     let row = new_row(claim, 0, "a");
     accept(ledger, claim, &row).await;
     for _ in 0..2 {
-        assert!(
-            ledger
-                .back_off(&[claim], &[back_off(&row, 0)])
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(ledger.back_off(&[claim], &[back_off(&row, 0)]).await.unwrap().is_empty());
     }
     for _ in 0..2 {
         assert!(ledger.converted(&[claim], &[converted(&row)]).await.unwrap().is_empty());
     }
     for _ in 0..2 {
-        assert!(
-            ledger
-                .end(&[claim], &[ended(&row, RowState::Linked, 1)])
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(ledger.end(&[claim], &[ended(&row, RowState::Linked, 1)]).await.unwrap().is_empty());
     }
     assert_eq!(ledger.unpublished(&[(claim, 0)]).await.unwrap().len(), 1);
     ledger.save_cursors(&[(claim, 1)]).await.unwrap();
-    assert!(
-        ledger
-            .end(&[claim], &[ended(&row, RowState::Linked, 1)])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(ledger.end(&[claim], &[ended(&row, RowState::Linked, 1)]).await.unwrap().is_empty());
     assert!(ledger.unpublished(&[(claim, 0)]).await.unwrap().is_empty());
 }
 
@@ -122,10 +89,7 @@ async fn a_row_that_ended_otherwise_is_damage(stage: &Stage) {
     let [claim] = raise(ledger, [0]).await;
     let row = new_row(claim, 0, "a");
     accept(ledger, claim, &row).await;
-    ledger
-        .end(&[claim], &[ended(&row, RowState::Rejected, 1)])
-        .await
-        .unwrap();
+    ledger.end(&[claim], &[ended(&row, RowState::Rejected, 1)]).await.unwrap();
     let end = ledger.end(&[claim], &[ended(&row, RowState::Linked, 2)]).await;
     assert!(matches!(end, Err(LedgerError::Damaged(_))), "{end:?}");
     let convert = ledger.converted(&[claim], &[converted(&row)]).await;
@@ -141,22 +105,10 @@ async fn a_row_that_is_not_there_is_damage(stage: &Stage) {
     let [one, two] = raise(ledger, [0, 1]).await;
     let row = new_row(one, 0, "a");
     accept(ledger, one, &row).await;
-    let elsewhere = EndedRow {
-        lane: two.lane,
-        ..ended(&row, RowState::Linked, 1)
-    };
-    assert!(matches!(
-        ledger.end(&[two], &[elsewhere]).await,
-        Err(LedgerError::Damaged(_))
-    ));
-    let nowhere = ConvertedRow {
-        key: key("none"),
-        ..converted(&row)
-    };
-    assert!(matches!(
-        ledger.converted(&[one], &[nowhere]).await,
-        Err(LedgerError::Damaged(_))
-    ));
+    let elsewhere = EndedRow { lane: two.lane, ..ended(&row, RowState::Linked, 1) };
+    assert!(matches!(ledger.end(&[two], &[elsewhere]).await, Err(LedgerError::Damaged(_))));
+    let nowhere = ConvertedRow { key: key("none"), ..converted(&row) };
+    assert!(matches!(ledger.converted(&[one], &[nowhere]).await, Err(LedgerError::Damaged(_))));
 }
 
 async fn a_number_that_would_never_be_published_is_damage(stage: &Stage) {
@@ -165,10 +117,7 @@ async fn a_number_that_would_never_be_published_is_damage(stage: &Stage) {
     let row = new_row(claim, 0, "a");
     accept(ledger, claim, &row).await;
     ledger.save_cursors(&[(claim, 5)]).await.unwrap();
-    assert!(matches!(
-        ledger.end(&[claim], &[ended(&row, RowState::Linked, 5)]).await,
-        Err(LedgerError::Damaged(_))
-    ));
+    assert!(matches!(ledger.end(&[claim], &[ended(&row, RowState::Linked, 5)]).await, Err(LedgerError::Damaged(_))));
     ledger.end(&[claim], &[ended(&row, RowState::Linked, 6)]).await.unwrap();
 }
 
@@ -180,18 +129,12 @@ async fn a_waiting_row_knows_when_it_is_due_and_when_it_first_failed(stage: &Sta
     ledger.back_off(&[claim], &[back_off(&row, 60_000)]).await.unwrap();
     let first = stored(ledger, row.key).await;
     assert!((30_000..=60_000).contains(&first.due_in_ms), "{}", first.due_in_ms);
-    assert_eq!(
-        (first.spent_ms, first.attempts, first.state),
-        (1234, ATTEMPTS, RowState::Accepted)
-    );
+    assert_eq!((first.spent_ms, first.attempts, first.state), (1234, ATTEMPTS, RowState::Accepted));
     assert!(first.first_failed_at.unwrap() > 1_700_000_000_000);
     ledger.back_off(&[claim], &[back_off(&row, 0)]).await.unwrap();
     let second = stored(ledger, row.key).await;
     assert_eq!((second.due_in_ms, second.first_failed_at), (0, first.first_failed_at));
-    assert_eq!(
-        ledger.unfinished(&[claim]).await.unwrap()[0].first_failed_at,
-        first.first_failed_at
-    );
+    assert_eq!(ledger.unfinished(&[claim]).await.unwrap()[0].first_failed_at, first.first_failed_at);
 }
 
 async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &Stage) {
@@ -200,17 +143,11 @@ async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &St
     for (claim, offset, id) in [(claim, 0, "a"), (claim, 1, "b"), (claim, 2, "c"), (other, 0, "d")] {
         let row = new_row(claim, offset, id);
         accept(ledger, claim, &row).await;
-        ledger
-            .end(&[claim], &[ended(&row, RowState::Linked, offset + 1)])
-            .await
-            .unwrap();
+        ledger.end(&[claim], &[ended(&row, RowState::Linked, offset + 1)]).await.unwrap();
     }
     let numbers = async |beyond| {
         let waiting = ledger.unpublished(&[(claim, beyond), (other, beyond)]).await.unwrap();
-        waiting
-            .iter()
-            .map(|one| (one.lane.0, one.publish_seq.0))
-            .collect::<Vec<_>>()
+        waiting.iter().map(|one| (one.lane.0, one.publish_seq.0)).collect::<Vec<_>>()
     };
     assert_eq!(numbers(0).await, [(0, 1), (0, 2), (0, 3), (1, 1)]);
     assert_eq!(numbers(1).await, [(0, 2), (0, 3)]);
@@ -224,24 +161,13 @@ async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &St
 async fn a_large_batch_is_one_write(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let [claim] = raise(ledger, [0]).await;
-    let rows: Vec<_> = (0..500)
-        .map(|offset| new_row(claim, offset, &format!("event {offset}")))
-        .collect();
+    let rows: Vec<_> = (0..500).map(|offset| new_row(claim, offset, &format!("event {offset}"))).collect();
     let acceptance = ledger.accept(&[up_to(claim, 500, 1)], &rows).await.unwrap();
     assert!(said(&acceptance.rows).iter().all(|one| one == "new"));
-    ledger
-        .converted(&[claim], &rows.iter().map(converted).collect::<Vec<_>>())
-        .await
-        .unwrap();
+    ledger.converted(&[claim], &rows.iter().map(converted).collect::<Vec<_>>()).await.unwrap();
     let unfinished = ledger.unfinished(&[claim]).await.unwrap();
-    assert_eq!(
-        unfinished.iter().map(|row| row.offset).collect::<Vec<_>>(),
-        (0..500).collect::<Vec<_>>()
-    );
-    let ends: Vec<_> = rows
-        .iter()
-        .map(|row| ended(row, RowState::Linked, row.offset + 1))
-        .collect();
+    assert_eq!(unfinished.iter().map(|row| row.offset).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
+    let ends: Vec<_> = rows.iter().map(|row| ended(row, RowState::Linked, row.offset + 1)).collect();
     ledger.end(&[claim], &ends).await.unwrap();
     assert_eq!(ledger.unpublished(&[(claim, 0)]).await.unwrap().len(), 500);
     assert!(ledger.unfinished(&[claim]).await.unwrap().is_empty());

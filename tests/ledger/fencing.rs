@@ -22,10 +22,7 @@ crate::ledger_cases!(Both:
 async fn two_lanes(ledger: &dyn Ledger) -> ([Claim; 2], [NewRow; 2]) {
     let [lost, held] = raise(ledger, [0, 1]).await;
     let rows = [new_row(lost, 0, "lost"), new_row(held, 0, "held")];
-    ledger
-        .accept(&[up_to(lost, 1, 1), up_to(held, 1, 1)], &rows)
-        .await
-        .expect("accepted");
+    ledger.accept(&[up_to(lost, 1, 1), up_to(held, 1, 1)], &rows).await.expect("accepted");
     raise(ledger, [0]).await;
     ([lost, held], rows)
 }
@@ -33,15 +30,8 @@ async fn two_lanes(ledger: &dyn Ledger) -> ([Claim; 2], [NewRow; 2]) {
 async fn records_of_a_lost_lane_are_not_accepted(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let ([lost, held], _) = two_lanes(ledger).await;
-    let rows = [
-        new_row(lost, 1, "b"),
-        ending(new_row(held, 1, "c"), RowState::Rejected),
-        new_row(lost, 0, "lost"),
-    ];
-    let acceptance = ledger
-        .accept(&[up_to(lost, 2, 1), up_to(held, 2, 1)], &rows)
-        .await
-        .unwrap();
+    let rows = [new_row(lost, 1, "b"), ending(new_row(held, 1, "c"), RowState::Rejected), new_row(lost, 0, "lost")];
+    let acceptance = ledger.accept(&[up_to(lost, 2, 1), up_to(held, 2, 1)], &rows).await.unwrap();
     assert_eq!(said(&acceptance.rows), ["refused", "new as 1", "refused"]);
     assert_eq!(acceptance.refused, lanes(&[0]));
     assert!(ledger.row(key("b")).await.unwrap().is_none());
@@ -52,10 +42,7 @@ async fn records_of_a_lost_lane_are_not_accepted(stage: &Stage) {
 async fn a_conversion_of_a_lost_lane_is_not_stored(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let (claims, rows) = two_lanes(ledger).await;
-    let refused = ledger
-        .converted(&claims, &[converted(&rows[0]), converted(&rows[1])])
-        .await
-        .unwrap();
+    let refused = ledger.converted(&claims, &[converted(&rows[0]), converted(&rows[1])]).await.unwrap();
     assert_eq!(refused, lanes(&[0]));
     let there = stored(ledger, rows[0].key).await;
     assert_eq!((there.state, there.sealed_token), (RowState::Accepted, None));
@@ -65,16 +52,10 @@ async fn a_conversion_of_a_lost_lane_is_not_stored(stage: &Stage) {
 async fn an_end_of_a_lost_lane_is_not_stored(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let (claims, rows) = two_lanes(ledger).await;
-    let ends = [
-        ended(&rows[0], RowState::Linked, 1),
-        ended(&rows[1], RowState::Linked, 1),
-    ];
+    let ends = [ended(&rows[0], RowState::Linked, 1), ended(&rows[1], RowState::Linked, 1)];
     assert_eq!(ledger.end(&claims, &ends).await.unwrap(), lanes(&[0]));
     let there = stored(ledger, rows[0].key).await;
-    assert_eq!(
-        (there.state, there.sealed_record),
-        (RowState::Accepted, rows[0].sealed_record.clone())
-    );
+    assert_eq!((there.state, there.sealed_record), (RowState::Accepted, rows[0].sealed_record.clone()));
     assert_eq!(stored(ledger, rows[1].key).await.state, RowState::Linked);
     let [lost] = raise(ledger, [0]).await;
     assert!(ledger.unpublished(&[(lost, 0)]).await.unwrap().is_empty());
@@ -102,10 +83,7 @@ async fn a_cursor_of_a_lost_lane_is_not_saved(stage: &Stage) {
 async fn a_lost_lane_cannot_be_released(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let ([lost, held], _) = two_lanes(ledger).await;
-    assert_eq!(
-        ledger.release(&[(lost, true), (held, true)]).await.unwrap(),
-        lanes(&[0])
-    );
+    assert_eq!(ledger.release(&[(lost, true), (held, true)]).await.unwrap(), lanes(&[0]));
     let rows = ledger.raise("next", &[lost.lane, held.lane]).await.unwrap();
     for row in rows {
         assert_eq!(row.clean, row.claim.lane == held.lane);
@@ -125,15 +103,9 @@ async fn what_is_unfinished_or_unpublished_is_told_to_the_owner_only(stage: &Sta
     let ledger = &*stage.ledger().await;
     let [lost, held] = raise(ledger, [0, 1]).await;
     for claim in [lost, held] {
-        let rows = [
-            new_row(claim, 0, &format!("{claim:?}")),
-            new_row(claim, 1, &format!("{claim:?} done")),
-        ];
+        let rows = [new_row(claim, 0, &format!("{claim:?}")), new_row(claim, 1, &format!("{claim:?} done"))];
         ledger.accept(&[up_to(claim, 2, 1)], &rows).await.unwrap();
-        ledger
-            .end(&[claim], &[ended(&rows[1], RowState::Linked, 1)])
-            .await
-            .unwrap();
+        ledger.end(&[claim], &[ended(&rows[1], RowState::Linked, 1)]).await.unwrap();
     }
     raise(ledger, [0]).await;
     let unfinished = ledger.unfinished(&[lost, held]).await.unwrap();
@@ -145,13 +117,7 @@ async fn what_is_unfinished_or_unpublished_is_told_to_the_owner_only(stage: &Sta
 async fn a_claim_from_the_future_is_refused_as_well(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let [claim] = raise(ledger, [0]).await;
-    let future = Claim {
-        epoch: Epoch(claim.epoch.0 + 1),
-        ..claim
-    };
-    let acceptance = ledger
-        .accept(&[up_to(future, 1, 1)], &[new_row(future, 0, "a")])
-        .await
-        .unwrap();
+    let future = Claim { epoch: Epoch(claim.epoch.0 + 1), ..claim };
+    let acceptance = ledger.accept(&[up_to(future, 1, 1)], &[new_row(future, 0, "a")]).await.unwrap();
     assert_eq!(acceptance.refused, lanes(&[0]));
 }

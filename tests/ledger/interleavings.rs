@@ -52,23 +52,13 @@ async fn a_write_that_waited_for_the_raise_writes_nothing(stage: &Stage) {
     accept(&*ledger, claim, &row).await;
     ledger.note_topic(&[claim], "first").await.unwrap();
     let mut successor = stage.connection().await;
-    run(
-        &mut successor,
-        "BEGIN; UPDATE lane SET epoch = epoch + 1 WHERE lane = 0",
-    )
-    .await;
+    run(&mut successor, "BEGIN; UPDATE lane SET epoch = epoch + 1 WHERE lane = 0").await;
     let mut writers = tokio::task::JoinSet::new();
     for write in 0..7 {
         let (other, row) = (stage.open().await, row.clone());
         writers.spawn(async move {
             let refused = match write {
-                0 => {
-                    other
-                        .accept(&[up_to(claim, 9, 1)], &[new_row(claim, 8, "b")])
-                        .await
-                        .unwrap()
-                        .refused
-                }
+                0 => other.accept(&[up_to(claim, 9, 1)], &[new_row(claim, 8, "b")]).await.unwrap().refused,
                 1 => other.converted(&[claim], &[converted(&row)]).await.unwrap(),
                 2 => other.end(&[claim], &[ended(&row, RowState::Linked, 1)]).await.unwrap(),
                 3 => other.back_off(&[claim], &[back_off(&row, 60_000)]).await.unwrap(),
@@ -150,11 +140,7 @@ async fn a_repeat_that_waited_for_its_lost_first_run_is_a_success(stage: &Stage)
     let there = new_row(claim, 1, "b");
     accept(&*ledger, claim, &there).await;
     let mut blocker = stage.connection().await;
-    run(
-        &mut blocker,
-        "BEGIN; SELECT 1 FROM lane WHERE lane = 0 FOR NO KEY UPDATE",
-    )
-    .await;
+    run(&mut blocker, "BEGIN; SELECT 1 FROM lane WHERE lane = 0 FOR NO KEY UPDATE").await;
     let mut runs = tokio::task::JoinSet::new();
     for _ in 0..2 {
         let (other, row, end) = (stage.open().await, row.clone(), ended(&there, RowState::Linked, 2));
@@ -186,14 +172,8 @@ async fn an_acceptance_sees_what_was_inserted_beside_it(stage: &Stage) {
     let ledger = stage.ledger().await;
     let [claim, other] = raise(&*ledger, [0, 1]).await;
     let row = new_row(claim, 0, "a");
-    let beside = NewRow {
-        lane: other.lane,
-        ..row.clone()
-    };
-    assert_eq!(
-        said(&accept_beside(stage, &ledger, claim, row, beside, 1).await.rows),
-        ["duplicate"]
-    );
+    let beside = NewRow { lane: other.lane, ..row.clone() };
+    assert_eq!(said(&accept_beside(stage, &ledger, claim, row, beside, 1).await.rows), ["duplicate"]);
     assert_eq!(position(&*ledger, 0).await, None);
 }
 
@@ -220,18 +200,12 @@ async fn accept_beside(
     run(&mut other, "BEGIN").await;
     let input =
         "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash) VALUES ($1, $2, $3, $4, $5)";
-    let input = sqlx::query(input)
-        .bind(beside.key.0.to_vec())
-        .bind(beside.lane.0)
-        .bind(beside.offset);
+    let input = sqlx::query(input).bind(beside.key.0.to_vec()).bind(beside.lane.0).bind(beside.offset);
     let input = input.bind(beside.timestamp).bind(beside.payload_hash.to_vec());
     input.execute(&mut other).await.expect("an input");
     let event =
         "INSERT INTO event (key, lane, epoch, state, possibly_sent, generation) VALUES ($1, $2, $3, 1, false, 1)";
-    let event = sqlx::query(event)
-        .bind(beside.key.0.to_vec())
-        .bind(beside.lane.0)
-        .bind(epoch);
+    let event = sqlx::query(event).bind(beside.key.0.to_vec()).bind(beside.lane.0).bind(epoch);
     event.execute(&mut other).await.expect("an event");
     let accepted = tokio::spawn({
         let ledger = Arc::clone(ledger);
@@ -250,17 +224,12 @@ async fn batches_of_two_workers_with_the_same_keys_do_not_deadlock(stage: &Stage
         let other = stage.open().await;
         workers.spawn(async move {
             for round in 0..20 {
-                let mut rows: Vec<_> = (0..50)
-                    .map(|n| new_row(claim, round * 50 + n, &format!("{round} {n}")))
-                    .collect();
+                let mut rows: Vec<_> =
+                    (0..50).map(|n| new_row(claim, round * 50 + n, &format!("{round} {n}"))).collect();
                 rows.rotate_left(number * 12);
                 let lane = up_to(claim, (round + 1) * 50, 1);
                 let acceptance = other.accept(&[lane], &rows).await.unwrap();
-                assert!(
-                    said(&acceptance.rows)
-                        .iter()
-                        .all(|one| one == "new" || one == "duplicate")
-                );
+                assert!(said(&acceptance.rows).iter().all(|one| one == "new" || one == "duplicate"));
             }
         });
     }
@@ -290,11 +259,7 @@ async fn a_write_does_not_wait_longer_than_its_time_out(stage: &Stage) {
     let ledger = stage.ledger().await;
     let [claim] = raise(&*ledger, [0]).await;
     let mut blocker = stage.connection().await;
-    run(
-        &mut blocker,
-        "BEGIN; SELECT 1 FROM lane WHERE lane = 0 FOR NO KEY UPDATE",
-    )
-    .await;
+    run(&mut blocker, "BEGIN; SELECT 1 FROM lane WHERE lane = 0 FOR NO KEY UPDATE").await;
     let before = Instant::now();
     let waited = ledger.save_cursors(&[(claim, 1)]).await;
     assert!(matches!(waited, Err(LedgerError::Unavailable(_))), "{waited:?}");

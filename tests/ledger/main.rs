@@ -2,16 +2,8 @@
 //!
 //! Each case is written once and run on SQLite and on PostgreSQL. PostgreSQL is a server of its own: see
 //! `support/postgres.rs`. Without one its tests are shown as ignored with the reason, and fail with `CI=true`.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test stops at its first surprise"
-)]
-#![allow(
-    dead_code,
-    reason = "the support modules are shared; each test binary uses its own share of them"
-)]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at its first surprise")]
+#![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
 mod accepting;
 mod ending;
@@ -32,23 +24,12 @@ use libtest_mimic::Arguments;
 use stage::{Case, Server, trials};
 
 /// Every test, module by module.
-const CASES: &[&[Case]] = &[
-    setting_up::CASES,
-    accepting::CASES,
-    ending::CASES,
-    owning::CASES,
-    fencing::CASES,
-    interleavings::CASES,
-];
+const CASES: &[&[Case]] =
+    &[setting_up::CASES, accepting::CASES, ending::CASES, owning::CASES, fencing::CASES, interleavings::CASES];
 
 fn main() -> ExitCode {
     let server = Arc::new(Server::default());
-    let trials = CASES
-        .iter()
-        .copied()
-        .flatten()
-        .flat_map(|case| trials(*case, &server))
-        .collect();
+    let trials = CASES.iter().copied().flatten().flat_map(|case| trials(*case, &server)).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // The harness has dropped its trials, so this is the last hand on the server: it is stopped here.
     drop(server);

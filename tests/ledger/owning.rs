@@ -19,18 +19,9 @@ crate::ledger_cases!(Both:
 async fn a_new_lane_is_clean_and_empty(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let lane = ledger.raise("worker", &[Lane(3)]).await.unwrap().remove(0);
-    assert_eq!(
-        lane.claim,
-        Claim {
-            lane: Lane(3),
-            epoch: Epoch(1)
-        }
-    );
+    assert_eq!(lane.claim, Claim { lane: Lane(3), epoch: Epoch(1) });
     assert!(lane.clean);
-    assert_eq!(
-        (lane.position, lane.saved_cursor, lane.last_seq, lane.suspect_below),
-        (None, 0, 0, 0)
-    );
+    assert_eq!((lane.position, lane.saved_cursor, lane.last_seq, lane.suspect_below), (None, 0, 0, 0));
 }
 
 async fn a_lane_is_clean_for_its_next_owner_only_if_it_was_released_so(stage: &Stage) {
@@ -49,25 +40,11 @@ async fn a_lane_is_clean_for_its_next_owner_only_if_it_was_released_so(stage: &S
 async fn the_next_owner_finds_position_cursor_and_last_number(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let [claim] = raise(ledger, [5]).await;
-    let rows: Vec<_> = (0..3)
-        .map(|offset| new_row(claim, offset, &offset.to_string()))
-        .collect();
+    let rows: Vec<_> = (0..3).map(|offset| new_row(claim, offset, &offset.to_string())).collect();
     ledger.accept(&[up_to(claim, 3, 1)], &rows).await.unwrap();
-    ledger
-        .end(
-            &[claim],
-            &[
-                ended(&rows[2], RowState::Linked, 1),
-                ended(&rows[0], RowState::Linked, 2),
-            ],
-        )
-        .await
-        .unwrap();
+    ledger.end(&[claim], &[ended(&rows[2], RowState::Linked, 1), ended(&rows[0], RowState::Linked, 2)]).await.unwrap();
     let lane = ledger.raise("next", &[Lane(5)]).await.unwrap().remove(0);
-    assert_eq!(
-        (lane.claim.epoch, lane.position, lane.saved_cursor, lane.last_seq),
-        (Epoch(2), Some(3), 0, 2)
-    );
+    assert_eq!((lane.claim.epoch, lane.position, lane.saved_cursor, lane.last_seq), (Epoch(2), Some(3), 0, 2));
     ledger.save_cursors(&[(lane.claim, 2)]).await.unwrap();
     let lane = ledger.raise("next", &[Lane(5)]).await.unwrap().remove(0);
     assert_eq!((lane.saved_cursor, lane.last_seq), (2, 2));
@@ -76,23 +53,11 @@ async fn the_next_owner_finds_position_cursor_and_last_number(stage: &Stage) {
 async fn the_next_owner_finds_unfinished_rows_in_input_order(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     let [one, two] = raise(ledger, [0, 1]).await;
-    let rows: Vec<_> = (0..6)
-        .rev()
-        .map(|offset| new_row(one, offset, &offset.to_string()))
-        .collect();
+    let rows: Vec<_> = (0..6).rev().map(|offset| new_row(one, offset, &offset.to_string())).collect();
     ledger.accept(&[up_to(one, 6, 1)], &rows).await.unwrap();
     accept(ledger, two, &new_row(two, 0, "other lane")).await;
     ledger.converted(&[one], &[converted(&rows[1])]).await.unwrap();
-    ledger
-        .end(
-            &[one],
-            &[
-                ended(&rows[0], RowState::Linked, 1),
-                ended(&rows[2], RowState::Rejected, 2),
-            ],
-        )
-        .await
-        .unwrap();
+    ledger.end(&[one], &[ended(&rows[0], RowState::Linked, 1), ended(&rows[2], RowState::Rejected, 2)]).await.unwrap();
     let [one, two] = raise(ledger, [0, 1]).await;
     let unfinished = ledger.unfinished(&[two, one]).await.unwrap();
     let places: Vec<_> = unfinished.iter().map(|row| (row.lane.0, row.offset)).collect();

@@ -11,17 +11,10 @@ use profile_linker::ledger::{
 };
 
 /// Calls made, different in each.
-pub const ATTEMPTS: Attempts = Attempts {
-    convert: 1,
-    link: 2,
-    lookup: 3,
-};
+pub const ATTEMPTS: Attempts = Attempts { convert: 1, link: 2, lookup: 3 };
 
 pub fn identity(id: &str) -> EventIdentity {
-    EventIdentity {
-        source: "https://shop.example/checkout".to_owned(),
-        id: id.to_owned(),
-    }
+    EventIdentity { source: "https://shop.example/checkout".to_owned(), id: id.to_owned() }
 }
 
 pub fn key(id: &str) -> EventKey {
@@ -36,10 +29,7 @@ pub fn new_row(claim: Claim, offset: i64, id: &str) -> NewRow {
         offset,
         timestamp: 1_700_000_000_000 + offset,
         identity: Some(identity(id)),
-        customer: Some(Customer {
-            system: System::Loanpro,
-            id: "42".to_owned(),
-        }),
+        customer: Some(Customer { system: System::Loanpro, id: "42".to_owned() }),
         payload_hash: [7; 32],
         generation: 1,
         sealed_record: format!("sealed record {id}").into_bytes(),
@@ -50,18 +40,12 @@ pub fn new_row(claim: Claim, offset: i64, id: &str) -> NewRow {
 
 /// The same with another payload.
 pub fn conflicting(row: NewRow) -> NewRow {
-    NewRow {
-        payload_hash: [8; 32],
-        ..row
-    }
+    NewRow { payload_hash: [8; 32], ..row }
 }
 
 /// The same, ending at once.
 pub fn ending(row: NewRow, state: RowState) -> NewRow {
-    let name = row
-        .identity
-        .as_ref()
-        .map_or("unreadable", |identity| identity.id.as_str());
+    let name = row.identity.as_ref().map_or("unreadable", |identity| identity.id.as_str());
     let ended = Some(EndedAtOnce {
         state,
         reason: (ReasonCode::InvalidEvent, Where::Validate),
@@ -101,10 +85,7 @@ pub fn ended(row: &NewRow, state: RowState, number: i64) -> EndedRow {
     };
     let mut records = vec![record(topic, "a result")];
     if state == RowState::DeadLettered {
-        records.push(OutgoingRecord {
-            key: None,
-            ..record(TopicRole::DeadLetter, "a dead letter")
-        });
+        records.push(OutgoingRecord { key: None, ..record(TopicRole::DeadLetter, "a dead letter") });
     }
     EndedRow {
         key: row.key,
@@ -118,22 +99,12 @@ pub fn ended(row: &NewRow, state: RowState, number: i64) -> EndedRow {
 }
 
 pub fn back_off(row: &NewRow, due_in_ms: i64) -> BackOffRow {
-    BackOffRow {
-        key: row.key,
-        lane: row.lane,
-        due_in_ms,
-        spent_ms: 1234,
-        attempts: ATTEMPTS,
-    }
+    BackOffRow { key: row.key, lane: row.lane, due_in_ms, spent_ms: 1234, attempts: ATTEMPTS }
 }
 
 /// An acceptance's part: up to `position`, numbered from `first`.
 pub fn up_to(claim: Claim, position: i64, first: i64) -> AcceptLane {
-    AcceptLane {
-        claim,
-        position,
-        first_seq: PublishSeq(first),
-    }
+    AcceptLane { claim, position, first_seq: PublishSeq(first) }
 }
 
 /// Takes lanes over, as a worker of no particular name.
@@ -145,10 +116,8 @@ pub async fn raise<const N: usize>(ledger: &dyn Ledger, lanes: [i32; N]) -> [Cla
 
 /// Accepts one record that must be new.
 pub async fn accept(ledger: &dyn Ledger, claim: Claim, row: &NewRow) {
-    let acceptance = ledger
-        .accept(&[up_to(claim, row.offset + 1, 1)], std::slice::from_ref(row))
-        .await
-        .expect("accepted");
+    let acceptance =
+        ledger.accept(&[up_to(claim, row.offset + 1, 1)], std::slice::from_ref(row)).await.expect("accepted");
     assert_eq!(said(&acceptance.rows), ["new"]);
 }
 
@@ -166,9 +135,7 @@ pub async fn position(ledger: &dyn Ledger, lane: i32) -> Option<i64> {
 pub fn said(rows: &[Accepted]) -> Vec<String> {
     let say = |row: &Accepted| match row {
         Accepted::New { publish_seq: None } => "new".to_owned(),
-        Accepted::New {
-            publish_seq: Some(number),
-        } => format!("new as {}", number.0),
+        Accepted::New { publish_seq: Some(number) } => format!("new as {}", number.0),
         Accepted::Ours(_) => "ours".to_owned(),
         Accepted::Duplicate => "duplicate".to_owned(),
         Accepted::Conflict => "conflict".to_owned(),

@@ -16,10 +16,7 @@ crate::ledger_cases!(Both:
 
 async fn a_second_migration_finds_everything_present_and_changes_no_identity(stage: &Stage) {
     let first = ledger::migrate(&stage.url(), &vault()).await.unwrap();
-    assert_eq!(
-        first.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(),
-        ["schema 1 ledger", "identity"]
-    );
+    assert_eq!(first.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["schema 1 ledger", "identity"]);
     assert!(first.iter().all(|step| step.status == MigrationStatus::Applied));
     let before = stage.open().await.identity().await.unwrap();
     let second = ledger::migrate(&stage.url(), &vault()).await.unwrap();
@@ -33,10 +30,7 @@ async fn a_second_migration_finds_everything_present_and_changes_no_identity(sta
 
 async fn a_ledger_without_schema_is_of_version_0(stage: &Stage) {
     if stage.is_sqlite() {
-        assert!(matches!(
-            ledger::open(&stage.url()).await.err(),
-            Some(LedgerError::WrongVersion { found: 0, .. })
-        ));
+        assert!(matches!(ledger::open(&stage.url()).await.err(), Some(LedgerError::WrongVersion { found: 0, .. })));
         stage.ledger().await;
         stage.sql("DROP TABLE _sqlx_migrations").await;
     }
@@ -50,24 +44,15 @@ async fn a_newer_ledger_is_refused_by_use_and_by_migration(stage: &Stage) {
         .sql("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (2, '', true, '', 0)")
         .await;
     let used = stage.open().await.identity().await.map(drop);
-    assert!(
-        matches!(used, Err(LedgerError::WrongVersion { found: 2, needed: 1 })),
-        "{used:?}"
-    );
+    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 2, needed: 1 })), "{used:?}");
     let migrated = ledger::migrate(&stage.url(), &vault()).await.map(drop);
-    assert!(
-        matches!(migrated, Err(LedgerError::WrongVersion { found: 2, needed: 1 })),
-        "{migrated:?}"
-    );
+    assert!(matches!(migrated, Err(LedgerError::WrongVersion { found: 2, needed: 1 })), "{migrated:?}");
 }
 
 async fn a_migration_that_was_cut_short_before_the_identity_is_repeated(stage: &Stage) {
     drop(stage.ledger().await);
     stage.sql("DELETE FROM ledger").await;
-    assert!(matches!(
-        stage.open().await.identity().await,
-        Err(LedgerError::WrongVersion { found: 0, .. })
-    ));
+    assert!(matches!(stage.open().await.identity().await, Err(LedgerError::WrongVersion { found: 0, .. })));
     let steps = ledger::migrate(&stage.url(), &vault()).await.unwrap();
     assert_eq!(steps.last().map(|step| step.status), Some(MigrationStatus::Applied));
     stage.open().await.identity().await.unwrap();
@@ -82,11 +67,7 @@ async fn a_ledger_serves_what_it_was_bound_to_first(stage: &Stage) {
     let ledger = stage.ledger().await;
     ledger.bind(&serves("one", "group", "topic")).await.unwrap();
     ledger.bind(&serves("one", "group", "topic")).await.unwrap();
-    for other in [
-        serves("two", "group", "topic"),
-        serves("one", "other", "topic"),
-        serves("one", "group", "other"),
-    ] {
+    for other in [serves("two", "group", "topic"), serves("one", "other", "topic"), serves("one", "group", "other")] {
         let Err(LedgerError::ServesAnother { serves, asked }) = ledger.bind(&other).await else {
             panic!("bound twice")
         };
@@ -100,12 +81,7 @@ async fn an_address_that_leads_nowhere_is_told_without_its_password(stage: &Stag
         true => "sqlite:///no/such/folder/ledger.db",
         false => "postgres://postgres:hunter2@127.0.0.1:1/none",
     };
-    let error = ledger::migrate(&Secret::from(url.to_owned()), &vault())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, LedgerError::Unusable(_) | LedgerError::Unavailable(_)),
-        "{error}"
-    );
+    let error = ledger::migrate(&Secret::from(url.to_owned()), &vault()).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Unusable(_) | LedgerError::Unavailable(_)), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }

@@ -65,9 +65,8 @@ pub fn trials(case: Case, server: &Arc<Server>) -> Vec<Trial> {
             Err(why) => Ok(Completion::ignored_with(why)),
         }
     });
-    let on_sqlite = Trial::ignorable_test(format!("on_sqlite::{}", case.name), move || {
-        play(case, async || Stage::sqlite())
-    });
+    let on_sqlite =
+        Trial::ignorable_test(format!("on_sqlite::{}", case.name), move || play(case, async || Stage::sqlite()));
     match case.on {
         On::Both => vec![on_sqlite, on_postgres],
         On::Postgres => vec![on_postgres],
@@ -75,10 +74,7 @@ pub fn trials(case: Case, server: &Arc<Server>) -> Vec<Trial> {
 }
 
 fn play(case: Case, stage: impl AsyncFnOnce() -> Stage) -> Result<Completion, Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let stage = stage().await;
         (case.body)(&stage).await;
@@ -94,19 +90,13 @@ pub struct Stage {
 
 impl Stage {
     async fn postgres(server: &Postgres) -> Self {
-        Self {
-            url: server.create_database().await,
-            folder: None,
-        }
+        Self { url: server.create_database().await, folder: None }
     }
 
     fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger.db");
-        Self {
-            url: format!("sqlite://{}", path.display()),
-            folder: Some(folder),
-        }
+        Self { url: format!("sqlite://{}", path.display()), folder: Some(folder) }
     }
 
     /// Its address.
@@ -139,17 +129,11 @@ impl Stage {
     pub async fn sql(&self, sql: &'static str) {
         if self.is_sqlite() {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.expect("a connection");
-            sqlx::raw_sql(sql)
-                .execute(&mut connection)
-                .await
-                .expect("a good statement");
+            sqlx::raw_sql(sql).execute(&mut connection).await.expect("a good statement");
             connection.close().await.expect("a clean close");
         } else {
             let mut connection = self.connection().await;
-            sqlx::raw_sql(sql)
-                .execute(&mut connection)
-                .await
-                .expect("a good statement");
+            sqlx::raw_sql(sql).execute(&mut connection).await.expect("a good statement");
         }
     }
 }

@@ -41,10 +41,7 @@ async fn an_aborted_transaction_leaves_the_cursor_as_it_was(parts: &RealParts) {
 async fn a_database_of_ones_own_answers(parts: &RealParts) {
     let url = parts.postgres().create_database().await;
     let mut connection = PgConnection::connect(&url).await.expect("a connection");
-    let one: i32 = sqlx::query_scalar("select 1")
-        .fetch_one(&mut connection)
-        .await
-        .expect("an answer");
+    let one: i32 = sqlx::query_scalar("select 1").fetch_one(&mut connection).await.expect("an answer");
     assert_eq!(one, 1);
 }
 
@@ -62,18 +59,12 @@ impl Lane {
         let brokers = parts.kafka().brokers().to_owned();
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &brokers).set("group.id", &topic);
-        Self {
-            brokers,
-            topic,
-            consumer: config.create().expect("a consumer"),
-        }
+        Self { brokers, topic, consumer: config.create().expect("a consumer") }
     }
 
     fn transactional_producer(&self) -> BaseProducer {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("transactional.id", &self.topic);
+        config.set("bootstrap.servers", &self.brokers).set("transactional.id", &self.topic);
         let producer: BaseProducer = config.create().expect("a producer");
         producer.init_transactions(LIMIT).expect("transactions are ready");
         producer
@@ -86,18 +77,13 @@ impl Lane {
         lane.set_metadata(cursor);
         let group = self.consumer.group_metadata().expect("a group");
         producer.begin_transaction().expect("a transaction");
-        producer
-            .send_offsets_to_transaction(&offsets, &group, LIMIT)
-            .expect("the offsets are sent");
+        producer.send_offsets_to_transaction(&offsets, &group, LIMIT).expect("the offsets are sent");
     }
 
     fn committed(&self) -> (Offset, String) {
         let mut asked = TopicPartitionList::new();
         asked.add_partition(&self.topic, 0);
-        let committed = self
-            .consumer
-            .committed_offsets(asked, LIMIT)
-            .expect("the committed position");
+        let committed = self.consumer.committed_offsets(asked, LIMIT).expect("the committed position");
         let elements = committed.elements();
         (elements[0].offset(), elements[0].metadata().to_owned())
     }

@@ -73,10 +73,7 @@ async fn wait_for_take_over(stand: &Stand<'_>) {
 
 /// Publishes all events before there is a worker, and makes the vendors slow; answers the events' ids.
 async fn publish_all(stand: &Stand<'_>) -> BTreeSet<String> {
-    stand
-        .sandbox
-        .fault(json!({"route": "*", "action": "delay", "delay": SLOWNESS_SECONDS}))
-        .await;
+    stand.sandbox.fault(json!({"route": "*", "action": "delay", "delay": SLOWNESS_SECONDS})).await;
     let mut customers = Vec::new();
     for _ in 0..CUSTOMERS {
         customers.push(stand.sandbox.create_customer().await);
@@ -93,17 +90,9 @@ async fn publish_all(stand: &Stand<'_>) -> BTreeSet<String> {
 async fn event(stand: &Stand<'_>, number: usize, customer: &str) -> Value {
     // Neighbours share no customer, and each customer gets both kinds over the rounds.
     if (number / CUSTOMERS + number).is_multiple_of(2) {
-        events::permanent(
-            &format!("permanent-{number}"),
-            customer,
-            &stand.sandbox.permanent_token().await,
-        )
+        events::permanent(&format!("permanent-{number}"), customer, &stand.sandbox.permanent_token().await)
     } else {
-        events::temporary(
-            &format!("temporary-{number}"),
-            customer,
-            &stand.sandbox.tokenise(json!({})).await,
-        )
+        events::temporary(&format!("temporary-{number}"), customer, &stand.sandbox.tokenise(json!({})).await)
     }
 }
 
@@ -112,10 +101,7 @@ async fn midway(stand: &Stand<'_>) {
         let booked = stand.sandbox.booked("profiles").await.len();
         (booked >= MIDWAY).then_some(booked)
     });
-    assert!(
-        booked.await < EVENTS,
-        "the blow would fall after the work is done: make the vendors slower"
-    );
+    assert!(booked.await < EVENTS, "the blow would fall after the work is done: make the vendors slower");
 }
 
 /// The census: one result an input; one profile for each that is linked, none for another. The only rejection that a
@@ -145,10 +131,7 @@ async fn assert_every_input_has_one_result<const N: usize>(
 
 fn assert_only_lost_conversions(rejected: &BTreeMap<String, Vec<Value>>) {
     for (id, events) in rejected {
-        assert!(
-            id.starts_with("temporary-"),
-            "{id} needs no conversion, yet: {events:?}"
-        );
+        assert!(id.starts_with("temporary-"), "{id} needs no conversion, yet: {events:?}");
         assert_eq!(events[0]["data"]["reason"]["code"], "conversion_unknown", "{id}");
     }
 }
@@ -172,10 +155,7 @@ async fn results(stand: &Stand<'_>, topic: &str) -> BTreeMap<String, Vec<Value>>
 }
 
 fn cause(result: &Value) -> String {
-    result["causationid"]
-        .as_str()
-        .expect("a result names its input")
-        .to_owned()
+    result["causationid"].as_str().expect("a result names its input").to_owned()
 }
 
 /// Test events carry their id as title; the worker adds ` #` and its marker.

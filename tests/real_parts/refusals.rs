@@ -27,10 +27,7 @@ async fn a_declined_account_is_rejected_for_good(parts: &RealParts) {
     assert_eq!(rejected["data"]["disposition"], "final");
     assert!(!rejected.to_string().contains(&token), "no token leaves");
     assert!(stand.sandbox.booked("profiles").await.is_empty(), "nothing was linked");
-    assert!(
-        stand.all(&stand.topics.dead_letter).await.is_empty(),
-        "what is final is not dead-lettered"
-    );
+    assert!(stand.all(&stand.topics.dead_letter).await.is_empty(), "what is final is not dead-lettered");
 }
 
 async fn an_unreadable_record_is_rejected_and_dead_lettered(parts: &RealParts) {
@@ -55,10 +52,7 @@ fn assert_dead_letter(letter: &Record, origin: &Value) {
     for field in ["topic", "partition", "offset"] {
         assert_eq!(event["data"]["origin"][field], origin[field], "{field}");
     }
-    assert!(
-        event["data"]["sealed"].is_object() || event["data"]["sealed"].is_string(),
-        "the original is sealed in it"
-    );
+    assert!(event["data"]["sealed"].is_object() || event["data"]["sealed"].is_string(), "the original is sealed in it");
 }
 
 async fn an_event_published_twice_has_one_result(parts: &RealParts) {
@@ -73,19 +67,11 @@ async fn an_event_published_twice_has_one_result(parts: &RealParts) {
     // One customer's results come in order, so after the last one there is nothing left to come.
     let mut reader = stand.reader(&[&stand.topics.linked]);
     let is_last = |record: &Record| record.json()["causationid"] == "last";
-    reader
-        .read_until("the last event is linked", PATIENCE, |seen| seen.iter().any(is_last))
-        .await;
+    reader.read_until("the last event is linked", PATIENCE, |seen| seen.iter().any(is_last)).await;
     let results = stand.all(&stand.topics.linked).await;
-    let results: Vec<Value> = results
-        .iter()
-        .map(|record| record.json()["causationid"].clone())
-        .collect();
+    let results: Vec<Value> = results.iter().map(|record| record.json()["causationid"].clone()).collect();
     assert_eq!(results, ["twice", "last"]);
-    assert!(
-        stand.all(&stand.topics.rejected).await.is_empty(),
-        "a duplicate is not an error"
-    );
+    assert!(stand.all(&stand.topics.rejected).await.is_empty(), "a duplicate is not an error");
     assert_eq!(stand.sandbox.booked("profiles").await.len(), 2);
 }
 
@@ -93,18 +79,12 @@ async fn a_worker_on_an_unmigrated_ledger_ends_with_the_command_to_run(parts: &R
     let stand = Stand::unmigrated(parts, Delivery::Transactional).await;
     let mut worker = stand.start_worker();
     assert_eq!(worker.exit_code(), 78, "{}", worker.log());
-    assert!(
-        worker.log().contains("profile-linker migrate"),
-        "it names the command to run:\n{}",
-        worker.log()
-    );
+    assert!(worker.log().contains("profile-linker migrate"), "it names the command to run:\n{}", worker.log());
 }
 
 /// The first record of a topic.
 async fn first(stand: &Stand<'_>, topic: &str) -> Record {
     let mut reader = stand.reader(&[topic]);
-    let records = reader
-        .read_until("a record in the topic", PATIENCE, |seen| !seen.is_empty())
-        .await;
+    let records = reader.read_until("a record in the topic", PATIENCE, |seen| !seen.is_empty()).await;
     records[0].clone()
 }

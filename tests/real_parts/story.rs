@@ -23,16 +23,10 @@ async fn play(parts: &RealParts, delivery: Delivery) {
     let stand = Stand::prepare(parts, delivery).await;
     let worker = stand.worker().await;
     let (customer, loan) = borrower(&stand).await;
-    let token = stand
-        .sandbox
-        .tokenise(json!({"kind": "checking", "lastFour": "6789"}))
-        .await;
+    let token = stand.sandbox.tokenise(json!({"kind": "checking", "lastFour": "6789"})).await;
     stand.publish(&events::temporary("order-1", &customer, &token)).await;
     let linked = profile_linked(&stand, &customer).await;
-    let account = linked["data"]["paymentAccountId"]
-        .as_str()
-        .expect("a profile id")
-        .to_owned();
+    let account = linked["data"]["paymentAccountId"].as_str().expect("a profile id").to_owned();
     pay_twice(&stand, &loan, &account).await;
     assert_books(&stand, &customer, &account).await;
     assert_eq!(worker.terminate(), 0, "a worker that is asked to end does so");
@@ -48,9 +42,7 @@ async fn borrower(stand: &Stand<'_>) -> (String, String) {
 /// The one result, checked field by field against the contract.
 async fn profile_linked(stand: &Stand<'_>, customer: &str) -> Value {
     let mut reader = stand.reader(&[&stand.topics.linked]);
-    let records = reader
-        .read_until("the profile is linked", PATIENCE, |seen| !seen.is_empty())
-        .await;
+    let records = reader.read_until("the profile is linked", PATIENCE, |seen| !seen.is_empty()).await;
     assert_eq!(records[0].key.as_deref(), Some(customer.as_bytes()));
     assert_eq!(records[0].header("content-type").as_deref(), Some(events::STRUCTURED));
     let event = records[0].json();

@@ -28,10 +28,7 @@ async fn a_link_answers_a_bare_guid_that_the_list_then_shows() {
     assert_eq!(methods, expected);
     let profile = house.state().await["profiles"][0].clone();
     assert_eq!((&profile["id"], &profile["customer"]), (&json!(id), &json!(customer)));
-    assert_eq!(
-        (&profile["system"], &profile["kind"]),
-        (&json!("aloha"), &json!("card"))
-    );
+    assert_eq!((&profile["system"], &profile["kind"]), (&json!("aloha"), &json!("card")));
 }
 
 #[tokio::test]
@@ -56,11 +53,7 @@ async fn the_page_s_rules_hold() {
         let mut body = header(&customer);
         body[member] = value.clone();
         let answer = house.put(LINK, body).await;
-        assert_eq!(
-            (answer.status, &answer.body["ErrorCode"]),
-            (400, &json!("BadRequest")),
-            "{member} {value}"
-        );
+        assert_eq!((answer.status, &answer.body["ErrorCode"]), (400, &json!("BadRequest")), "{member} {value}");
     }
     assert_eq!(house.state().await["profiles"], json!([]));
 }
@@ -90,10 +83,8 @@ async fn a_converted_card_fits() {
 async fn a_missing_customer_is_not_found() {
     let house = open().await;
     let nobody = Uuid::from_u128(7).to_string();
-    let answers = [
-        house.put(LINK, header(&nobody)).await,
-        house.get(&format!("aloha/v1/Customers/{nobody}/Payments")).await,
-    ];
+    let answers =
+        [house.put(LINK, header(&nobody)).await, house.get(&format!("aloha/v1/Customers/{nobody}/Payments")).await];
     for answer in answers {
         assert_eq!((answer.status, &answer.body["ErrorCode"]), (404, &json!("NotFound")));
     }

@@ -21,14 +21,8 @@ async fn books_outlive_a_run() {
     assert_eq!(house.state().await["profiles"], before["profiles"]);
     assert_eq!(house.link(customer, "One").await.status, 409);
     assert_eq!(house.customer().await, customer + 1);
-    assert_eq!(
-        house.get(&format!("aloha/v1/Customers/{aloha}/Payments")).await.body,
-        json!([])
-    );
-    assert_eq!(
-        house.convert(&house.bearer().await, &temporary).await.body["ErrorNum"],
-        0
-    );
+    assert_eq!(house.get(&format!("aloha/v1/Customers/{aloha}/Payments")).await.body, json!([]));
+    assert_eq!(house.convert(&house.bearer().await, &temporary).await.body["ErrorNum"], 0);
 }
 
 #[tokio::test]
@@ -52,11 +46,7 @@ async fn a_file_that_holds_something_else_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "shopping list").unwrap();
-    let options = SandboxOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        strict: None,
-        books: Some(path.clone()),
-    };
+    let options = SandboxOptions { listen: "127.0.0.1:0".parse().unwrap(), strict: None, books: Some(path.clone()) };
     assert!(matches!(start(options).await, Err(SandboxError::ForeignBooks { .. })));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "shopping list");
 }
@@ -82,35 +72,16 @@ async fn dev_can_set_the_stage_without_http() {
     let house = open().await;
     let customer = house.running.create_loanpro_customer("A", "B");
     let aloha = house.running.create_aloha_customer();
-    let locked = house.running.tokenise(TokenRequest {
-        outcome: Outcome::UserLocked,
-        ..TokenRequest::default()
-    });
-    assert_eq!(
-        house
-            .get(&format!("loanpro/odata.svc/Customers({customer})"))
-            .await
-            .body["d"]["lastName"],
-        "B"
-    );
-    assert_eq!(
-        house.get(&format!("aloha/v1/Customers/{aloha}/Payments")).await.status,
-        200
-    );
+    let locked = house.running.tokenise(TokenRequest { outcome: Outcome::UserLocked, ..TokenRequest::default() });
+    assert_eq!(house.get(&format!("loanpro/odata.svc/Customers({customer})")).await.body["d"]["lastName"], "B");
+    assert_eq!(house.get(&format!("aloha/v1/Customers/{aloha}/Payments")).await.status, 200);
     assert_eq!(house.convert(&house.bearer().await, &locked).await.body["ErrorNum"], 8);
 }
 
 #[tokio::test]
 async fn a_taken_address_is_named() {
     let house = open().await;
-    let options = SandboxOptions {
-        listen: house.running.address(),
-        strict: None,
-        books: None,
-    };
+    let options = SandboxOptions { listen: house.running.address(), strict: None, books: None };
     let error = start(options).await.err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        format!("cannot listen on {}", house.running.address())
-    );
+    assert_eq!(error.to_string(), format!("cannot listen on {}", house.running.address()));
 }

@@ -11,20 +11,13 @@ async fn bad_token_requests_are_told_the_field_and_what_is_allowed() {
         (json!({ "lastFour": "12" }), "lastFour must be a text of four digits"),
         (json!({ "expiresIn": -1 }), "expiresIn must be seconds"),
         (json!({ "outcome": "fine" }), "outcome must be ok, system_error"),
-        (
-            json!({ "colour": "red" }),
-            "unknown field colour, allowed are kind, lastFour",
-        ),
+        (json!({ "colour": "red" }), "unknown field colour, allowed are kind, lastFour"),
         (json!([]), "expected an object"),
     ];
     for (body, message) in wrong {
         let answer = house.post("sandbox/tokens", body).await;
         assert_eq!(answer.status, 400);
-        assert!(
-            answer.body["error"].as_str().unwrap().starts_with(message),
-            "{}",
-            answer.text
-        );
+        assert!(answer.body["error"].as_str().unwrap().starts_with(message), "{}", answer.text);
     }
 }
 
@@ -45,29 +38,12 @@ async fn secure_payments_tokenises_a_bank_account_that_can_be_linked() {
             "account_type": "checking",
         } })
     };
-    let answer = house
-        .post("secure-payments/checking-account", account("000123456789"))
-        .await;
+    let answer = house.post("secure-payments/checking-account", account("000123456789")).await;
     let token = answer.body["token"].as_str().unwrap();
     assert!((600..=2048).contains(&token.len()));
-    assert_eq!(
-        house
-            .put(&customer_path(customer), links(&[checking(token, "One")]))
-            .await
-            .status,
-        200
-    );
-    assert_eq!(
-        house
-            .post("secure-payments/checking-account", account("12"))
-            .await
-            .status,
-        400
-    );
-    assert_eq!(
-        house.post("secure-payments/checking-account", json!({})).await.status,
-        400
-    );
+    assert_eq!(house.put(&customer_path(customer), links(&[checking(token, "One")])).await.status, 200);
+    assert_eq!(house.post("secure-payments/checking-account", account("12")).await.status, 400);
+    assert_eq!(house.post("secure-payments/checking-account", json!({})).await.status, 400);
 }
 
 #[tokio::test]
@@ -76,29 +52,15 @@ async fn the_state_shows_each_profile_with_its_fingerprint_and_key() {
     let customer = house.customer().await;
     let token = house.token(json!({ "permanent": true })).await;
     let request = house.request(reqwest::Method::PUT, &customer_path(customer));
-    let request = request
-        .header("Idempotency-Key", "key-7")
-        .json(&links(&[checking(&token, "One")]));
+    let request = request.header("Idempotency-Key", "key-7").json(&links(&[checking(&token, "One")]));
     assert_eq!(request.send().await.unwrap().status(), 200);
     let state = house.state().await;
     let profile = &state["profiles"][0];
     let fingerprint = data_encoding::HEXLOWER.encode(&Sha256::digest(token.as_bytes())[..8]);
-    assert_eq!(
-        (&profile["id"], &profile["customer"]),
-        (&json!("1"), &json!(customer.to_string()))
-    );
-    assert_eq!(
-        (&profile["token"], &profile["idempotencyKey"]),
-        (&json!(fingerprint), &json!("key-7"))
-    );
-    assert_eq!(
-        (&profile["system"], &profile["title"]),
-        (&json!("loanpro"), &json!("One"))
-    );
-    assert_eq!(
-        (&profile["primary"], &profile["secondary"]),
-        (&json!(false), &json!(true))
-    );
+    assert_eq!((&profile["id"], &profile["customer"]), (&json!("1"), &json!(customer.to_string())));
+    assert_eq!((&profile["token"], &profile["idempotencyKey"]), (&json!(fingerprint), &json!("key-7")));
+    assert_eq!((&profile["system"], &profile["title"]), (&json!("loanpro"), &json!("One")));
+    assert_eq!((&profile["primary"], &profile["secondary"]), (&json!(false), &json!(true)));
     assert!(profile["createdAt"].as_str().unwrap().ends_with('Z'));
 }
 
@@ -112,8 +74,5 @@ async fn the_state_counts_calls_and_shows_the_latest() {
     assert_eq!(calls["counts"], json!({ "loanpro.link": 2, "loanpro.setup": 1 }));
     let last = calls["recent"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["route"], &last["status"]), (&json!("loanpro.link"), &json!(409)));
-    assert_eq!(
-        (&last["customer"], &last["fault"]),
-        (&json!(customer.to_string()), &json!(null))
-    );
+    assert_eq!((&last["customer"], &last["fault"]), (&json!(customer.to_string()), &json!(null)));
 }

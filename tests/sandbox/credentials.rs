@@ -11,10 +11,7 @@ async fn any_credentials_will_do_but_they_must_be_there() {
         let answer = receive(house.http.get(format!("{base}{path}"))).await.unwrap();
         assert_eq!(answer.status, 401, "{path}");
     }
-    let half = house
-        .http
-        .get(format!("{base}loanpro/odata.svc/Customers(1)"))
-        .bearer_auth("any");
+    let half = house.http.get(format!("{base}loanpro/odata.svc/Customers(1)")).bearer_auth("any");
     assert_eq!(receive(half).await.unwrap().status, 401);
 }
 
@@ -24,13 +21,7 @@ async fn a_strict_sandbox_refuses_a_wrong_token_and_hides_all_from_a_wrong_tenan
     let customer = house.running.create_loanpro_customer("A", "B");
     let get = |token: &'static str, tenant: &'static str| {
         let url = format!("{}{}", house.running.base_url(), customer_path(customer));
-        receive(
-            house
-                .http
-                .get(url)
-                .bearer_auth(token)
-                .header("Autopal-Instance-Id", tenant),
-        )
+        receive(house.http.get(url).bearer_auth(token).header("Autopal-Instance-Id", tenant))
     };
     assert_eq!(get("right", "42").await.unwrap().status, 200);
     assert_eq!(get("wrong", "42").await.unwrap().status, 401);
@@ -50,10 +41,7 @@ async fn a_strict_sandbox_knows_one_api_key_and_one_aloha_user() {
     assert_eq!(house.post("payiq/Api/Auth", body).await.status, 200);
     let create = |password: &'static str, company: &'static str| {
         let url = format!("{}aloha/v1/Customers", house.running.base_url());
-        let basic = format!(
-            "Basic {}",
-            data_encoding::BASE64.encode(format!("u:{password}").as_bytes())
-        );
+        let basic = format!("Basic {}", data_encoding::BASE64.encode(format!("u:{password}").as_bytes()));
         let request = house.http.request(Method::POST, url).header("Authorization", basic);
         receive(request.header("X-Api-CompanyCode", company))
     };

@@ -21,20 +21,13 @@ async fn faulty(action: Value) -> House {
     let house = open().await;
     house.customer().await;
     let mut rule = json!({ "route": "loanpro.link", "next": 1 });
-    rule.as_object_mut()
-        .unwrap()
-        .extend(action.as_object().unwrap().clone());
+    rule.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
     set(&house, rule).await;
     house
 }
 
 async fn fault_of_last_call(house: &House) -> (Value, Value) {
-    let last = house.state().await["calls"]["recent"]
-        .as_array()
-        .unwrap()
-        .last()
-        .unwrap()
-        .clone();
+    let last = house.state().await["calls"]["recent"].as_array().unwrap().last().unwrap().clone();
     (last["fault"].clone(), last["status"].clone())
 }
 
@@ -43,12 +36,7 @@ async fn status_answers_instead_of_applying() {
     let house =
         faulty(json!({ "action": "status", "status": 429, "body": { "a": 1 }, "headers": { "Retry-After": "7" } }))
             .await;
-    let response = house
-        .request(reqwest::Method::PUT, &customer_path(1))
-        .json(&json!({}))
-        .send()
-        .await
-        .unwrap();
+    let response = house.request(reqwest::Method::PUT, &customer_path(1)).json(&json!({})).send().await.unwrap();
     assert_eq!(response.status(), 429);
     assert_eq!(response.headers()["retry-after"], "7");
     assert_eq!(response.text().await.unwrap(), r#"{"a":1}"#);
@@ -106,12 +94,7 @@ async fn hang_neither_applies_nor_answers() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_calls_that_hang() {
     let house = faulty(json!({ "action": "hang" })).await;
-    let hanging = tokio::spawn(
-        house
-            .request(reqwest::Method::PUT, &customer_path(1))
-            .json(&json!({}))
-            .send(),
-    );
+    let hanging = tokio::spawn(house.request(reqwest::Method::PUT, &customer_path(1)).json(&json!({})).send());
     let arrived = async {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
         while house.state().await["calls"]["counts"]["loanpro.link"] != 1 {
@@ -119,23 +102,15 @@ async fn a_stop_does_not_wait_for_calls_that_hang() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), arrived).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(10), house.running.stop())
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), house.running.stop()).await.unwrap().unwrap();
     assert!(hanging.await.unwrap().unwrap_err().is_request());
 }
 
 /// Whether a link timed out.
 async fn try_link_briefly(house: &House) -> bool {
     let token = house.token(json!({ "permanent": true })).await;
-    let request = house
-        .request(reqwest::Method::PUT, &customer_path(1))
-        .timeout(Duration::from_millis(300));
-    receive(request.json(&links(&[checking(&token, "One")])))
-        .await
-        .unwrap_err()
-        .is_timeout()
+    let request = house.request(reqwest::Method::PUT, &customer_path(1)).timeout(Duration::from_millis(300));
+    receive(request.json(&links(&[checking(&token, "One")]))).await.unwrap_err().is_timeout()
 }
 
 #[tokio::test]
@@ -158,11 +133,7 @@ async fn nothing_says_done_and_writes_nothing() {
 async fn nothing_leaves_a_temporary_token_unused() {
     let house = open().await;
     let (bearer, temporary) = (house.bearer().await, house.token(json!({})).await);
-    set(
-        &house,
-        json!({ "route": "payiq.convert", "action": "nothing", "next": 1 }),
-    )
-    .await;
+    set(&house, json!({ "route": "payiq.convert", "action": "nothing", "next": 1 })).await;
     assert_eq!(house.convert(&bearer, &temporary).await.body["Success"], true);
     assert_eq!(house.state().await["conversions"], json!([]));
     assert_eq!(house.convert(&bearer, &temporary).await.body["ErrorNum"], 0);
@@ -172,11 +143,7 @@ async fn nothing_leaves_a_temporary_token_unused() {
 async fn a_lost_conversion_uses_the_token_up() {
     let house = open().await;
     let (bearer, temporary) = (house.bearer().await, house.token(json!({})).await);
-    set(
-        &house,
-        json!({ "route": "payiq.convert", "action": "apply_drop", "next": 1 }),
-    )
-    .await;
+    set(&house, json!({ "route": "payiq.convert", "action": "apply_drop", "next": 1 })).await;
     assert!(receive(house.conversion(&bearer, &temporary)).await.is_err());
     assert_eq!(house.convert(&bearer, &temporary).await.body["ErrorNum"], 2);
 }

@@ -34,15 +34,9 @@ pub async fn open_books(path: &Path) -> House {
 }
 
 async fn open_with(strict: Option<StrictCredentials>, books: Option<&Path>) -> House {
-    let options = SandboxOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        strict,
-        books: books.map(Path::to_path_buf),
-    };
-    House {
-        running: start(options).await.unwrap(),
-        http: Client::new(),
-    }
+    let options =
+        SandboxOptions { listen: "127.0.0.1:0".parse().unwrap(), strict, books: books.map(Path::to_path_buf) };
+    House { running: start(options).await.unwrap(), http: Client::new() }
 }
 
 impl House {
@@ -50,13 +44,9 @@ impl House {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.running.base_url()));
         if path.starts_with("aloha") {
-            return request
-                .header("Authorization", "Basic dXNlcjpwYXNz")
-                .header("X-Api-CompanyCode", "C1");
+            return request.header("Authorization", "Basic dXNlcjpwYXNz").header("X-Api-CompanyCode", "C1");
         }
-        request
-            .header("Authorization", "Bearer any")
-            .header("Autopal-Instance-Id", "5")
+        request.header("Authorization", "Bearer any").header("Autopal-Instance-Id", "5")
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -85,11 +75,7 @@ impl House {
     }
 
     pub async fn customer(&self) -> i64 {
-        self.post("loanpro/odata.svc/Customers", json!({ "firstName": "A" }))
-            .await
-            .body["d"]["id"]
-            .as_i64()
-            .unwrap()
+        self.post("loanpro/odata.svc/Customers", json!({ "firstName": "A" })).await.body["d"]["id"].as_i64().unwrap()
     }
 
     pub async fn aloha_customer(&self) -> String {
@@ -107,18 +93,13 @@ impl House {
     pub fn conversion(&self, bearer: &str, temporary: &str) -> RequestBuilder {
         let path = format!("{}payiq/Api/PaymentAccount/ConvertJSToken", self.running.base_url());
         let body = json!({ "ExternalUserID": "77", "TemporaryToken": temporary });
-        self.http
-            .post(path)
-            .bearer_auth(bearer)
-            .header("Idempotency-Key", "key-1")
-            .json(&body)
+        self.http.post(path).bearer_auth(bearer).header("Idempotency-Key", "key-1").json(&body)
     }
 
     /// Links a fresh checking account.
     pub async fn link(&self, customer: i64, title: &str) -> Answer {
         let token = self.token(json!({ "permanent": true })).await;
-        self.put(&customer_path(customer), links(&[checking(&token, title)]))
-            .await
+        self.put(&customer_path(customer), links(&[checking(&token, title)])).await
     }
 
     pub async fn profiles(&self, customer: i64) -> Vec<Value> {
@@ -131,11 +112,7 @@ pub async fn receive(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let status = response.status().as_u16();
     let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
-    Ok(Answer {
-        status,
-        body: serde_json::from_str(&text).unwrap_or_default(),
-        text,
-    })
+    Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or_default(), text })
 }
 
 pub fn auth() -> Value {

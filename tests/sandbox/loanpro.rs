@@ -12,10 +12,7 @@ async fn a_link_appends_a_profile_and_does_not_tell_its_id() {
     assert!(answer.body["d"]["PaymentAccounts"]["__deferred"].is_object());
     let profiles = house.profiles(customer).await;
     assert_eq!(profiles.len(), 1);
-    assert_eq!(
-        (&profiles[0]["title"], &profiles[0]["isSecondary"]),
-        (&json!("One"), &json!(1))
-    );
+    assert_eq!((&profiles[0]["title"], &profiles[0]["isSecondary"]), (&json!("One"), &json!(1)));
     assert_eq!(profiles[0]["type"], "paymentAccount.type.checking");
 }
 
@@ -25,13 +22,7 @@ async fn the_same_token_twice_makes_two_profiles() {
     let customer = house.customer().await;
     let token = house.token(json!({ "permanent": true })).await;
     for title in ["One", "Two"] {
-        assert_eq!(
-            house
-                .put(&customer_path(customer), links(&[checking(&token, title)]))
-                .await
-                .status,
-            200
-        );
+        assert_eq!(house.put(&customer_path(customer), links(&[checking(&token, title)])).await.status, 200);
     }
     assert_eq!(house.profiles(customer).await.len(), 2);
 }
@@ -43,9 +34,7 @@ async fn a_converted_card_can_be_linked_as_a_card_only() {
     let temporary = house.token(json!({ "kind": "card" })).await;
     let converted = house.convert(&house.bearer().await, &temporary).await.body;
     let token = converted["Result"]["Token"].as_str().unwrap();
-    let wrong = house
-        .put(&customer_path(customer), links(&[checking(token, "One")]))
-        .await;
+    let wrong = house.put(&customer_path(customer), links(&[checking(token, "One")])).await;
     assert_eq!(wrong.status, 409);
     let card = json!({ "title": "One", "type": "paymentAccount.type.credit", "CreditCard": { "token": token } });
     assert_eq!(house.put(&customer_path(customer), links(&[card])).await.status, 200);
@@ -59,12 +48,7 @@ async fn a_title_is_unique_within_a_customer() {
     assert_eq!(house.link(first, "Same").await.status, 200);
     let again = house.link(first, "Same").await;
     assert_eq!(again.status, 409);
-    assert!(
-        again.body["d"]["error"]["message"]["value"]
-            .as_str()
-            .unwrap()
-            .contains("title")
-    );
+    assert!(again.body["d"]["error"]["message"]["value"].as_str().unwrap().contains("title"));
     assert_eq!(house.link(second, "Same").await.status, 200);
     assert_eq!(house.profiles(first).await.len(), 1);
 }
@@ -92,10 +76,7 @@ async fn bad_entries_are_refused_and_nothing_of_the_call_is_written() {
     let house = open().await;
     let customer = house.customer().await;
     let token = house.token(json!({ "permanent": true })).await;
-    let mut wrong = vec![
-        checking("a token nobody gave out", "Bad"),
-        checking(&token, &"x".repeat(101)),
-    ];
+    let mut wrong = vec![checking("a token nobody gave out", "Bad"), checking(&token, &"x".repeat(101))];
     for (member, value) in [
         ("type", json!("paymentAccount.type.check")),
         ("title", Value::Null),
@@ -109,12 +90,7 @@ async fn bad_entries_are_refused_and_nothing_of_the_call_is_written() {
     }
     for entry in wrong {
         let body = links(&[checking(&token, "Good"), entry.clone()]);
-        assert_eq!(
-            house.put(&customer_path(customer), body).await.status,
-            409,
-            "{}",
-            entry["type"]
-        );
+        assert_eq!(house.put(&customer_path(customer), body).await.status, 409, "{}", entry["type"]);
     }
     assert!(house.profiles(customer).await.is_empty());
 }
@@ -129,24 +105,14 @@ async fn a_missing_customer_is_a_409_for_every_call() {
     ];
     for answer in answers {
         assert_eq!(answer.status, 409);
-        assert!(
-            answer.body["error"]["message"]["value"]
-                .as_str()
-                .unwrap()
-                .contains("4711")
-        );
+        assert!(answer.body["error"]["message"]["value"].as_str().unwrap().contains("4711"));
     }
 }
 
 #[tokio::test]
 async fn an_unknown_address_is_answered_by_the_web_server() {
     let house = open().await;
-    for path in [
-        "loanpro/odata.svc/Customers(x)",
-        "loanpro/odata.svc/Nonsense",
-        "loanpro/else",
-        "else",
-    ] {
+    for path in ["loanpro/odata.svc/Customers(x)", "loanpro/odata.svc/Nonsense", "loanpro/else", "else"] {
         let answer = house.get(path).await;
         assert_eq!((answer.status, &answer.body), (404, &Value::Null), "{path}");
     }
@@ -157,9 +123,7 @@ async fn a_read_back_gives_fifty_unless_told_otherwise() {
     let house = open().await;
     let customer = house.customer().await;
     let token = house.token(json!({ "permanent": true })).await;
-    let entries: Vec<_> = (0..60)
-        .map(|number| checking(&token, &format!("Profile {number}")))
-        .collect();
+    let entries: Vec<_> = (0..60).map(|number| checking(&token, &format!("Profile {number}"))).collect();
     assert_eq!(house.put(&customer_path(customer), links(&entries)).await.status, 200);
     let page = |query: &'static str| page(&house, customer, query);
     assert_eq!(page("").await.len(), 50);
@@ -170,9 +134,7 @@ async fn a_read_back_gives_fifty_unless_told_otherwise() {
 }
 
 async fn page(house: &House, customer: i64, query: &str) -> Vec<Value> {
-    let answer = house
-        .get(&format!("{}/PaymentAccounts{query}", customer_path(customer)))
-        .await;
+    let answer = house.get(&format!("{}/PaymentAccounts{query}", customer_path(customer))).await;
     answer.body["d"]["results"].as_array().unwrap().clone()
 }
 
@@ -210,12 +172,7 @@ async fn a_customer_has_one_primary_which_must_be_demoted_first() {
     assert_eq!(swap(vec![promote.clone(), demote.clone()]).await, 409);
     assert_eq!(swap(vec![demote, promote.clone()]).await, 200);
     assert_eq!(swap(vec![promote]).await, 200);
-    let flags: Vec<_> = house
-        .profiles(customer)
-        .await
-        .iter()
-        .map(|profile| profile["isPrimary"].clone())
-        .collect();
+    let flags: Vec<_> = house.profiles(customer).await.iter().map(|profile| profile["isPrimary"].clone()).collect();
     assert_eq!(flags, [json!(0), json!(1)]);
 }
 

@@ -14,12 +14,9 @@ async fn auth_gives_a_bearer_token_with_a_life() {
 #[tokio::test]
 async fn auth_demands_what_the_document_demands() {
     let house = open().await;
-    for (field, wrong) in [
-        ("APIKey", "no guid"),
-        ("CreationDate", "yesterday"),
-        ("Signature", ""),
-        ("grant_type", "password"),
-    ] {
+    for (field, wrong) in
+        [("APIKey", "no guid"), ("CreationDate", "yesterday"), ("Signature", ""), ("grant_type", "password")]
+    {
         let mut body = auth();
         body[field] = wrong.into();
         let answer = house.post("payiq/Api/Auth", body).await;
@@ -50,14 +47,8 @@ async fn a_checking_account_is_converted_into_a_permanent_token() {
     assert!((600..=2048).contains(&result["Token"].as_str().unwrap().len()));
     assert_eq!(result["AccountNumberLastFour"], "6789");
     assert_eq!(result["DisplayAccountNumber"], "*****6789");
-    assert_eq!(
-        (&result["IsBankAccount"], &result["IsCreditCard"]),
-        (&json!(true), &json!(false))
-    );
-    assert_eq!(
-        (&result["IsSavingsAccount"], &result["ExternalUserID"]),
-        (&json!(false), &json!("77"))
-    );
+    assert_eq!((&result["IsBankAccount"], &result["IsCreditCard"]), (&json!(true), &json!(false)));
+    assert_eq!((&result["IsSavingsAccount"], &result["ExternalUserID"]), (&json!(false), &json!("77")));
 }
 
 #[tokio::test]
@@ -65,18 +56,10 @@ async fn savings_and_cards_say_what_they_are() {
     let house = open().await;
     let bearer = house.bearer().await;
     let savings = house.token(json!({ "kind": "savings" })).await;
-    assert_eq!(
-        house.convert(&bearer, &savings).await.body["Result"]["IsSavingsAccount"],
-        true
-    );
-    let card = house
-        .token(json!({ "kind": "card", "lastFour": "0005", "brand": "amex" }))
-        .await;
+    assert_eq!(house.convert(&bearer, &savings).await.body["Result"]["IsSavingsAccount"], true);
+    let card = house.token(json!({ "kind": "card", "lastFour": "0005", "brand": "amex" })).await;
     let card = house.convert(&bearer, &card).await.body["Result"].clone();
-    assert_eq!(
-        (&card["IsCreditCard"], &card["CcCardType"]),
-        (&json!(true), &json!("AmericanExpress"))
-    );
+    assert_eq!((&card["IsCreditCard"], &card["CcCardType"]), (&json!(true), &json!("AmericanExpress")));
     assert!(card["Token"].as_str().unwrap().starts_with("201:"));
 }
 
@@ -88,10 +71,7 @@ async fn a_temporary_token_works_once() {
     assert_eq!(house.convert(&bearer, &temporary).await.body["ErrorNum"], 2);
     let conversions = house.state().await["conversions"].clone();
     assert_eq!(conversions.as_array().unwrap().len(), 1);
-    assert_eq!(
-        (&conversions[0]["times"], &conversions[0]["refused"]),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!((&conversions[0]["times"], &conversions[0]["refused"]), (&json!(1), &json!(1)));
     assert_eq!(conversions[0]["idempotencyKey"], "key-1");
 }
 
@@ -134,16 +114,8 @@ async fn every_error_number_can_be_had() {
         let temporary = house.token(json!({ "outcome": outcome })).await;
         for _ in 0..2 {
             let answer = house.convert(&bearer, &temporary).await;
-            assert_eq!(
-                (answer.status, &answer.body["ErrorNum"]),
-                (status, &json!(number)),
-                "{outcome}"
-            );
-            assert_eq!(
-                (&answer.body["Success"], &answer.body["Result"]),
-                (&json!(false), &Value::Null),
-                "{outcome}"
-            );
+            assert_eq!((answer.status, &answer.body["ErrorNum"]), (status, &json!(number)), "{outcome}");
+            assert_eq!((&answer.body["Success"], &answer.body["Result"]), (&json!(false), &Value::Null), "{outcome}");
             assert!(!answer.body["ErrorID"].as_str().unwrap().is_empty(), "{outcome}");
         }
     }
@@ -177,8 +149,5 @@ async fn answers_that_contradict_themselves_can_be_had() {
     assert_eq!((&both["Success"], &both["ErrorNum"]), (&json!(true), &json!(6)));
     let empty = house.token(json!({ "outcome": "empty_token" })).await;
     let empty = house.convert(&bearer, &empty).await.body;
-    assert_eq!(
-        (&empty["Success"], &empty["Result"]["Token"]),
-        (&json!(true), &json!(""))
-    );
+    assert_eq!((&empty["Success"], &empty["Result"]["Token"]), (&json!(true), &json!("")));
 }

@@ -20,10 +20,7 @@ async fn play(house: &House) -> (Output, Vec<String>) {
     let codes = tempfile::NamedTempFile::new().unwrap();
     let script = commands().replace(STORY_ADDRESS, &house.running.address().to_string());
     let mut shell = Command::new("sh");
-    shell
-        .arg("-c")
-        .arg(format!("{PRELUDE}\n{script}"))
-        .env("CODES", codes.path());
+    shell.arg("-c").arg(format!("{PRELUDE}\n{script}")).env("CODES", codes.path());
     let output = shell.output().await.unwrap();
     let codes = std::fs::read_to_string(codes.path()).unwrap();
     (output, codes.lines().map(str::to_owned).collect())
@@ -47,9 +44,6 @@ async fn the_story_of_the_help_can_be_pasted_and_ends_as_told() {
         (&json!("Checking 6789"), &json!(true))
     );
     assert_eq!(state["profiles"][0]["token"], state["conversions"][0]["permanentToken"]);
-    assert_eq!(
-        (&state["payments"][0]["kind"], &state["payments"][1]["kind"]),
-        (&json!("log"), &json!("process"))
-    );
+    assert_eq!((&state["payments"][0]["kind"], &state["payments"][1]["kind"]), (&json!("log"), &json!("process")));
     assert_eq!(state["calls"]["counts"]["loanpro.lookup"], 3);
 }

@@ -88,12 +88,7 @@ impl Guarded {
             .spawn()?;
         let pid = read_pid(&mut shell)?;
         let lifeline = shell.stdin.take();
-        Ok(Self {
-            shell,
-            _lifeline: lifeline,
-            pid,
-            log: log.to_owned(),
-        })
+        Ok(Self { shell, _lifeline: lifeline, pid, log: log.to_owned() })
     }
 
     /// The program's process id.
@@ -139,7 +134,5 @@ fn read_pid(shell: &mut Child) -> std::io::Result<u32> {
     if let Some(out) = shell.stdout.take() {
         BufReader::new(out).read_line(&mut line)?;
     }
-    line.trim()
-        .parse()
-        .map_err(|_| std::io::Error::other("the shell did not tell the program's process id"))
+    line.trim().parse().map_err(|_| std::io::Error::other("the shell did not tell the program's process id"))
 }

@@ -73,10 +73,7 @@ impl Kafka {
     pub async fn create_topic(&self, name: &str, partitions: i32) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
-        let made = admin
-            .create_topics([&topic], &AdminOptions::new())
-            .await
-            .expect("topics are created");
+        let made = admin.create_topics([&topic], &AdminOptions::new()).await.expect("topics are created");
         assert!(made.iter().all(Result::is_ok), "topic {name}: {made:?}");
     }
 
@@ -115,17 +112,13 @@ impl Broker {
         if succeeds("java", &["-version"]) && succeeds("mvn", &["--version"]) {
             return JavaBroker::start().map(Self::Java);
         }
-        Err(Absent(
-            "there is neither a running container engine nor Java and Maven".to_owned(),
-        ))
+        Err(Absent("there is neither a running container engine nor Java and Maven".to_owned()))
     }
 }
 
 /// Waits until the broker answers a question for metadata, as long as `alive`.
 fn answers_within(address: &str, limit: Duration, mut alive: impl FnMut() -> bool) -> Result<(), Absent> {
-    let consumer: BaseConsumer = client(address)
-        .create()
-        .map_err(|e| Absent(format!("no client: {e}")))?;
+    let consumer: BaseConsumer = client(address).create().map_err(|e| Absent(format!("no client: {e}")))?;
     let answered = within(limit, || {
         if !alive() {
             return Some(false);
@@ -136,19 +129,14 @@ fn answers_within(address: &str, limit: Duration, mut alive: impl FnMut() -> boo
     match answered {
         Some(true) => Ok(()),
         Some(false) => Err(Absent("the broker ended right after its start".to_owned())),
-        None => Err(Absent(format!(
-            "the broker at {address} does not answer within {limit:?}"
-        ))),
+        None => Err(Absent(format!("the broker at {address} does not answer within {limit:?}"))),
     }
 }
 
 fn client(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     // Log level 2 (critical): a broker that is still starting refuses connections, which is what we wait for.
-    config
-        .set("bootstrap.servers", address)
-        .set("log_level", "2")
-        .set("reconnect.backoff.max.ms", "500");
+    config.set("bootstrap.servers", address).set("log_level", "2").set("reconnect.backoff.max.ms", "500");
     config
 }
 

@@ -61,18 +61,12 @@ pub struct RealParts {
 impl RealParts {
     /// The broker that all tests of this binary share; topics are each test's own.
     pub fn kafka(&self) -> &Kafka {
-        self.kafka
-            .get_or_init(Kafka::start)
-            .as_ref()
-            .unwrap_or_else(|why| panic!("kafka is absent: {why}"))
+        self.kafka.get_or_init(Kafka::start).as_ref().unwrap_or_else(|why| panic!("kafka is absent: {why}"))
     }
 
     /// The server that all tests of this binary share; databases are each test's own.
     pub fn postgres(&self) -> &Postgres {
-        self.postgres
-            .get_or_init(Postgres::start)
-            .as_ref()
-            .unwrap_or_else(|why| panic!("postgres is absent: {why}"))
+        self.postgres.get_or_init(Postgres::start).as_ref().unwrap_or_else(|why| panic!("postgres is absent: {why}"))
     }
 
     /// Starts what a case needs, all at the same time. `Err`: it is not to be run, and why.
@@ -90,18 +84,8 @@ impl RealParts {
 
     fn state_of(&self, part: Part) -> Result<(), Absent> {
         match part {
-            Part::Kafka => self
-                .kafka
-                .get_or_init(Kafka::start)
-                .as_ref()
-                .map(drop)
-                .map_err(Clone::clone),
-            Part::Postgres => self
-                .postgres
-                .get_or_init(Postgres::start)
-                .as_ref()
-                .map(drop)
-                .map_err(Clone::clone),
+            Part::Kafka => self.kafka.get_or_init(Kafka::start).as_ref().map(drop).map_err(Clone::clone),
+            Part::Postgres => self.postgres.get_or_init(Postgres::start).as_ref().map(drop).map_err(Clone::clone),
         }
     }
 }
@@ -116,10 +100,7 @@ fn run(case: &Case, parts: &RealParts) -> Result<Completion, Failed> {
     if let Err(why) = parts.provide(case) {
         return Ok(Completion::ignored_with(why));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on((case.body)(parts));
     Ok(Completion::Completed)
 }

@@ -27,10 +27,7 @@ pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option
         if Instant::now() >= end {
             return None;
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "polling with a limit, before there is a runtime"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "polling with a limit, before there is a runtime")]
         std::thread::sleep(LOOK_EVERY);
     }
 }

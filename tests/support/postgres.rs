@@ -24,11 +24,7 @@ impl Postgres {
     /// Starts a server, or takes the one named by `PROFILE_LINKER_TEST_POSTGRES_URL`.
     pub fn start() -> Result<Self, Absent> {
         if let Ok(url) = std::env::var("PROFILE_LINKER_TEST_POSTGRES_URL") {
-            return Ok(Self {
-                url: url.trim_end_matches('/').to_owned(),
-                databases: AtomicU32::new(0),
-                server: None,
-            });
+            return Ok(Self { url: url.trim_end_matches('/').to_owned(), databases: AtomicU32::new(0), server: None });
         }
         let binaries =
             binaries().ok_or_else(|| Absent("there is no PostgreSQL server (initdb, postgres)".to_owned()))?;
@@ -38,20 +34,15 @@ impl Postgres {
         let [port] = free_ports();
         let server = run(&binaries, folder.path(), port)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}");
-        Ok(Self {
-            url,
-            databases: AtomicU32::new(0),
-            server: Some((server, folder)),
-        })
+        Ok(Self { url, databases: AtomicU32::new(0), server: Some((server, folder)) })
     }
 
     /// A new, empty database; answers its URL.
     pub async fn create_database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        let mut connection = PgConnection::connect(&format!("{}/postgres", self.url))
-            .await
-            .expect("a connection to the server");
+        let mut connection =
+            PgConnection::connect(&format!("{}/postgres", self.url)).await.expect("a connection to the server");
         let statement = sqlx::AssertSqlSafe(format!("create database {name}"));
         connection.execute(statement).await.expect("a database is created");
         format!("{}/{name}", self.url)
@@ -69,29 +60,18 @@ impl Drop for Postgres {
 
 fn binaries() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    versions
-        .flatten()
-        .map(|version| version.path().join("bin"))
-        .find(|bin| bin.join("postgres").is_file())
+    versions.flatten().map(|version| version.path().join("bin")).find(|bin| bin.join("postgres").is_file())
 }
 
 /// The server refuses to run as root: then it runs as the user `postgres`, who must own the folder.
 fn own(folder: &Path) -> Result<(), Absent> {
     let script = "if [ \"$(id -u)\" = 0 ]; then chown postgres \"$0\"; fi";
     let status = Command::new("sh").args(["-c", script]).arg(folder).status();
-    status
-        .ok()
-        .filter(|s| s.success())
-        .map(drop)
-        .ok_or_else(|| Absent("its folder cannot be given away".to_owned()))
+    status.ok().filter(|s| s.success()).map(drop).ok_or_else(|| Absent("its folder cannot be given away".to_owned()))
 }
 
 fn unprivileged(program: PathBuf) -> Vec<String> {
-    let id = Command::new("id")
-        .arg("-u")
-        .output()
-        .map(|out| out.stdout)
-        .unwrap_or_default();
+    let id = Command::new("id").arg("-u").output().map(|out| out.stdout).unwrap_or_default();
     let mut words: Vec<String> = Vec::new();
     if id.trim_ascii() == b"0" {
         words.extend(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"].map(str::to_owned));
@@ -113,20 +93,13 @@ fn initialise(binaries: &Path, folder: &Path) -> Result<(), Absent> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Absent(format!(
-        "initdb failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
+    Err(Absent(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
 fn run(binaries: &Path, folder: &Path, port: u16) -> Result<Guarded, Absent> {
     let mut words = unprivileged(binaries.join("postgres"));
     words.extend(["-D".to_owned(), folder.join("data").display().to_string()]);
-    for setting in [
-        format!("port={port}"),
-        "listen_addresses=127.0.0.1".to_owned(),
-        socket_setting(folder),
-    ] {
+    for setting in [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned(), socket_setting(folder)] {
         words.extend(["-c".to_owned(), setting]);
     }
     let mut server = Guarded::start(&words, &[], &folder.join("server.log"))

@@ -38,9 +38,7 @@ impl Record {
     }
 
     fn of(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message
-            .headers()
-            .map(|headers| headers.iter().map(owned_header).collect());
+        let headers = message.headers().map(|headers| headers.iter().map(owned_header).collect());
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
@@ -63,24 +61,16 @@ impl Publisher {
     /// A producer at these brokers.
     pub fn new(brokers: &str) -> Self {
         let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", brokers)
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "5");
+        config.set("bootstrap.servers", brokers).set("partitioner", "murmur2_random").set("linger.ms", "5");
         Self(config.create().expect("a producer"))
     }
 
     /// Publishes and waits for the acknowledgement; answers partition and offset.
     pub async fn publish(&self, topic: &str, key: &str, content_type: &str, value: &[u8]) -> (i32, i64) {
-        let headers = OwnedHeaders::new().insert(Header {
-            key: "content-type",
-            value: Some(content_type),
-        });
+        let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(content_type) });
         let record = FutureRecord::to(topic).key(key).payload(value).headers(headers);
         let delivered = self.0.send(record, BROKER_ANSWERS_WITHIN).await;
-        let delivery = delivered
-            .map_err(|(error, _)| error)
-            .expect("the record is acknowledged");
+        let delivery = delivered.map_err(|(error, _)| error).expect("the record is acknowledged");
         (delivery.partition, delivery.offset)
     }
 }
@@ -102,17 +92,11 @@ impl Reader {
         for topic in topics {
             partitions = partitions_of(brokers, topic);
             for partition in &partitions {
-                from_start
-                    .add_partition_offset(topic, *partition, Offset::Beginning)
-                    .expect("an offset");
+                from_start.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset");
             }
         }
         consumer.assign(&from_start).expect("an assignment");
-        Self {
-            consumer,
-            partitions,
-            seen: Vec::new(),
-        }
+        Self { consumer, partitions, seen: Vec::new() }
     }
 
     /// What it read so far.
@@ -167,18 +151,9 @@ fn reader_config(brokers: &str) -> ClientConfig {
 }
 
 fn partitions_of(brokers: &str, topic: &str) -> BTreeSet<i32> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .create()
-        .expect("a consumer");
-    let metadata = consumer
-        .fetch_metadata(Some(topic), BROKER_ANSWERS_WITHIN)
-        .expect("metadata");
-    let partitions = metadata
-        .topics()
-        .iter()
-        .flat_map(|topic| topic.partitions())
-        .map(|one| one.id());
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), BROKER_ANSWERS_WITHIN).expect("metadata");
+    let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|one| one.id());
     let partitions: BTreeSet<i32> = partitions.collect();
     assert!(!partitions.is_empty(), "topic {topic} has no partitions");
     partitions

@@ -28,24 +28,13 @@ impl Sandbox {
     /// Runs `profile-linker sandbox` on a free port and waits for its address.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let program = [
-            env!("CARGO_BIN_EXE_profile-linker"),
-            "sandbox",
-            "--listen",
-            "127.0.0.1:0",
-        ]
-        .map(str::to_owned);
+        let program = [env!("CARGO_BIN_EXE_profile-linker"), "sandbox", "--listen", "127.0.0.1:0"].map(str::to_owned);
         let process = Guarded::start(&program, &[], &folder.path().join("sandbox.log")).expect("the sandbox starts");
         let address = eventually("the sandbox tells its address", Duration::from_secs(20), async || {
             address_in(&process.output())
         });
         let base = format!("http://{}", address.await);
-        Self {
-            process,
-            base,
-            client: Client::new(),
-            _folder: folder,
-        }
+        Self { process, base, client: Client::new(), _folder: folder }
     }
 
     /// Process id, for measurements.
@@ -75,15 +64,13 @@ impl Sandbox {
         let id: i64 = customer.parse().expect("LoanPro ids are numbers");
         let borrower = json!({"__id": id, "__setLoanRole": "loan.customerRole.primary"});
         let body = json!({"Customers": {"results": [borrower]}});
-        self.loanpro(Method::PUT, &format!("odata.svc/Loans({loan})"), body)
-            .await;
+        self.loanpro(Method::PUT, &format!("odata.svc/Loans({loan})"), body).await;
     }
 
     /// Makes a payment on the loan.
     pub async fn pay(&self, loan: &str, payment: Value) {
         let body = json!({"Payments": {"results": [payment]}});
-        self.loanpro(Method::PUT, &format!("odata.svc/Loans({loan})"), body)
-            .await;
+        self.loanpro(Method::PUT, &format!("odata.svc/Loans({loan})"), body).await;
     }
 
     /// A temporary token, as the hosted form makes it.
@@ -97,11 +84,7 @@ impl Sandbox {
             "accountholder_name": "Ada Tester", "account_number": "000123456789",
             "routing_number": "021000021", "account_type": "checking",
         });
-        let answer = self.call(
-            Method::POST,
-            "secure-payments/checking-account",
-            json!({"checking-account": account}),
-        );
+        let answer = self.call(Method::POST, "secure-payments/checking-account", json!({"checking-account": account}));
         text_at(&answer.await, "/token")
     }
 
@@ -112,36 +95,19 @@ impl Sandbox {
 
     /// Ends all faults.
     pub async fn heal(&self) {
-        let answer = self
-            .client
-            .delete(format!("{}/sandbox/faults", self.base))
-            .send()
-            .await
-            .expect("an answer");
-        assert!(
-            answer.status().is_success(),
-            "faults are not ended: {}",
-            answer.status()
-        );
+        let answer = self.client.delete(format!("{}/sandbox/faults", self.base)).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "faults are not ended: {}", answer.status());
     }
 
     /// The books: what was really done.
     pub async fn state(&self) -> Value {
-        let answer = self
-            .client
-            .get(format!("{}/sandbox/state", self.base))
-            .send()
-            .await
-            .expect("an answer");
+        let answer = self.client.get(format!("{}/sandbox/state", self.base)).send().await.expect("an answer");
         answer.json().await.expect("the state is JSON")
     }
 
     /// The books' entries of one kind: `profiles`, `conversions`, `payments`.
     pub async fn booked(&self, kind: &str) -> Vec<Value> {
-        self.state().await[kind]
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| panic!("the state has no list {kind}"))
+        self.state().await[kind].as_array().cloned().unwrap_or_else(|| panic!("the state has no list {kind}"))
     }
 
     async fn loanpro(&self, method: Method, path: &str, body: Value) -> Value {
@@ -167,18 +133,11 @@ impl Sandbox {
 fn id_of(answer: &Value) -> String {
     let entity = answer.get("d").unwrap_or(answer);
     let id = &entity["id"];
-    id.as_i64()
-        .map(|id| id.to_string())
-        .or_else(|| id.as_str().map(str::to_owned))
-        .expect("the answer has an id")
+    id.as_i64().map(|id| id.to_string()).or_else(|| id.as_str().map(str::to_owned)).expect("the answer has an id")
 }
 
 fn text_at(answer: &Value, pointer: &str) -> String {
-    answer
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_else(|| panic!("no {pointer} in the answer"))
-        .to_owned()
+    answer.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in the answer")).to_owned()
 }
 
 /// The first `127.0.0.1:port` in the output.

@@ -57,21 +57,14 @@ impl<'a> Stand<'a> {
     pub async fn prepare(parts: &'a RealParts, delivery: Delivery) -> Self {
         let stand = Self::unmigrated(parts, delivery).await;
         let migrated = stand.command(&["migrate", "--topics"]);
-        assert!(
-            migrated.status.success(),
-            "migrate: {}",
-            String::from_utf8_lossy(&migrated.stderr)
-        );
+        assert!(migrated.status.success(), "migrate: {}", String::from_utf8_lossy(&migrated.stderr));
         stand
     }
 
     /// A stand with an empty database and no topics.
     pub async fn unmigrated(parts: &'a RealParts, delivery: Delivery) -> Self {
-        let (kafka, database, sandbox) = (
-            parts.kafka(),
-            parts.postgres().create_database().await,
-            Sandbox::start().await,
-        );
+        let (kafka, database, sandbox) =
+            (parts.kafka(), parts.postgres().create_database().await, Sandbox::start().await);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let name = Uuid::new_v4().simple().to_string();
         let topics = Topics {
@@ -83,14 +76,7 @@ impl<'a> Stand<'a> {
         let key: [u8; 32] = rand::random();
         std::fs::write(folder.path().join("k1"), BASE64.encode(&key)).expect("a key file");
         let publisher = Publisher::new(kafka.brokers());
-        let stand = Self {
-            kafka,
-            topics,
-            sandbox,
-            publisher,
-            folder,
-            workers: std::cell::Cell::new(0),
-        };
+        let stand = Self { kafka, topics, sandbox, publisher, folder, workers: std::cell::Cell::new(0) };
         std::fs::write(stand.config(), stand.configuration(delivery, &name, &database)).expect("a configuration file");
         stand
     }
@@ -132,17 +118,13 @@ impl<'a> Stand<'a> {
 
     /// Publishes an event under its customer's key.
     pub async fn publish(&self, event: &Value) -> (i32, i64) {
-        let key = event["data"]["customer"]["id"]
-            .as_str()
-            .expect("the event has a customer");
+        let key = event["data"]["customer"]["id"].as_str().expect("the event has a customer");
         self.publish_bytes(key, event.to_string().as_bytes()).await
     }
 
     /// Publishes any bytes as an event.
     pub async fn publish_bytes(&self, key: &str, value: &[u8]) -> (i32, i64) {
-        self.publisher
-            .publish(&self.topics.created, key, STRUCTURED, value)
-            .await
+        self.publisher.publish(&self.topics.created, key, STRUCTURED, value).await
     }
 
     /// A reader of some of the topics.
@@ -160,12 +142,7 @@ impl<'a> Stand<'a> {
     }
 
     fn configuration(&self, delivery: Delivery, name: &str, database: &str) -> String {
-        let Topics {
-            created,
-            linked,
-            rejected,
-            dead_letter,
-        } = &self.topics;
+        let Topics { created, linked, rejected, dead_letter } = &self.topics;
         let delivery = match delivery {
             Delivery::Transactional => "transactional",
             Delivery::Idempotent => "idempotent",
@@ -229,9 +206,7 @@ impl Drop for Stand<'_> {
             let log = String::from_utf8_lossy(&log);
             let lines: Vec<&str> = log.lines().collect();
             eprintln!("--- worker {number} said last:");
-            lines[lines.len().saturating_sub(LAST_WORDS)..]
-                .iter()
-                .for_each(|line| eprintln!("{line}"));
+            lines[lines.len().saturating_sub(LAST_WORDS)..].iter().for_each(|line| eprintln!("{line}"));
         }
     }
 }

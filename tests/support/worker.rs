@@ -19,12 +19,7 @@ pub struct Worker {
 impl Worker {
     /// Runs the worker; `log` is where its output goes.
     pub fn start(config: &Path, environment: &[(String, String)], log: &Path) -> Self {
-        let program = [
-            env!("CARGO_BIN_EXE_profile-linker"),
-            "run",
-            "--config",
-            &config.display().to_string(),
-        ];
+        let program = [env!("CARGO_BIN_EXE_profile-linker"), "run", "--config", &config.display().to_string()];
         let process = Guarded::start(&program.map(str::to_owned), environment, log).expect("the worker starts");
         Self { process }
     }
@@ -51,27 +46,16 @@ impl Worker {
     /// Where its admin pages are: the field `admin.address` of the line `worker ready`.
     pub fn admin_address(&self) -> String {
         let log = self.log();
-        let line = log
-            .lines()
-            .find(|line| line.contains("worker ready"))
-            .expect("it said that it is ready");
+        let line = log.lines().find(|line| line.contains("worker ready")).expect("it said that it is ready");
         let line: Value = serde_json::from_str(line).expect("log lines are JSON");
-        let address = line
-            .get("admin.address")
-            .or_else(|| line["fields"].get("admin.address"));
-        address
-            .and_then(Value::as_str)
-            .expect("the line has the field admin.address")
-            .to_owned()
+        let address = line.get("admin.address").or_else(|| line["fields"].get("admin.address"));
+        address.and_then(Value::as_str).expect("the line has the field admin.address").to_owned()
     }
 
     /// `kill -9`, and waits until it is gone.
     pub fn kill(mut self) {
         self.process.signal(Signal::Kill);
-        assert!(
-            self.process.end_within(Duration::from_secs(10)).is_some(),
-            "a killed worker still runs"
-        );
+        assert!(self.process.end_within(Duration::from_secs(10)).is_some(), "a killed worker still runs");
     }
 
     /// Asks it to end, and answers its exit code.
@@ -83,9 +67,7 @@ impl Worker {
     /// Its exit code, when it ends by itself.
     pub fn exit_code(&mut self) -> i32 {
         let ended = self.process.end_within(Duration::from_secs(45));
-        ended
-            .and_then(|status| status.code())
-            .unwrap_or_else(|| panic!("the worker does not end:\n{}", self.log()))
+        ended.and_then(|status| status.code()).unwrap_or_else(|| panic!("the worker does not end:\n{}", self.log()))
     }
 
     /// Freezes it, as a paused machine would.

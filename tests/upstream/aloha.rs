@@ -20,20 +20,11 @@ const ACCOUNT: &str = "\"93f5f620-ec93-47dd-ab24-c07bbf0b16bf\"";
 const KEY: Uuid = uuid!("f81d4fae-7dec-41d0-a765-00a0c91e6bf6");
 
 fn aloha(played: &Arc<Played>) -> Aloha {
-    Aloha::new(
-        played.clone(),
-        "shop",
-        SecretSource::Value(secret("pass:word")),
-        "ACME1",
-    )
-    .unwrap()
+    Aloha::new(played.clone(), "shop", SecretSource::Value(secret("pass:word")), "ACME1").unwrap()
 }
 
 fn customer() -> Customer {
-    Customer {
-        system: System::Aloha,
-        id: CUSTOMER.to_owned(),
-    }
+    Customer { system: System::Aloha, id: CUSTOMER.to_owned() }
 }
 
 fn link() -> Link {
@@ -94,11 +85,7 @@ fn every_answer_to_a_link_has_its_class() {
         (400, "InternalServerError", "unknown"),
         (404, "", "customer_not_found"),
         (404, r#"{"Message":"NotFound"}"#, "customer_not_found"),
-        (
-            404,
-            r#"{"Message":"No HTTP resource was found that matches the request URI"}"#,
-            "misconfigured",
-        ),
+        (404, r#"{"Message":"No HTTP resource was found that matches the request URI"}"#, "misconfigured"),
         (404, "<html><body>404</body></html>", "misconfigured"),
         (401, "", "misconfigured"),
         (403, "", "misconfigured"),
@@ -111,11 +98,7 @@ fn every_answer_to_a_link_has_its_class() {
         (503, "", "unknown"),
     ];
     for (status, body, expected) in rows {
-        assert_eq!(
-            word(&classify_link(answer(status, body), &[])),
-            expected,
-            "{status} {body}"
-        );
+        assert_eq!(word(&classify_link(answer(status, body), &[])), expected, "{status} {body}");
     }
     let wait = classify_link(answer_with(429, &[("retry-after", "3")], ""), &[]);
     assert_eq!(word(&wait), "not applied, wait 3");
@@ -129,10 +112,7 @@ async fn a_link_is_sent_as_documented() {
     let played = Played::new([answer(200, ACCOUNT)]);
     assert_eq!(word(&aloha(&played).link(&link(), &OpenGate).await), "done");
     let call = played.seen().remove(0);
-    assert_eq!(
-        (call.method.as_str(), call.target.as_str()),
-        ("PUT", "v1/Customers/Payment/Token")
-    );
+    assert_eq!((call.method.as_str(), call.target.as_str()), ("PUT", "v1/Customers/Payment/Token"));
     assert_eq!(call.header("authorization"), "Basic c2hvcDpwYXNzOndvcmQ=");
     assert_eq!(call.header("x-api-companycode"), "ACME1");
     assert_eq!(call.header("idempotency-key"), KEY.to_string());
@@ -143,18 +123,8 @@ async fn a_link_is_sent_as_documented() {
 
 #[tokio::test]
 async fn brands_and_providers_have_the_vendors_numbers() {
-    let brands = [
-        (Brand::Amex, 0),
-        (Brand::Discover, 3),
-        (Brand::Jcb, 5),
-        (Brand::Mastercard, 6),
-        (Brand::Visa, 7),
-    ];
-    let providers = [
-        (Provider::ConnectedPayments, 2),
-        (Provider::CreditCall, 4),
-        (Provider::FreedomPay, 6),
-    ];
+    let brands = [(Brand::Amex, 0), (Brand::Discover, 3), (Brand::Jcb, 5), (Brand::Mastercard, 6), (Brand::Visa, 7)];
+    let providers = [(Provider::ConnectedPayments, 2), (Provider::CreditCall, 4), (Provider::FreedomPay, 6)];
     for (brand, card_type) in brands {
         for (provider, provider_type) in providers {
             let played = Played::new([answer(200, ACCOUNT)]);
@@ -165,10 +135,7 @@ async fn brands_and_providers_have_the_vendors_numbers() {
             });
             aloha(&played).link(&link, &OpenGate).await;
             let body = played.seen().remove(0).json();
-            assert_eq!(
-                (&body["CardType"], &body["ProviderType"]),
-                (&json!(card_type), &json!(provider_type))
-            );
+            assert_eq!((&body["CardType"], &body["ProviderType"]), (&json!(card_type), &json!(provider_type)));
             assert_eq!(body["CardHolderName"], "A Holder");
         }
     }
@@ -188,10 +155,7 @@ async fn what_aloha_cannot_take_is_refused_without_a_call() {
     ];
     for link in rows {
         let played = Played::new([]);
-        assert_eq!(
-            word(&aloha(&played).link(&link, &OpenGate).await),
-            "account_unsupported"
-        );
+        assert_eq!(word(&aloha(&played).link(&link, &OpenGate).await), "account_unsupported");
     }
     for id in ["", "42", "82c6fdcb-534f-415a-9e28-87be989e461f/../x"] {
         let played = Played::new([]);
@@ -201,11 +165,7 @@ async fn what_aloha_cannot_take_is_refused_without_a_call() {
 }
 
 fn payments(entries: &serde_json::Value) -> String {
-    look_word(&classify_payments(
-        answer(200, &entries.to_string()),
-        &secret("201:token-1"),
-        &[],
-    ))
+    look_word(&classify_payments(answer(200, &entries.to_string()), &secret("201:token-1"), &[]))
 }
 
 #[test]
@@ -216,22 +176,14 @@ fn a_profile_is_found_by_its_card_token() {
     assert_eq!(payments(&json!([other, ours, cash])), "found a-1");
     assert_eq!(payments(&json!([other, cash])), "absent");
     assert_eq!(payments(&json!([])), "absent");
-    assert_eq!(
-        payments(&json!([{"AccountNumber": "201:token-1"}])),
-        "failed",
-        "ours, without an id"
-    );
+    assert_eq!(payments(&json!([{"AccountNumber": "201:token-1"}])), "failed", "ours, without an id");
     for odd in [json!([7]), json!({}), json!(null), json!({"Message": "x"})] {
         assert_eq!(payments(&odd), "failed", "{odd}");
     }
 }
 
 fn question() -> LookUp {
-    LookUp {
-        customer: customer(),
-        marker: "ABCD2345".to_owned(),
-        token: secret("201:token-1"),
-    }
+    LookUp { customer: customer(), marker: "ABCD2345".to_owned(), token: secret("201:token-1") }
 }
 
 #[tokio::test]
@@ -239,20 +191,10 @@ async fn look_up_and_customer_check_read_the_payments() {
     let rows: [(Exchange, Exchange, &str, &str); 6] = [
         (answer(200, "[]"), answer(200, "[]"), "absent", "exists"),
         (answer(404, ""), answer(404, ""), "customer missing", "missing"),
-        (
-            answer(400, "\"NotFound\""),
-            answer(400, "\"NotFound\""),
-            "customer missing",
-            "missing",
-        ),
+        (answer(400, "\"NotFound\""), answer(400, "\"NotFound\""), "customer missing", "missing"),
         (answer(401, ""), answer(404, "<html>"), "misconfigured", "misconfigured"),
         (answer(500, ""), answer(200, ""), "failed", "unclear"),
-        (
-            sent(TransportErrorKind::Timeout),
-            sent(TransportErrorKind::Reset),
-            "failed",
-            "unclear",
-        ),
+        (sent(TransportErrorKind::Timeout), sent(TransportErrorKind::Reset), "failed", "unclear"),
     ];
     for (first, second, looked, checked) in rows {
         let played = Played::new([first, second]);
@@ -260,12 +202,7 @@ async fn look_up_and_customer_check_read_the_payments() {
         assert_eq!(look_word(&client.look_up(&question()).await), looked);
         assert_eq!(check_word(&client.check_customer(&customer()).await), checked);
         let path = format!("v1/Customers/{CUSTOMER}/Payments");
-        assert!(
-            played
-                .seen()
-                .iter()
-                .all(|call| call.method == "GET" && call.target == path)
-        );
+        assert!(played.seen().iter().all(|call| call.method == "GET" && call.target == path));
     }
 }
 

@@ -32,12 +32,7 @@ fn a_changed_file_is_read_again() {
     assert!(credential.current().ok().unwrap().same_as(b"longer than first"));
     std::fs::write(file.path(), "longer than FIRST").unwrap();
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
-    std::fs::File::options()
-        .append(true)
-        .open(file.path())
-        .unwrap()
-        .set_modified(later)
-        .unwrap();
+    std::fs::File::options().append(true).open(file.path()).unwrap().set_modified(later).unwrap();
     assert!(credential.current().ok().unwrap().same_as(b"longer than FIRST"));
 }
 
@@ -59,10 +54,7 @@ fn an_unusable_file_is_named_and_its_content_is_not() {
 #[test]
 fn a_secret_that_no_header_may_hold_is_refused_unquoted() {
     let error = header_value("Bearer ", &secret("a\nb"), "loanpro token").err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "the loanpro token holds characters that cannot be sent"
-    );
+    assert_eq!(error.to_string(), "the loanpro token holds characters that cannot be sent");
     let value = header_value("Bearer ", &secret("ab"), "loanpro token").ok().unwrap();
     assert!(value.is_sensitive() && !format!("{value:?}").contains("ab"));
 }

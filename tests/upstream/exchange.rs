@@ -22,10 +22,7 @@ pub fn answer(status: u16, body: &str) -> Exchange {
 pub fn answer_with(status: u16, headers: &[(&str, &str)], body: &str) -> Exchange {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        map.insert(
-            name.parse::<HeaderName>().unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        map.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     }
     Ok(Answer {
         status: StatusCode::from_u16(status).unwrap(),
@@ -105,10 +102,7 @@ pub fn look_word(outcome: &LookOutcome) -> String {
         }
         LookOutcome::Absent => "absent".to_owned(),
         LookOutcome::CustomerMissing { .. } => "customer missing".to_owned(),
-        LookOutcome::Failed {
-            retry_after: Some(wait),
-            ..
-        } => format!("failed, wait {}", wait.as_secs()),
+        LookOutcome::Failed { retry_after: Some(wait), .. } => format!("failed, wait {}", wait.as_secs()),
         LookOutcome::Failed { .. } => "failed".to_owned(),
         LookOutcome::Misconfigured { .. } => "misconfigured".to_owned(),
     }
@@ -153,10 +147,7 @@ pub struct Played {
 impl Played {
     pub fn new(answers: impl IntoIterator<Item = Exchange>) -> std::sync::Arc<Self> {
         let answers = Mutex::new(answers.into_iter().collect());
-        std::sync::Arc::new(Self {
-            answers,
-            seen: Mutex::default(),
-        })
+        std::sync::Arc::new(Self { answers, seen: Mutex::default() })
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -176,10 +167,7 @@ impl Transport for Played {
         if !gate.opens().await {
             return unsent(TransportErrorKind::Withdrawn);
         }
-        let body = call
-            .body
-            .map(|body| String::from_utf8(body.to_vec()).unwrap())
-            .unwrap_or_default();
+        let body = call.body.map(|body| String::from_utf8(body.to_vec()).unwrap()).unwrap_or_default();
         self.seen.lock().unwrap().push(Seen {
             operation: call.operation,
             method: call.method.to_string(),
@@ -187,10 +175,6 @@ impl Transport for Played {
             headers: call.headers,
             body,
         });
-        self.answers
-            .lock()
-            .unwrap()
-            .pop_front()
-            .expect("a call that the test did not foresee")
+        self.answers.lock().unwrap().pop_front().expect("a call that the test did not foresee")
     }
 }

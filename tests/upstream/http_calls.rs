@@ -40,17 +40,11 @@ async fn a_call_carries_method_path_host_and_body() {
     })
     .await;
     let answer = server.client().exchange(put(), &OpenGate).await.ok().unwrap();
-    assert_eq!(
-        (answer.status.as_u16(), answer.body.as_slice()),
-        (200, b"fine".as_slice())
-    );
+    assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, b"fine".as_slice()));
     let request = within(seen.recv()).await.flatten().unwrap();
     let head = request.to_lowercase();
     assert!(request.starts_with("PUT /base/thing?a=b HTTP/1.1\r\n"), "{request}");
-    assert!(
-        head.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)),
-        "{request}"
-    );
+    assert!(head.contains(&format!("host: 127.0.0.1:{}\r\n", server.port)), "{request}");
     assert!(head.contains("content-type: application/json\r\n") && head.contains("accept: application/json\r\n"));
     assert!(request.ends_with("\r\n\r\n{\"a\":1}"), "{request}");
 }
@@ -131,10 +125,7 @@ async fn a_body_is_read_up_to_its_limit_and_not_beyond() {
             if is_read {
                 assert_eq!(exchange.ok().unwrap().body.len(), length);
             } else {
-                assert_eq!(
-                    failure(exchange),
-                    TransportError::sent(TransportErrorKind::BodyTooLarge)
-                );
+                assert_eq!(failure(exchange), TransportError::sent(TransportErrorKind::BodyTooLarge));
             }
         }
     }

@@ -67,10 +67,7 @@ async fn no_byte_leaves_while_the_gate_is_shut() {
         }
     })
     .await;
-    let gate = Held {
-        reached: Notify::new(),
-        release: Notify::new(),
-    };
+    let gate = Held { reached: Notify::new(), release: Notify::new() };
     let client = server.client();
     let (exchange, ()) = tokio::join!(client.exchange(put(), &gate), async {
         within(gate.reached.notified()).await;
@@ -106,10 +103,7 @@ async fn the_gate_is_asked_after_the_connection_is_there() {
 async fn a_shut_gate_withdraws_the_call_unsent_and_keeps_the_connection() {
     let server = Server::start(answer_all).await;
     let client = server.client();
-    let shut = Counted {
-        asked: AtomicUsize::new(0),
-        open: false,
-    };
+    let shut = Counted { asked: AtomicUsize::new(0), open: false };
     let error = client.exchange(put(), &shut).await.err();
     assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Withdrawn)));
     assert_eq!(shut.asked.load(Ordering::SeqCst), 1);
@@ -123,10 +117,7 @@ async fn a_gate_is_not_asked_where_no_connection_comes_about() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let client = super::server::client(&format!("http://127.0.0.1:{port}/"), Duration::from_secs(1));
-    let gate = Counted {
-        asked: AtomicUsize::new(0),
-        open: true,
-    };
+    let gate = Counted { asked: AtomicUsize::new(0), open: true };
     assert!(client.exchange(put(), &gate).await.is_err());
     assert_eq!(gate.asked.load(Ordering::SeqCst), 0);
 }
@@ -152,10 +143,7 @@ impl Gate for Slow {
 #[tokio::test]
 async fn waiting_for_the_gate_does_not_use_up_the_time_of_the_call() {
     let server = Server::start(answer_all).await;
-    let gate = Slow {
-        asked: AtomicUsize::new(0),
-        first: LIMIT + Duration::from_secs(1),
-    };
+    let gate = Slow { asked: AtomicUsize::new(0), first: LIMIT + Duration::from_secs(1) };
     assert!(server.client().exchange(put(), &gate).await.is_ok());
     assert_eq!((gate.asked.load(Ordering::SeqCst), server.connections()), (1, 1));
 }
@@ -163,10 +151,7 @@ async fn waiting_for_the_gate_does_not_use_up_the_time_of_the_call() {
 #[tokio::test]
 async fn a_connection_that_waited_long_at_the_gate_is_replaced_and_the_gate_asked_again() {
     let server = Server::start(answer_all).await;
-    let gate = Slow {
-        asked: AtomicUsize::new(0),
-        first: Duration::from_secs(60),
-    };
+    let gate = Slow { asked: AtomicUsize::new(0), first: Duration::from_secs(60) };
     assert!(server.client().exchange(put(), &gate).await.is_ok());
     assert_eq!((gate.asked.load(Ordering::SeqCst), server.connections()), (2, 2));
 }

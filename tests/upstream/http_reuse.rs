@@ -95,11 +95,7 @@ async fn the_gate_is_asked_again_for_the_connection_that_replaces_a_closed_one()
     .await;
     let client = server.client();
     assert_eq!(body(client.exchange(put(), &OpenGate).await), "from 1");
-    let gate = ClosesMeanwhile {
-        asked: AtomicUsize::new(0),
-        close,
-        closed,
-    };
+    let gate = ClosesMeanwhile { asked: AtomicUsize::new(0), close, closed };
     assert_eq!(body(client.exchange(put(), &gate).await), "from 2");
     assert_eq!(gate.asked.load(Ordering::SeqCst), 2);
 }
@@ -143,11 +139,7 @@ async fn an_answer_that_closes_the_connection_is_not_followed_by_another_call_on
     let server = Server::start(|mut stream, number| async move {
         read_request(&mut stream).await;
         let text = format!("from {number}");
-        write(
-            &mut stream,
-            &format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\n{text}"),
-        )
-        .await;
+        write(&mut stream, &format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\n{text}")).await;
         read_request(&mut stream).await;
     })
     .await;

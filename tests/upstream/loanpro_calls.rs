@@ -21,21 +21,12 @@ fn loanpro(played: &Arc<Played>, probe: Option<i64>) -> LoanPro {
 }
 
 fn customer(id: &str) -> Customer {
-    Customer {
-        system: System::Loanpro,
-        id: id.to_owned(),
-    }
+    Customer { system: System::Loanpro, id: id.to_owned() }
 }
 
 fn link(kind: AccountKind, secondary: bool) -> Link {
-    let account = Account {
-        kind,
-        last_four: None,
-        brand: None,
-        expiration: None,
-        masked_number: None,
-        holder_name: None,
-    };
+    let account =
+        Account { kind, last_four: None, brand: None, expiration: None, masked_number: None, holder_name: None };
     Link {
         customer: customer("42"),
         token: secret("perm-1"),
@@ -57,20 +48,14 @@ async fn put(kind: AccountKind, secondary: bool) -> Seen {
 fn entry(kind: &str, secondary: u8, children: Value) -> Value {
     let mut entry = json!({"active": 1, "isPrimary": 0, "isSecondary": secondary, "title": "Rent #ABCD2345",
         "type": format!("paymentAccount.type.{kind}")});
-    entry
-        .as_object_mut()
-        .unwrap()
-        .extend(children.as_object().unwrap().clone());
+    entry.as_object_mut().unwrap().extend(children.as_object().unwrap().clone());
     json!({"PaymentAccounts": {"results": [entry]}})
 }
 
 #[tokio::test]
 async fn a_link_is_sent_as_documented() {
     let call = put(AccountKind::Checking, true).await;
-    assert_eq!(
-        (call.method.as_str(), call.target.as_str()),
-        ("PUT", "odata.svc/Customers(42)")
-    );
+    assert_eq!((call.method.as_str(), call.target.as_str()), ("PUT", "odata.svc/Customers(42)"));
     assert_eq!(call.header("authorization"), "Bearer bearer-1");
     assert_eq!(call.header("autopal-instance-id"), "5200001");
     assert_eq!(call.header("idempotency-key"), KEY.to_string());
@@ -81,50 +66,23 @@ async fn a_link_is_sent_as_documented() {
 async fn each_kind_of_account_has_its_body() {
     let bank = |kind: &str| json!({"CheckingAccount": {"accountType": format!("bankacct.type.{kind}"), "token": "perm-1"}, "CreditCard": {}});
     let card = json!({"CreditCard": {"token": "perm-1"}});
-    assert_eq!(
-        put(AccountKind::Checking, true).await.json(),
-        entry("checking", 1, bank("checking"))
-    );
-    assert_eq!(
-        put(AccountKind::Savings, false).await.json(),
-        entry("checking", 0, bank("savings"))
-    );
+    assert_eq!(put(AccountKind::Checking, true).await.json(), entry("checking", 1, bank("checking")));
+    assert_eq!(put(AccountKind::Savings, false).await.json(), entry("checking", 0, bank("savings")));
     assert_eq!(put(AccountKind::Card, false).await.json(), entry("credit", 0, card));
 }
 
 #[tokio::test]
 async fn only_a_valid_customer_id_gets_into_a_url() {
-    let odd = [
-        "",
-        "0",
-        "-1",
-        "+1",
-        "01",
-        "1.5",
-        "1)/Loans(1",
-        "9223372036854775808",
-        "１",
-        " 1",
-    ];
+    let odd = ["", "0", "-1", "+1", "01", "1.5", "1)/Loans(1", "9223372036854775808", "１", " 1"];
     for id in odd {
         let played = Played::new([]);
         let client = loanpro(&played, Some(1));
-        let bad = Link {
-            customer: customer(id),
-            ..link(AccountKind::Card, false)
-        };
+        let bad = Link { customer: customer(id), ..link(AccountKind::Card, false) };
         assert_eq!(word(&client.link(&bad, &OpenGate).await), "link_refused", "{id}");
-        assert_eq!(
-            check_word(&client.check_customer(&customer(id)).await),
-            "unclear",
-            "{id}"
-        );
+        assert_eq!(check_word(&client.check_customer(&customer(id)).await), "unclear", "{id}");
         assert!(played.seen().is_empty());
     }
-    let aloha = Customer {
-        system: System::Aloha,
-        id: "42".to_owned(),
-    };
+    let aloha = Customer { system: System::Aloha, id: "42".to_owned() };
     assert!(CustomerId::of(&aloha).is_none());
     assert!(CustomerId::of(&customer("9223372036854775807")).is_some());
 }
@@ -140,11 +98,7 @@ async fn a_rotated_token_file_is_used_by_the_next_call() {
     client.link(&link(AccountKind::Card, false), &OpenGate).await;
     std::fs::write(file.path(), "the second\n").unwrap();
     client.link(&link(AccountKind::Card, false), &OpenGate).await;
-    let used: Vec<String> = played
-        .seen()
-        .iter()
-        .map(|call| call.header("authorization").to_owned())
-        .collect();
+    let used: Vec<String> = played.seen().iter().map(|call| call.header("authorization").to_owned()).collect();
     assert_eq!(used, ["Bearer first", "Bearer the second"]);
 }
 
@@ -164,10 +118,7 @@ fn found(id: &str) -> Exchange {
 }
 
 fn missing() -> Exchange {
-    answer(
-        409,
-        r#"{"error":{"message":{"lang":"en","value":"Customer not found"}}}"#,
-    )
+    answer(409, r#"{"error":{"message":{"lang":"en","value":"Customer not found"}}}"#)
 }
 
 async fn check(probe: Option<i64>, answers: Vec<Exchange>) -> (&'static str, Vec<String>) {
@@ -210,22 +161,11 @@ async fn a_probe_that_cannot_be_judged_leaves_it_unclear() {
 #[tokio::test]
 async fn a_customer_exists_only_if_the_answer_names_it() {
     assert_eq!(check(Some(1), vec![found("1"), found("42")]).await.0, "exists");
-    assert_eq!(
-        check(Some(1), vec![found("1"), answer(200, r#"{"id":"42"}"#)]).await.0,
-        "exists"
-    );
-    for second in [
-        found("43"),
-        answer(200, r#"{"d":{}}"#),
-        answer(500, ""),
-        answer(409, ""),
-    ] {
+    assert_eq!(check(Some(1), vec![found("1"), answer(200, r#"{"id":"42"}"#)]).await.0, "exists");
+    for second in [found("43"), answer(200, r#"{"d":{}}"#), answer(500, ""), answer(409, "")] {
         assert_eq!(check(Some(1), vec![found("1"), second]).await.0, "unclear");
     }
-    assert_eq!(
-        check(Some(1), vec![found("1"), answer(403, "")]).await.0,
-        "misconfigured"
-    );
+    assert_eq!(check(Some(1), vec![found("1"), answer(403, "")]).await.0, "misconfigured");
 }
 
 #[tokio::test]

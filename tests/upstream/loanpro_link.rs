@@ -10,10 +10,7 @@ fn class(status: u16, body: &str) -> String {
 
 #[test]
 fn a_200_with_an_entity_is_a_claim_to_be_read_back() {
-    assert_eq!(
-        class(200, r#"{"d":{"id":7,"PaymentAccounts":{"__deferred":{}}}}"#),
-        "done"
-    );
+    assert_eq!(class(200, r#"{"d":{"id":7,"PaymentAccounts":{"__deferred":{}}}}"#), "done");
     assert_eq!(class(201, r#"{"d":{"id":"7"}}"#), "done");
 }
 
@@ -59,12 +56,7 @@ fn statuses_have_their_class_whatever_the_body() {
         (303, "unknown"),
         (422, "unknown"),
     ];
-    let bodies = [
-        "",
-        "not json",
-        r#"{"d":{"id":7}}"#,
-        r#"{"error":{"message":"Title must be unique"}}"#,
-    ];
+    let bodies = ["", "not json", r#"{"d":{"id":7}}"#, r#"{"error":{"message":"Title must be unique"}}"#];
     for (status, expected) in rows {
         for body in bodies {
             assert_eq!(class(status, body), expected, "{status} {body}");
@@ -87,11 +79,7 @@ fn shapes(text: &str) -> [String; 7] {
 
 #[test]
 fn a_conflict_over_the_title_may_be_our_own_profile() {
-    for text in [
-        "Title must be unique",
-        "A payment profile with this TITLE already exists.",
-        "duplicate title",
-    ] {
+    for text in ["Title must be unique", "A payment profile with this TITLE already exists.", "duplicate title"] {
         for body in shapes(text) {
             assert_eq!(class(409, &body), "unknown", "{body}");
         }
@@ -100,11 +88,7 @@ fn a_conflict_over_the_title_may_be_our_own_profile() {
 
 #[test]
 fn any_other_conflict_is_a_refusal_that_quotes_the_vendor() {
-    for text in [
-        "Customer does not exist",
-        "The token has expired",
-        "Resource not found for the segment Customers",
-    ] {
+    for text in ["Customer does not exist", "The token has expired", "Resource not found for the segment Customers"] {
         for body in shapes(text) {
             let outcome = classify_link(answer(409, &body), &[]);
             assert_eq!(word(&outcome), "link_refused", "{body}");
@@ -119,16 +103,12 @@ fn any_other_conflict_is_a_refusal_that_quotes_the_vendor() {
 #[test]
 fn a_quoted_text_holds_neither_token_nor_card_number() {
     let token = secret("QVFJREFIalVqRlk3bHJIVFJFWERTSFljS3R6");
-    for text in [
-        "bad token QVFJREFIalVqRlk3bHJIVFJFWERTSFljS3R6 for 4111 1111 1111 1111",
-        "got 'QVFJREFIalVqRlk3bHJI...'",
-    ] {
+    for text in
+        ["bad token QVFJREFIalVqRlk3bHJIVFJFWERTSFljS3R6 for 4111 1111 1111 1111", "got 'QVFJREFIalVqRlk3bHJI...'"]
+    {
         for body in shapes(text) {
             let detail = detail(&classify_link(answer(409, &body), &[&token]));
-            assert!(
-                !detail.contains("QVFJREFI") && !detail.contains("1111 1111"),
-                "{detail}"
-            );
+            assert!(!detail.contains("QVFJREFI") && !detail.contains("1111 1111"), "{detail}");
         }
     }
 }

@@ -12,15 +12,8 @@ use super::exchange::{Played, answer, answer_with, look_word, secret, sent, unse
 const FIRST: &str = "odata.svc/Customers(7)/PaymentAccounts?$expand=CheckingAccount,CreditCard&nopaging=true";
 
 fn question() -> LookUp {
-    let customer = Customer {
-        system: System::Loanpro,
-        id: "7".to_owned(),
-    };
-    LookUp {
-        customer,
-        marker: "ABCD2345".to_owned(),
-        token: secret("perm-token-1"),
-    }
+    let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
+    LookUp { customer, marker: "ABCD2345".to_owned(), token: secret("perm-token-1") }
 }
 
 async fn look(pages: Vec<Exchange>) -> (LookOutcome, Vec<String>) {
@@ -44,12 +37,7 @@ fn other(id: u32) -> Value {
 #[tokio::test]
 async fn a_profile_is_found_in_every_shape_of_the_list() {
     for list in [json!([ours(json!(31))]), json!([other(1), ours(json!("31")), other(2)])] {
-        let shapes = [
-            json!({"d": {"results": list}}),
-            json!({"d": list}),
-            json!({"results": list}),
-            list,
-        ];
+        let shapes = [json!({"d": {"results": list}}), json!({"d": list}), json!({"results": list}), list];
         for shape in shapes {
             assert_eq!(seen(&shape).await, "found 31", "{shape}");
         }
@@ -59,25 +47,10 @@ async fn a_profile_is_found_in_every_shape_of_the_list() {
 
 #[tokio::test]
 async fn what_is_found_is_told_as_it_stands_there() {
-    let (outcome, _) = look(vec![answer(
-        200,
-        &json!({"d": {"results": [ours(json!(31))]}}).to_string(),
-    )])
-    .await;
-    let LookOutcome::Found(found) = outcome else {
-        panic!("not found")
-    };
+    let (outcome, _) = look(vec![answer(200, &json!({"d": {"results": [ours(json!(31))]}}).to_string())]).await;
+    let LookOutcome::Found(found) = outcome else { panic!("not found") };
     let title = Some("Checking ••1234 #ABCD2345".to_owned());
-    assert_eq!(
-        found,
-        [FoundProfile {
-            id: "31".to_owned(),
-            primary: false,
-            secondary: true,
-            title,
-            active: true
-        }]
-    );
+    assert_eq!(found, [FoundProfile { id: "31".to_owned(), primary: false, secondary: true, title, active: true }]);
 }
 
 #[tokio::test]
@@ -86,11 +59,7 @@ async fn the_marker_counts_before_the_token() {
     let list = |entries: &[Value]| json!({"d": {"results": entries}});
     assert_eq!(seen(&list(&[echo(1, "renamed"), ours(json!(2))])).await, "found 2");
     assert_eq!(seen(&list(&[echo(1, "renamed"), other(2)])).await, "found 1");
-    assert_eq!(
-        seen(&list(&[echo(1, "Visa ••1111 #ZZZZ7777")])).await,
-        "absent",
-        "another event's profile"
-    );
+    assert_eq!(seen(&list(&[echo(1, "Visa ••1111 #ZZZZ7777")])).await, "absent", "another event's profile");
     assert_eq!(seen(&list(&[echo(1, "rent #3")])).await, "found 1");
     assert_eq!(seen(&list(&[ours(json!(1)), ours(json!(2))])).await, "found 1,2");
     let elsewhere = json!({"id": 1, "title": "x", "CheckingAccount": {"token": "perm-token-2"}, "CreditCard": []});
@@ -113,11 +82,7 @@ async fn an_entry_that_cannot_be_judged_keeps_absent_from_being_said() {
         assert_eq!(seen(&json!([entry])).await, "failed", "{entry}");
         assert_eq!(seen(&json!([entry, ours(json!(3))])).await, "found 3", "{entry}");
     }
-    assert_eq!(
-        seen(&json!([{"title": "x #ABCD2345"}])).await,
-        "failed",
-        "ours, without an id"
-    );
+    assert_eq!(seen(&json!([{"title": "x #ABCD2345"}])).await, "failed", "ours, without an id");
     assert_eq!(seen(&json!([{"id": 1, "title": null}])).await, "absent");
 }
 
@@ -149,10 +114,7 @@ async fn refusals_and_failures_of_a_look_are_told_apart() {
         (answer(301, ""), "misconfigured"),
         (answer(404, ""), "customer missing"),
         (answer(409, not_found), "customer missing"),
-        (
-            answer(409, r#"{"d":{"error":{"message":{"value":"Entity does not exist"}}}}"#),
-            "customer missing",
-        ),
+        (answer(409, r#"{"d":{"error":{"message":{"value":"Entity does not exist"}}}}"#), "customer missing"),
         (answer(409, r#"{"error":{"message":"warnings"}}"#), "failed"),
         (answer(409, ""), "failed"),
         (answer(200, not_found), "failed"),
@@ -177,10 +139,7 @@ fn paged(entries: &[Value], rest: &Value) -> Exchange {
 #[tokio::test]
 async fn a_summary_that_counts_more_than_came_is_followed() {
     let summary = json!({"summary": {"start": 0, "pageSize": 50, "total": 3}});
-    let pages = vec![
-        paged(&[other(1), other(2)], &summary),
-        paged(&[ours(json!(3))], &summary),
-    ];
+    let pages = vec![paged(&[other(1), other(2)], &summary), paged(&[ours(json!(3))], &summary)];
     let (outcome, targets) = look(pages).await;
     assert_eq!(look_word(&outcome), "found 3");
     let second = "odata.svc/Customers(7)/PaymentAccounts?$expand=CheckingAccount,CreditCard&$skip=2";
@@ -201,11 +160,7 @@ async fn a_list_that_repeats_itself_proves_nothing_absent() {
     let summary = json!({"summary": {"total": 2}});
     let (outcome, _) = look(vec![paged(&[other(1)], &summary), paged(&[other(1)], &summary)]).await;
     assert_eq!(look_word(&outcome), "failed");
-    let (outcome, _) = look(vec![
-        paged(&[ours(json!(1))], &summary),
-        paged(&[ours(json!(1))], &summary),
-    ])
-    .await;
+    let (outcome, _) = look(vec![paged(&[ours(json!(1))], &summary), paged(&[ours(json!(1))], &summary)]).await;
     assert_eq!(look_word(&outcome), "found 1");
 }
 
@@ -218,10 +173,7 @@ async fn a_next_link_is_followed_below_our_own_base_url_only() {
         ("x?$skip=1/../../Customers(8)", "$skip=1"),
     ];
     for (next, place) in rows {
-        let pages = vec![
-            paged(&[other(1)], &json!({"__next": next})),
-            paged(&[ours(json!(9))], &json!({})),
-        ];
+        let pages = vec![paged(&[other(1)], &json!({"__next": next})), paged(&[ours(json!(9))], &json!({}))];
         let (outcome, targets) = look(pages).await;
         assert_eq!(look_word(&outcome), "found 9");
         let expand = "odata.svc/Customers(7)/PaymentAccounts?$expand=CheckingAccount,CreditCard";
@@ -231,18 +183,13 @@ async fn a_next_link_is_followed_below_our_own_base_url_only() {
 
 #[tokio::test]
 async fn pages_without_an_end_are_a_failed_look() {
-    let pages: Vec<Exchange> = (0..40)
-        .map(|n| paged(&[other(n)], &json!({"__next": "x?$skip=1"})))
-        .collect();
+    let pages: Vec<Exchange> = (0..40).map(|n| paged(&[other(n)], &json!({"__next": "x?$skip=1"}))).collect();
     let (outcome, targets) = look(pages).await;
     assert_eq!((look_word(&outcome).as_str(), targets.len()), ("failed", 40));
 }
 
 #[tokio::test]
 async fn a_page_that_fails_fails_the_look() {
-    let pages = vec![
-        paged(&[ours(json!(1))], &json!({"__next": "x?$skip=1"})),
-        answer(500, ""),
-    ];
+    let pages = vec![paged(&[ours(json!(1))], &json!({"__next": "x?$skip=1"})), answer(500, "")];
     assert_eq!(look_word(&look(pages).await.0), "failed");
 }

@@ -24,14 +24,8 @@ fn account(result: &Value) -> Account {
 fn kinds_follow_the_flags() {
     let rows = [
         (json!({"IsBankAccount": true}), AccountKind::Checking),
-        (
-            json!({"IsBankAccount": true, "IsCheckingAccount": true, "IsCreditCard": null}),
-            AccountKind::Checking,
-        ),
-        (
-            json!({"IsBankAccount": true, "IsSavingsAccount": true, "IsPayPal": false}),
-            AccountKind::Savings,
-        ),
+        (json!({"IsBankAccount": true, "IsCheckingAccount": true, "IsCreditCard": null}), AccountKind::Checking),
+        (json!({"IsBankAccount": true, "IsSavingsAccount": true, "IsPayPal": false}), AccountKind::Savings),
         (json!({"IsCreditCard": true, "IsBankAccount": false}), AccountKind::Card),
     ];
     for (result, kind) in rows {
@@ -54,11 +48,7 @@ fn blocked_accounts_wallets_and_contradicting_flags_are_unsupported() {
         json!({"IsCreditCard": true, "IsBlocked": 0}),
     ];
     for result in rows {
-        assert_eq!(
-            word(&classify(answer(200, &body(&result)), &[])),
-            "account_unsupported",
-            "{result}"
-        );
+        assert_eq!(word(&classify(answer(200, &body(&result)), &[])), "account_unsupported", "{result}");
     }
 }
 
@@ -74,47 +64,23 @@ fn brands_are_recognised_whatever_their_case_and_spaces() {
         (" jcb ", Brand::Jcb),
     ];
     for (name, brand) in rows {
-        assert_eq!(
-            account(&json!({"IsCreditCard": true, "CcCardType": name})).brand,
-            Some(brand),
-            "{name}"
-        );
+        assert_eq!(account(&json!({"IsCreditCard": true, "CcCardType": name})).brand, Some(brand), "{name}");
     }
-    assert_eq!(
-        account(&json!({"IsCreditCard": true, "CcCardType": "Unknown"})).brand,
-        None
-    );
-    assert_eq!(
-        account(&json!({"IsBankAccount": true, "CcCardType": "Visa"})).brand,
-        None
-    );
+    assert_eq!(account(&json!({"IsCreditCard": true, "CcCardType": "Unknown"})).brand, None);
+    assert_eq!(account(&json!({"IsBankAccount": true, "CcCardType": "Visa"})).brand, None);
 }
 
 #[test]
 fn last_four_and_expiration_are_taken_only_in_their_form() {
     let card = account(&json!({"IsCreditCard": true, "AccountNumberLastFour": "1111", "CcExpirationDate": "01/30"}));
-    assert_eq!(
-        (card.last_four.as_deref(), card.expiration.as_deref()),
-        (Some("1111"), Some("01/30"))
-    );
+    assert_eq!((card.last_four.as_deref(), card.expiration.as_deref()), (Some("1111"), Some("01/30")));
     let masked = account(&json!({"IsBankAccount": true, "DisplayAccountNumber": "*****1234"}));
     assert_eq!(masked.last_four.as_deref(), Some("1234"));
     for odd in ["13/30", "1/30", "01/2030", "ab/cd", ""] {
-        assert_eq!(
-            account(&json!({"IsCreditCard": true, "CcExpirationDate": odd})).expiration,
-            None,
-            "{odd}"
-        );
+        assert_eq!(account(&json!({"IsCreditCard": true, "CcExpirationDate": odd})).expiration, None, "{odd}");
     }
     for odd in ["4111111111111111", "12é", "•••"] {
-        assert_eq!(
-            account(&json!({"IsBankAccount": true, "AccountNumberLastFour": odd})).last_four,
-            None,
-            "{odd}"
-        );
-        assert_eq!(
-            account(&json!({"IsBankAccount": true, "DisplayAccountNumber": "é1€"})).last_four,
-            None
-        );
+        assert_eq!(account(&json!({"IsBankAccount": true, "AccountNumberLastFour": odd})).last_four, None, "{odd}");
+        assert_eq!(account(&json!({"IsBankAccount": true, "DisplayAccountNumber": "é1€"})).last_four, None);
     }
 }

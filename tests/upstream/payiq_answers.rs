@@ -85,26 +85,10 @@ fn a_success_needs_status_flag_number_and_token() {
         (200, &[("/Result/Token", json!("x".repeat(8193)))], "conversion_unknown"),
         (200, &[("/Result/Token", json!("x".repeat(8192)))], "done"),
         // Neither success nor an error.
-        (
-            200,
-            &[("/Success", json!(false)), ("/Result", Value::Null)],
-            "conversion_unknown",
-        ),
+        (200, &[("/Success", json!(false)), ("/Result", Value::Null)], "conversion_unknown"),
         // Not a claim of anything.
-        (
-            200,
-            &[("/Success", "absent".into()), ("/Result", Value::Null)],
-            "unknown",
-        ),
-        (
-            200,
-            &[
-                ("/Success", json!("yes")),
-                ("/ErrorNum", json!("0")),
-                ("/Result", Value::Null),
-            ],
-            "unknown",
-        ),
+        (200, &[("/Success", "absent".into()), ("/Result", Value::Null)], "unknown"),
+        (200, &[("/Success", json!("yes")), ("/ErrorNum", json!("0")), ("/Result", Value::Null)], "unknown"),
     ];
     for (status, changes, expected) in rows {
         assert_eq!(class(*status, &success(changes)), *expected, "{status} {changes:?}");
@@ -172,10 +156,7 @@ fn a_general_refusal_beside_a_refused_credential_or_a_throttle_ends_no_event() {
 #[test]
 fn deep_and_huge_bodies_are_unknown() {
     assert_eq!(class(200, &"[".repeat(100_000)), "unknown");
-    assert_eq!(
-        class(200, &format!("{{\"a\":\"{}\"}}", "x".repeat(1_000_000))),
-        "unknown"
-    );
+    assert_eq!(class(200, &format!("{{\"a\":\"{}\"}}", "x".repeat(1_000_000))), "unknown");
 }
 
 #[test]
@@ -206,18 +187,13 @@ fn the_details_name_the_error_and_its_id_but_no_token() {
     let outcome = classify(answer(200, &body.to_string()), &[&token]);
     let detail = detail(&outcome);
     assert!(detail.contains("Validation (2)") && detail.contains("E-77"), "{detail}");
-    assert!(
-        !detail.contains("temporary-token") && !detail.contains("4111111111111111"),
-        "{detail}"
-    );
+    assert!(!detail.contains("temporary-token") && !detail.contains("4111111111111111"), "{detail}");
 }
 
 #[test]
 fn the_token_is_taken_byte_for_byte() {
     let odd = "  tok\u{e9}n/+=\\\" \n";
     let outcome = classify(answer(200, &success(&[("/Result/Token", json!(odd))])), &[]);
-    let CallOutcome::Done(converted) = outcome else {
-        panic!("not done")
-    };
+    let CallOutcome::Done(converted) = outcome else { panic!("not done") };
     assert!(converted.token.same_as(odd.as_bytes()));
 }

@@ -19,11 +19,7 @@ const KEY: Uuid = uuid!("f81d4fae-7dec-41d0-a765-00a0c91e6bf6");
 
 fn payiq(played: &Arc<Played>) -> PayIq {
     let value = |text: &str| SecretSource::Value(secret(text));
-    PayIq::new(
-        played.clone(),
-        value("5b6a1c9e-9d1e-4c39-8d0b-0d7e0d2f8a11"),
-        value("signing-key"),
-    )
+    PayIq::new(played.clone(), value("5b6a1c9e-9d1e-4c39-8d0b-0d7e0d2f8a11"), value("signing-key"))
 }
 
 fn conversion() -> Conversion {
@@ -40,10 +36,7 @@ fn bearer(token: &str) -> Exchange {
 }
 
 fn lasting(token: &str, seconds: u64) -> Exchange {
-    answer(
-        200,
-        &json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}).to_string(),
-    )
+    answer(200, &json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}).to_string())
 }
 
 fn done() -> Exchange {
@@ -61,10 +54,7 @@ async fn the_conversion_is_sent_as_documented() {
     let [auth, convert] = played.seen().try_into().ok().unwrap();
     assert_eq!((auth.operation, convert.operation), ("auth", "convert"));
     assert_eq!((auth.method.as_str(), auth.target.as_str()), ("POST", "Api/Auth"));
-    assert_eq!(
-        (convert.method.as_str(), convert.target.as_str()),
-        ("POST", "Api/PaymentAccount/ConvertJSToken")
-    );
+    assert_eq!((convert.method.as_str(), convert.target.as_str()), ("POST", "Api/PaymentAccount/ConvertJSToken"));
     assert_eq!(convert.header("authorization"), "Bearer access-1");
     assert_eq!(convert.header("idempotency-key"), KEY.to_string());
     let expected = json!({"CustomerToken": "cust-1", "ExternalUserID": "u1", "TemporaryToken": "temp-1"});
@@ -74,11 +64,7 @@ async fn the_conversion_is_sent_as_documented() {
 #[tokio::test]
 async fn what_is_not_given_is_not_sent() {
     let played = Played::new([bearer("access-1"), done()]);
-    let bare = Conversion {
-        customer_token: None,
-        external_user_id: None,
-        ..conversion()
-    };
+    let bare = Conversion { customer_token: None, external_user_id: None, ..conversion() };
     payiq(&played).convert(&bare, &OpenGate).await;
     assert_eq!(played.seen()[1].json(), json!({"TemporaryToken": "temp-1"}));
 }
@@ -104,21 +90,12 @@ async fn an_access_token_is_used_for_many_calls() {
     for _ in 0..3 {
         assert_eq!(convert(&client).await, "done");
     }
-    assert_eq!(
-        played.targets().iter().filter(|target| *target == "Api/Auth").count(),
-        1
-    );
+    assert_eq!(played.targets().iter().filter(|target| *target == "Api/Auth").count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_access_token_is_renewed_before_it_expires() {
-    let played = Played::new([
-        lasting("access-1", 3600),
-        done(),
-        done(),
-        lasting("access-2", 3600),
-        done(),
-    ]);
+    let played = Played::new([lasting("access-1", 3600), done(), done(), lasting("access-2", 3600), done()]);
     let client = payiq(&played);
     convert(&client).await;
     tokio::time::advance(Duration::from_secs(3530)).await;
@@ -201,19 +178,12 @@ async fn a_failed_renewal_is_tried_again_by_the_next_caller() {
 async fn callers_refused_together_renew_once() {
     let refused = (0..10).map(|_| answer(401, ""));
     let played = Played::new(
-        [bearer("access-1")]
-            .into_iter()
-            .chain(refused)
-            .chain([bearer("access-2")])
-            .chain((0..10).map(|_| done())),
+        [bearer("access-1")].into_iter().chain(refused).chain([bearer("access-2")]).chain((0..10).map(|_| done())),
     );
     let client = payiq(&played);
     let all = futures_util::future::join_all((0..10).map(|_| convert(&client))).await;
     assert!(all.iter().all(|outcome| outcome == "done"), "{all:?}");
-    assert_eq!(
-        played.targets().iter().filter(|target| *target == "Api/Auth").count(),
-        2
-    );
+    assert_eq!(played.targets().iter().filter(|target| *target == "Api/Auth").count(), 2);
 }
 
 #[tokio::test]
@@ -221,11 +191,7 @@ async fn an_unreadable_key_file_is_named_and_misconfigured() {
     let played = Played::new([]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("api-key");
-    let client = PayIq::new(
-        played,
-        SecretSource::File(path.clone()),
-        SecretSource::Value(secret("signing-key")),
-    );
+    let client = PayIq::new(played, SecretSource::File(path.clone()), SecretSource::Value(secret("signing-key")));
     let outcome = client.convert(&conversion(), &OpenGate).await;
     assert_eq!(word(&outcome), "misconfigured");
     assert!(detail(&outcome).contains("api-key"));

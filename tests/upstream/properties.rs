@@ -93,15 +93,8 @@ fn exchange(status: u16, wait: &str, body: &str) -> Exchange {
 }
 
 fn question() -> LookUp {
-    let customer = Customer {
-        system: System::Loanpro,
-        id: "7".to_owned(),
-    };
-    LookUp {
-        customer,
-        marker: "ABCD2345".to_owned(),
-        token: secret(TOKEN),
-    }
+    let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
+    LookUp { customer, marker: "ABCD2345".to_owned(), token: secret(TOKEN) }
 }
 
 fn parsed(body: &str) -> Value {

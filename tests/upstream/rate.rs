@@ -13,10 +13,7 @@ async fn turns_are_handed_out_at_the_rate() {
         limit.turn().await;
     }
     let took = started.elapsed();
-    assert!(
-        took >= Duration::from_secs(2) && took < Duration::from_millis(2100),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_millis(2100), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -29,10 +26,7 @@ async fn unused_time_is_made_up_for_only_a_little() {
         limit.turn().await;
     }
     let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(990) && took < Duration::from_millis(1100),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(990) && took < Duration::from_millis(1100), "{took:?}");
 }
 
 #[test]

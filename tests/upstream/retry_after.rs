@@ -12,24 +12,16 @@ const NOW: i64 = super::exchange::RECEIVED_AT;
 fn wait(headers: &[(&str, &str)]) -> Option<u64> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        map.insert(
-            name.parse::<HeaderName>().unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        map.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
     }
     retry_after(&map, Timestamp::from_second(NOW).unwrap()).map(|wait| wait.as_secs())
 }
 
 #[test]
 fn seconds_are_taken_and_capped() {
-    for (text, expected) in [
-        ("0", 0),
-        ("1", 1),
-        (" 30 ", 30),
-        ("300", 300),
-        ("301", 300),
-        ("99999999999999999999", 300),
-    ] {
+    for (text, expected) in
+        [("0", 0), ("1", 1), (" 30 ", 30), ("300", 300), ("301", 300), ("99999999999999999999", 300)]
+    {
         assert_eq!(wait(&[("retry-after", text)]), Some(expected), "{text}");
     }
     assert_eq!(MAX_RETRY_AFTER, Duration::from_secs(300));
@@ -39,10 +31,7 @@ fn seconds_are_taken_and_capped() {
 fn a_date_is_measured_against_the_answers_own_date() {
     let until = "Thu, 15 Jan 2026 12:00:40 GMT";
     assert_eq!(wait(&[("retry-after", until)]), Some(40));
-    assert_eq!(
-        wait(&[("retry-after", until), ("date", "Thu, 15 Jan 2026 12:00:30 GMT")]),
-        Some(10)
-    );
+    assert_eq!(wait(&[("retry-after", until), ("date", "Thu, 15 Jan 2026 12:00:30 GMT")]), Some(10));
     assert_eq!(wait(&[("retry-after", until), ("date", "nonsense")]), Some(40));
     assert_eq!(wait(&[("retry-after", "Thu, 15 Jan 2026 11:00:00 GMT")]), Some(0));
     assert_eq!(wait(&[("retry-after", "Thu, 15 Jan 2099 11:00:00 GMT")]), Some(300));

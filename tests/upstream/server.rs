@@ -38,11 +38,7 @@ impl Server {
                 tokio::spawn(serve(stream, number));
             }
         });
-        Self {
-            port,
-            connections,
-            _task: AbortOnDropHandle::new(task),
-        }
+        Self { port, connections, _task: AbortOnDropHandle::new(task) }
     }
 
     pub fn connections(&self) -> usize {
@@ -87,9 +83,7 @@ pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String
 
 fn content_length(head: &str) -> usize {
     let head = head.to_lowercase();
-    head.lines()
-        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
-        .unwrap_or(0)
+    head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0)
 }
 
 pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, text: &str) {
@@ -99,11 +93,7 @@ pub async fn write<S: AsyncWrite + Unpin>(stream: &mut S, text: &str) {
 }
 
 pub async fn respond<S: AsyncWrite + Unpin>(stream: &mut S, body: &str) {
-    write(
-        stream,
-        &format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()),
-    )
-    .await;
+    write(stream, &format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
 }
 
 /// Answers every request on the connection with its number.
@@ -114,7 +104,5 @@ pub async fn answer_all(mut stream: TcpStream, number: usize) {
 }
 
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future)
-        .await
-        .expect("the state did not come about")
+    tokio::time::timeout(LIMIT, future).await.expect("the state did not come about")
 }

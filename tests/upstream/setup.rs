@@ -27,10 +27,7 @@ fn value() -> SecretSource {
     SecretSource::Value(secret("s3cret"))
 }
 
-const LOOK: LookSettings = LookSettings {
-    settle: Duration::from_secs(2),
-    looks: 3,
-};
+const LOOK: LookSettings = LookSettings { settle: Duration::from_secs(2), looks: 3 };
 
 fn loanpro(base_url: &str) -> LoanProSettings {
     LoanProSettings {
@@ -44,21 +41,11 @@ fn loanpro(base_url: &str) -> LoanProSettings {
 
 fn aloha(base_url: &str) -> AlohaSettings {
     let company_code = "ACME1".to_owned();
-    AlohaSettings {
-        upstream: upstream(base_url),
-        user: "u".to_owned(),
-        password: value(),
-        company_code,
-        look: LOOK,
-    }
+    AlohaSettings { upstream: upstream(base_url), user: "u".to_owned(), password: value(), company_code, look: LOOK }
 }
 
 fn converter(base_url: &str) -> ConverterSettings {
-    let payiq = PayIqSettings {
-        upstream: upstream(base_url),
-        api_key: value(),
-        signing_key: value(),
-    };
+    let payiq = PayIqSettings { upstream: upstream(base_url), api_key: value(), signing_key: value() };
     ConverterSettings { payiq: Some(payiq) }
 }
 
@@ -67,24 +54,15 @@ async fn the_clients_call_their_base_urls() {
     let server = Server::start(|mut stream, _| async move {
         while let Some(request) = read_request(&mut stream).await {
             let path = request.split(' ').nth(1).unwrap();
-            let id = path
-                .trim_start_matches("/tenant/odata.svc/Customers(")
-                .trim_end_matches(')')
-                .to_owned();
+            let id = path.trim_start_matches("/tenant/odata.svc/Customers(").trim_end_matches(')').to_owned();
             respond(&mut stream, &format!(r#"{{"d":{{"id":"{id}"}}}}"#)).await;
         }
     })
     .await;
     let base_url = format!("http://127.0.0.1:{}/tenant/", server.port);
-    let target = TargetSettings {
-        loanpro: Some(loanpro(&base_url)),
-        aloha: Some(aloha(&base_url)),
-    };
+    let target = TargetSettings { loanpro: Some(loanpro(&base_url)), aloha: Some(aloha(&base_url)) };
     let upstreams = build(&converter(&base_url), &target).ok().unwrap();
-    let customer = Customer {
-        system: System::Loanpro,
-        id: "42".to_owned(),
-    };
+    let customer = Customer { system: System::Loanpro, id: "42".to_owned() };
     let check = upstreams.loanpro.unwrap().check_customer(&customer).await;
     assert_eq!(check_word(&check), "exists");
     assert!(upstreams.aloha.is_some());
@@ -93,29 +71,14 @@ async fn the_clients_call_their_base_urls() {
 #[test]
 fn what_is_missing_or_wrong_is_named() {
     let https = "https://vendor.example/";
-    let none = TargetSettings {
-        loanpro: None,
-        aloha: None,
-    };
-    let some = || TargetSettings {
-        loanpro: Some(loanpro(https)),
-        aloha: None,
-    };
-    assert!(matches!(
-        build(&ConverterSettings { payiq: None }, &some()),
-        Err(UpstreamError::NoConverter)
-    ));
+    let none = TargetSettings { loanpro: None, aloha: None };
+    let some = || TargetSettings { loanpro: Some(loanpro(https)), aloha: None };
+    assert!(matches!(build(&ConverterSettings { payiq: None }, &some()), Err(UpstreamError::NoConverter)));
     assert!(matches!(build(&converter(https), &none), Err(UpstreamError::NoTarget)));
-    assert!(matches!(
-        build(&converter("http://vendor.example/"), &some()),
-        Err(UpstreamError::Origin { .. })
-    ));
+    assert!(matches!(build(&converter("http://vendor.example/"), &some()), Err(UpstreamError::Origin { .. })));
     let mut probe = some();
     probe.loanpro.as_mut().unwrap().probe_customer_id = Some(0);
-    assert!(matches!(
-        build(&converter(https), &probe),
-        Err(UpstreamError::ProbeCustomer)
-    ));
+    assert!(matches!(build(&converter(https), &probe), Err(UpstreamError::ProbeCustomer)));
     let mut rate = some();
     rate.loanpro.as_mut().unwrap().upstream.rate_limit = Some(0.0);
     let error = build(&converter(https), &rate).err().unwrap();

@@ -17,18 +17,12 @@ async fn tls_server(name: &str) -> (Server, String) {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let server = Server::start(move |stream, _| {
@@ -81,10 +75,7 @@ async fn an_unknown_authority_fails_before_anything_is_sent() {
 async fn a_certificate_for_another_name_fails_before_anything_is_sent() {
     let (server, authority) = tls_server("elsewhere.example").await;
     let file = written(&authority);
-    let error = client(&server, Some(file.path()))
-        .exchange(put(), &OpenGate)
-        .await
-        .err();
+    let error = client(&server, Some(file.path())).exchange(put(), &OpenGate).await.err();
     assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Tls)));
 }
 

@@ -117,17 +117,8 @@ impl System {
         let worker = tokio::spawn(worker.run());
         connection.write(home.directory())?;
         let home_shown = home.directory().display().to_string();
-        let system = Self {
-            sandbox,
-            _broker: broker,
-            milestones,
-            stop,
-            connection,
-            endpoint,
-            follower,
-            home_shown,
-            run,
-        };
+        let system =
+            Self { sandbox, _broker: broker, milestones, stop, connection, endpoint, follower, home_shown, run };
         Ok((system, worker))
     }
 

@@ -36,7 +36,8 @@ pub(super) struct Sample {
 
 /// Makes the samples, with customers and tokens that the sandbox knows.
 pub(super) async fn make(sandbox: &Running, run: &str) -> anyhow::Result<Vec<Sample>> {
-    let customers: Vec<String> = (0..6).map(|_| sandbox.create_loanpro_customer("Sample", "Customer").to_string()).collect();
+    let customers: Vec<String> =
+        (0..6).map(|_| sandbox.create_loanpro_customer("Sample", "Customer").to_string()).collect();
     let aloha = sandbox.create_aloha_customer().to_string();
     lose_one_answer(sandbox, &customers[3]).await?;
     let token = |outcome: Outcome, kind: AccountKind| {
@@ -135,8 +136,7 @@ pub(super) async fn publish(samples: &[Sample], endpoint: &Endpoint) -> Result<V
     let producer: FutureProducer<Quiet> = create(&endpoint.producer(), &context)?;
     let mut places = Vec::new();
     for sample in samples {
-        let record =
-            FutureRecord::to(&endpoint.topics.created).key(&sample.customer).payload(&sample.value);
+        let record = FutureRecord::to(&endpoint.topics.created).key(&sample.customer).payload(&sample.value);
         let sent = producer.send(record, Duration::from_secs(10)).await.map_err(|(error, _)| {
             Failure::new(Exit::Failed, format!("the sample {:?} was not published: {error}", sample.name))
         })?;

@@ -193,7 +193,8 @@ fn bar() -> ProgressBar {
 
 /// How to go on from a second terminal.
 pub(super) fn commands(home: &str) -> String {
-    let program = std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
+    let program =
+        std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
     format!(
         "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n\
          {FAINT}They find this process by {home}/connection.json's twin in your state directory.\n\

@@ -19,24 +19,12 @@ pub fn all(drafts: &[Draft]) -> Result<(), Failure> {
     if bad == 0 {
         return Ok(());
     }
-    let what = format!(
-        "{bad} of {} cannot be published; nothing was published",
-        count(drafts.len())
-    );
+    let what = format!("{bad} of {} cannot be published; nothing was published", count(drafts.len()));
     let places: Vec<String> = faults.into_iter().flatten().collect();
     let hidden = places.len().saturating_sub(SHOWN);
-    let failure = places
-        .into_iter()
-        .take(SHOWN)
-        .fold(Failure::new(Exit::BadInput, what), Failure::at);
-    let failure = if hidden > 0 {
-        failure.at(format!("and {hidden} more"))
-    } else {
-        failure
-    };
-    Err(failure.fix(format!(
-        "`profile-linker schema show {PROFILE_CREATED}` prints what is allowed"
-    )))
+    let failure = places.into_iter().take(SHOWN).fold(Failure::new(Exit::BadInput, what), Failure::at);
+    let failure = if hidden > 0 { failure.at(format!("and {hidden} more")) } else { failure };
+    Err(failure.fix(format!("`profile-linker schema show {PROFILE_CREATED}` prints what is allowed")))
 }
 
 fn faults(draft: &Draft) -> Vec<String> {
@@ -47,11 +35,7 @@ fn faults(draft: &Draft) -> Vec<String> {
     violations
         .into_iter()
         .map(|violation| {
-            let pointer = if violation.pointer.is_empty() {
-                "/"
-            } else {
-                &violation.pointer
-            };
+            let pointer = if violation.pointer.is_empty() { "/" } else { &violation.pointer };
             format!("{} {pointer}: {}", draft.place, violation.message)
         })
         .collect()
@@ -61,12 +45,7 @@ fn faults(draft: &Draft) -> Vec<String> {
 /// be rejected (`account_unsupported`) is the publisher's to send.
 fn beyond_schema(draft: &Draft) -> Option<String> {
     let record = InputRecord {
-        origin: Origin {
-            topic: String::new(),
-            partition: 0,
-            offset: 0,
-            timestamp: -1,
-        },
+        origin: Origin { topic: String::new(), partition: 0, offset: 0, timestamp: -1 },
         key: None,
         value: Some(Secret::from(draft.text.clone())),
         headers: Vec::new(),

@@ -65,10 +65,7 @@ fn standard_input(name: &str) -> Result<String, Failure> {
 
 fn text_of(source: impl Read, name: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    source
-        .take(INPUT_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(&error, name))?;
+    source.take(INPUT_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error, name))?;
     if bytes.len() as u64 > INPUT_LIMIT {
         let what = format!("the input is larger than {} MiB", INPUT_LIMIT >> 20);
         return Err(Failure::new(Exit::BadInput, what).at(name).fix("publish it in parts"));
@@ -81,10 +78,7 @@ fn text_of(source: impl Read, name: &str) -> Result<String, Failure> {
 }
 
 fn unreadable(error: &std::io::Error, name: &str) -> Failure {
-    let missing = matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory
-    );
+    let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::IsADirectory);
     let exit = if missing { Exit::NoInput } else { Exit::Failed };
     Failure::new(exit, format!("the input cannot be read: {error}"))
         .at(name)
@@ -114,12 +108,7 @@ fn documents(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
         let end = stream.byte_offset();
         let skipped = text[start..end].len() - text[start..end].trim_start().len();
         let line = text[..start + skipped].matches('\n').count() + 1;
-        push(
-            &mut drafts,
-            event,
-            &text[start + skipped..end],
-            &format!("{name}:{line}"),
-        );
+        push(&mut drafts, event, &text[start + skipped..end], &format!("{name}:{line}"));
         start = end;
     }
     Ok(drafts)
@@ -132,11 +121,7 @@ fn push(drafts: &mut Vec<Draft>, event: Value, text: &str, place: &str) {
             text: event.to_string(),
             event,
         })),
-        event => drafts.push(Draft {
-            place: place.to_owned(),
-            text: text.to_owned(),
-            event,
-        }),
+        event => drafts.push(Draft { place: place.to_owned(), text: text.to_owned(), event }),
     }
 }
 
@@ -150,28 +135,18 @@ fn bad_lines(text: &str, name: &str) -> Failure {
             Some(format!("{name}:{}:{}: {}", index + 1, error.column(), category(&error)))
         })
         .collect();
-    bad.iter()
-        .take(super::check::SHOWN)
-        .fold(not_json(bad.len().max(1)), |failure, place| failure.at(place))
+    bad.iter().take(super::check::SHOWN).fold(not_json(bad.len().max(1)), |failure, place| failure.at(place))
 }
 
 fn not_json(count: usize) -> Failure {
     let what = format!(
         "{} not JSON; nothing was published",
-        if count == 1 {
-            "the input is".to_owned()
-        } else {
-            format!("{count} lines are")
-        }
+        if count == 1 { "the input is".to_owned() } else { format!("{count} lines are") }
     );
     Failure::new(Exit::BadInput, what).fix("one event is one JSON object; several are NDJSON, or a JSON array")
 }
 
 /// What is wrong without the parser's own words, which may quote the input.
 fn category(error: &serde_json::Error) -> &'static str {
-    if error.is_eof() {
-        "ends too early"
-    } else {
-        "is not JSON from here on"
-    }
+    if error.is_eof() { "ends too early" } else { "is not JSON from here on" }
 }

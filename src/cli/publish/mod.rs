@@ -56,17 +56,9 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
         None => read,
     };
     // Before anything is published, so that no result can be missed.
-    let waiting = if args.wait {
-        Some(wait::Waiting::prepare(&endpoint, &drafts).await?)
-    } else {
-        None
-    };
+    let waiting = if args.wait { Some(wait::Waiting::prepare(&endpoint, &drafts).await?) } else { None };
     let sent = send::all(&drafts, &endpoint, shell).await?;
-    shell.note(&format!(
-        "published {} to {}",
-        input::count(sent.len()),
-        endpoint.topics.created
-    ));
+    shell.note(&format!("published {} to {}", input::count(sent.len()), endpoint.topics.created));
     match waiting {
         Some(waiting) => waiting.finish(args.timeout, shell).await,
         None => send::print(&drafts, &sent, &endpoint.topics.created, shell),

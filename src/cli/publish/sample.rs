@@ -31,19 +31,8 @@ pub async fn make(count: u64, endpoint: &Endpoint, shell: &Shell) -> Result<Vec<
         };
         let index = usize::try_from((number - 1) % CUSTOMERS).unwrap_or_default();
         let customer_id = customers.get(index).cloned().unwrap_or_default();
-        let event = sample(
-            number,
-            &run,
-            &SampleParts {
-                customer_id: &customer_id,
-                temporary_token: &temporary_token,
-            },
-        );
-        drafts.push(Draft {
-            place: format!("sample {number}"),
-            text: event.to_string(),
-            event,
-        });
+        let event = sample(number, &run, &SampleParts { customer_id: &customer_id, temporary_token: &temporary_token });
+        drafts.push(Draft { place: format!("sample {number}"), text: event.to_string(), event });
     }
     if sandbox.is_none() {
         shell.note("no sandbox is known here: the samples carry invented tokens, which a real vendor refuses");

@@ -35,22 +35,14 @@ pub async fn all(drafts: &[Draft], endpoint: &Endpoint, shell: &Shell) -> Result
     let bar = progress(drafts.len(), shell);
     let mut deliveries = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        deliveries.push(
-            enqueue(&producer, &endpoint.topics.created, draft)
-                .await
-                .map_err(|error| told(&error))?,
-        );
+        deliveries.push(enqueue(&producer, &endpoint.topics.created, draft).await.map_err(|error| told(&error))?);
     }
     let mut sent = Vec::with_capacity(drafts.len());
     for delivery in deliveries {
-        let delivered = delivery
-            .await
-            .map_err(|_| Failure::new(Exit::Failed, "the producer ended before its records"))?;
+        let delivered =
+            delivery.await.map_err(|_| Failure::new(Exit::Failed, "the producer ended before its records"))?;
         let delivered = delivered.map_err(|(error, _)| told(&error).at(progress_so_far(sent.len(), drafts.len())))?;
-        sent.push(Sent {
-            partition: delivered.partition,
-            offset: delivered.offset,
-        });
+        sent.push(Sent { partition: delivered.partition, offset: delivered.offset });
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -61,12 +53,9 @@ pub async fn all(drafts: &[Draft], endpoint: &Endpoint, shell: &Shell) -> Result
 async fn ensure_topic(endpoint: &Endpoint) -> Result<(), Failure> {
     let topic = &endpoint.topics.created;
     if Reader::new(endpoint)?.partitions(topic).await?.is_empty() {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("there is no topic {topic}; nothing was published"),
-        )
-        .at(endpoint.brokers.clone())
-        .fix("`profile-linker migrate --topics` makes missing topics"));
+        return Err(Failure::new(Exit::Failed, format!("there is no topic {topic}; nothing was published"))
+            .at(endpoint.brokers.clone())
+            .fix("`profile-linker migrate --topics` makes missing topics"));
     }
     Ok(())
 }
@@ -77,10 +66,8 @@ fn progress_so_far(sent: usize, all: usize) -> String {
 
 async fn enqueue(producer: &FutureProducer<Quiet>, topic: &str, draft: &Draft) -> Result<DeliveryFuture, KafkaError> {
     loop {
-        let headers = OwnedHeaders::new().insert(Header {
-            key: "content-type",
-            value: Some("application/cloudevents+json; charset=utf-8"),
-        });
+        let headers = OwnedHeaders::new()
+            .insert(Header { key: "content-type", value: Some("application/cloudevents+json; charset=utf-8") });
         let key = draft.text_at("/data/customer/id").unwrap_or_default();
         let record = FutureRecord::to(topic).key(key).payload(&draft.text).headers(headers);
         match producer.send_result(record) {

@@ -34,10 +34,7 @@ impl Waiting {
         let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
         let follower = Follower::new(Reader::new(endpoint)?, &topics, Start::End, endpoint.embedded).await?;
         let identity = |draft: &Draft| Some((draft.text_at("/source")?.to_owned(), draft.text_at("/id")?.to_owned()));
-        Ok(Self {
-            follower,
-            awaited: drafts.iter().filter_map(identity).collect(),
-        })
+        Ok(Self { follower, awaited: drafts.iter().filter_map(identity).collect() })
     }
 
     /// Prints each result as it comes; exit 1 if one was a rejection.
@@ -71,11 +68,7 @@ impl Waiting {
     fn missing(&self, limit: Duration) -> Failure {
         let mut ids: Vec<&str> = self.awaited.iter().map(|(_, id)| id.as_str()).collect();
         ids.sort_unstable();
-        let what = format!(
-            "no result for {} within {}",
-            count(ids.len()),
-            crate::config::format_duration(limit)
-        );
+        let what = format!("no result for {} within {}", count(ids.len()), crate::config::format_duration(limit));
         let failure = Failure::new(Exit::TryAgain, what).at(ids[..ids.len().min(NAMED)].join(", "));
         failure.fix("see `profile-linker status`; they may still come: `profile-linker watch`. An event that had its result before gets no second one")
     }

@@ -105,42 +105,20 @@ fn bind_rows(statement: Statement, rows: &[NewRow], places: &[usize]) -> Result<
         .bind(rows().map(|row| row.offset).collect::<Vec<_>>())?
         .bind(rows().map(|row| row.timestamp).collect::<Vec<_>>())?
         .bind(rows().map(|row| row.payload_hash.as_slice()).collect::<Vec<_>>())?
-        .bind(
-            identities()
-                .map(|one| one.map(|one| one.source.as_str()))
-                .collect::<Vec<_>>(),
-        )?
-        .bind(
-            identities()
-                .map(|one| one.map(|one| one.id.as_str()))
-                .collect::<Vec<_>>(),
-        )?
-        .bind(
-            customers()
-                .map(|one| one.map(|one| one.system.as_str()))
-                .collect::<Vec<_>>(),
-        )?
-        .bind(
-            customers()
-                .map(|one| one.map(|one| one.id.as_str()))
-                .collect::<Vec<_>>(),
-        )?
+        .bind(identities().map(|one| one.map(|one| one.source.as_str())).collect::<Vec<_>>())?
+        .bind(identities().map(|one| one.map(|one| one.id.as_str())).collect::<Vec<_>>())?
+        .bind(customers().map(|one| one.map(|one| one.system.as_str())).collect::<Vec<_>>())?
+        .bind(customers().map(|one| one.map(|one| one.id.as_str())).collect::<Vec<_>>())?
         .bind(rows().map(|row| row.generation).collect::<Vec<_>>())?
         .bind(rows().map(|row| row.possibly_sent).collect::<Vec<_>>())?
-        .bind(
-            ends()
-                .map(|end| end.map_or(RowState::Accepted, |end| end.state).code())
-                .collect::<Vec<_>>(),
-        )?
+        .bind(ends().map(|end| end.map_or(RowState::Accepted, |end| end.state).code()).collect::<Vec<_>>())?
         .bind(reasons().map(|(code, _)| code).collect::<Vec<_>>())?
         .bind(reasons().map(|(_, stage)| stage).collect::<Vec<_>>())?
         .bind(rows().map(|row| row.sealed_record.as_slice()).collect::<Vec<_>>())
 }
 
 fn bind_outgoing(statement: Statement, rows: &[NewRow], places: &[usize]) -> Result<Statement, LedgerError> {
-    let records = places
-        .iter()
-        .flat_map(|place| rows[*place].ended.iter().map(move |end| (*place, &end.records[..])));
+    let records = places.iter().flat_map(|place| rows[*place].ended.iter().map(move |end| (*place, &end.records[..])));
     OutgoingColumns::of(records).bind(statement)
 }
 
@@ -156,14 +134,8 @@ pub(super) struct OutgoingColumns<'a> {
 
 impl<'a> OutgoingColumns<'a> {
     pub fn of(rows: impl Iterator<Item = (usize, &'a [crate::contract::OutgoingRecord])>) -> Self {
-        let mut columns = Self {
-            row: vec![],
-            place: vec![],
-            topic: vec![],
-            key: vec![],
-            value: vec![],
-            headers: vec![],
-        };
+        let mut columns =
+            Self { row: vec![], place: vec![], topic: vec![], key: vec![], value: vec![], headers: vec![] };
         for (row, records) in rows {
             for (place, record) in (0..).zip(records) {
                 columns.row.push(row as i64);

@@ -112,8 +112,7 @@ pub(super) async fn converted(
         .bind(rows.iter().map(|row| row.account.as_str()).collect::<Vec<_>>())?;
     let (refused, missed) = step.write(writer, &statement).await?;
     if !missed.is_empty() {
-        step.all_stand(writer, &missed, step.query(ARE_CONVERTED, &missed)?)
-            .await?;
+        step.all_stand(writer, &missed, step.query(ARE_CONVERTED, &missed)?).await?;
     }
     Ok(refused)
 }
@@ -131,8 +130,7 @@ pub(super) async fn end(writer: &WriteConnection, claims: &[Claim], rows: &[Ende
     let (refused, missed) = step.write(writer, &outgoing.bind(statement)?).await?;
     if !missed.is_empty() {
         let numbers: Vec<_> = missed.iter().map(|place| rows[*place].publish_seq.0).collect();
-        step.all_stand(writer, &missed, step.query(ARE_ENDED, &missed)?.bind(numbers)?)
-            .await?;
+        step.all_stand(writer, &missed, step.query(ARE_ENDED, &missed)?.bind(numbers)?).await?;
     }
     Ok(refused)
 }
@@ -165,12 +163,7 @@ impl<'a> Step<'a> {
     }
 
     fn statement(&self, sql: &'static str) -> Result<Statement, LedgerError> {
-        let count = |n: usize| {
-            self.rows
-                .iter()
-                .map(|(_, _, made)| attempt_counts(*made)[n])
-                .collect::<Vec<_>>()
-        };
+        let count = |n: usize| self.rows.iter().map(|(_, _, made)| attempt_counts(*made)[n]).collect::<Vec<_>>();
         Statement::new(sql)
             .bind(self.claims.iter().map(|claim| claim.lane.0).collect::<Vec<_>>())?
             .bind(self.claims.iter().map(|claim| claim.epoch.0).collect::<Vec<_>>())?
@@ -196,22 +189,14 @@ impl<'a> Step<'a> {
             }
         }
         let missed = |place: &usize| !changed.contains(place) && held.contains(&self.rows[*place].1);
-        Ok((
-            refused(self.claims, &held),
-            (0..self.rows.len()).filter(missed).collect(),
-        ))
+        Ok((refused(self.claims, &held), (0..self.rows.len()).filter(missed).collect()))
     }
 
     /// A query about these rows.
     fn query(&self, sql: &'static str, places: &[usize]) -> Result<Statement, LedgerError> {
         Statement::new(sql)
             .bind(places.iter().map(|place| *place as i64).collect::<Vec<_>>())?
-            .bind(
-                places
-                    .iter()
-                    .map(|place| self.rows[*place].0.0.as_slice())
-                    .collect::<Vec<_>>(),
-            )?
+            .bind(places.iter().map(|place| self.rows[*place].0.0.as_slice()).collect::<Vec<_>>())?
             .bind(places.iter().map(|place| self.rows[*place].1.0).collect::<Vec<_>>())
     }
 
@@ -221,17 +206,11 @@ impl<'a> Step<'a> {
         for row in writer.rows(&query).await? {
             stand.insert(place_of(row.int("n")?)?);
         }
-        places
-            .iter()
-            .find(|place| !stand.contains(place))
-            .map_or(Ok(()), |place| Err(self.damaged(*place)))
+        places.iter().find(|place| !stand.contains(place)).map_or(Ok(()), |place| Err(self.damaged(*place)))
     }
 
     fn damaged(&self, place: usize) -> LedgerError {
         let (key, lane, _) = self.rows[place];
-        LedgerError::Damaged(format!(
-            "row {key:?} of lane {} is not in a state that this write expects",
-            lane.0
-        ))
+        LedgerError::Damaged(format!("row {key:?} of lane {} is not in a state that this write expects", lane.0))
     }
 }

@@ -89,10 +89,7 @@ pub(super) async fn raise(
     let raised = raise_past_blockers(&mut connection, readers, &statement).await?;
     // A statement of its own: that of the raise may have begun before the predecessor's last write was done.
     let last = read::last_numbers(&mut connection, &numbers).await?;
-    let rows = raised
-        .iter()
-        .map(|row| lane_row(row, |lane| last.get(&lane).copied().unwrap_or(0)))
-        .collect();
+    let rows = raised.iter().map(|row| lane_row(row, |lane| last.get(&lane).copied().unwrap_or(0))).collect();
     // The raise is done; the server notices a lost connection by itself.
     drop(connection.close().await);
     rows
@@ -115,8 +112,7 @@ async fn raise_past_blockers(
 
 async fn backend_pid(connection: &mut PgConnection) -> Result<i32, LedgerError> {
     let row = sqlx::query("SELECT pg_backend_pid()").fetch_one(connection).await;
-    row.and_then(|row| row.try_get(0))
-        .map_err(|error| LedgerError::of(&error))
+    row.and_then(|row| row.try_get(0)).map_err(|error| LedgerError::of(&error))
 }
 
 fn lane_row(row: &PgRow, last_number: impl Fn(Lane) -> i64) -> Result<LaneRow, LedgerError> {

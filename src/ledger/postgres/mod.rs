@@ -54,14 +54,8 @@ impl PostgresLedger {
             .max_connections(READ_CONNECTIONS)
             .acquire_timeout(session::CONNECT_TIMEOUT)
             .connect_lazy_with(reading);
-        let writers = (0..WRITE_CONNECTIONS)
-            .map(|_| WriteConnection::new(options.clone()))
-            .collect();
-        Self {
-            options,
-            writers,
-            readers,
-        }
+        let writers = (0..WRITE_CONNECTIONS).map(|_| WriteConnection::new(options.clone())).collect();
+        Self { options, writers, readers }
     }
 
     /// The write connection of a batch: that of its first lane, as all its lanes are of one slot.

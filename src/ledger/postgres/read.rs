@@ -91,9 +91,7 @@ pub(super) async fn last_numbers(
     lanes: &[i32],
 ) -> Result<BTreeMap<Lane, i64>, LedgerError> {
     let rows = Statement::new(LAST_NUMBERS).bind(lanes)?.rows(connection).await?;
-    rows.iter()
-        .map(|row| Ok((row.lane()?, row.optional_int("publish_seq")?.unwrap_or(0))))
-        .collect()
+    rows.iter().map(|row| Ok((row.lane()?, row.optional_int("publish_seq")?.unwrap_or(0)))).collect()
 }
 
 /// What stands where these rows were to go.
@@ -108,10 +106,7 @@ pub(super) async fn standing(
         .bind(rows.map(|row| row.timestamp).collect::<Vec<_>>())?;
     let mut standing = HashMap::<EventKey, Standing>::new();
     for row in writer.rows(&statement).await? {
-        let there = Standing {
-            row: decode::stored_row(&row)?,
-            payload_hash: row.bytes("payload_hash")?,
-        };
+        let there = Standing { row: decode::stored_row(&row)?, payload_hash: row.bytes("payload_hash")? };
         // Asked for by two records of the batch, it comes twice; the one with the sealed bytes is the one to keep.
         if !there.row.sealed_record.is_empty() || !standing.contains_key(&there.row.key) {
             standing.insert(there.row.key, there);

@@ -27,10 +27,7 @@ pub(super) fn options(options: &PgConnectOptions) -> PgConnectOptions {
         .clone()
         .application_name("profile-linker")
         .options([
-            (
-                "idle_in_transaction_session_timeout",
-                STATEMENT_TIMEOUT.as_millis().to_string(),
-            ),
+            ("idle_in_transaction_session_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),
             // Batches differ in size, tables grow from empty: a plan kept from yesterday may scan a table.
             ("plan_cache_mode", "force_custom_plan".to_owned()),
             // Never worth it for statements of a few hundred rows.
@@ -50,10 +47,7 @@ pub(super) fn with_timeout(options: &PgConnectOptions, timeout: Duration) -> PgC
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LedgerError> {
     match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
         Ok(connected) => connected.map_err(|error| LedgerError::of(&error)),
-        Err(_) => Err(LedgerError::Unavailable(format!(
-            "no connection within {} s",
-            CONNECT_TIMEOUT.as_secs()
-        ))),
+        Err(_) => Err(LedgerError::Unavailable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
     }
 }
 
@@ -65,17 +59,12 @@ pub(super) struct Statement {
 
 impl Statement {
     pub fn new(sql: &'static str) -> Self {
-        Self {
-            sql,
-            values: PgArguments::default(),
-        }
+        Self { sql, values: PgArguments::default() }
     }
 
     /// Adds the next value. Fails only for arrays beyond PostgreSQL's limits.
     pub fn bind<'v, T: Encode<'v, Postgres> + Type<Postgres>>(mut self, value: T) -> Result<Self, LedgerError> {
-        self.values
-            .add(value)
-            .map_err(|error| LedgerError::Damaged(error.to_string()))?;
+        self.values.add(value).map_err(|error| LedgerError::Damaged(error.to_string()))?;
         Ok(self)
     }
 
@@ -85,9 +74,7 @@ impl Statement {
     }
 
     async fn send(&self, executor: impl Executor<'_, Database = Postgres>) -> Result<Vec<PgRow>, sqlx::Error> {
-        sqlx::query_with(self.sql, self.values.clone())
-            .fetch_all(executor)
-            .await
+        sqlx::query_with(self.sql, self.values.clone()).fetch_all(executor).await
     }
 }
 
@@ -99,10 +86,7 @@ pub(super) struct WriteConnection {
 
 impl WriteConnection {
     pub fn new(options: PgConnectOptions) -> Self {
-        Self {
-            options,
-            connection: Mutex::new(None),
-        }
+        Self { options, connection: Mutex::new(None) }
     }
 
     /// Sends a statement. After an error its outcome is unknown and the connection gone; the same holds if this future is

@@ -32,15 +32,9 @@ pub(in crate::ledger) async fn migrate(
     let mut connection = session::connect(&options).await?;
     let version_before = version(&mut connection).await?;
     if version_before > SCHEMA_VERSION {
-        return Err(LedgerError::WrongVersion {
-            found: version_before,
-            needed: SCHEMA_VERSION,
-        });
+        return Err(LedgerError::WrongVersion { found: version_before, needed: SCHEMA_VERSION });
     }
-    migrator
-        .run(&mut connection)
-        .await
-        .map_err(|error| migration_failed(&error))?;
+    migrator.run(&mut connection).await.map_err(|error| migration_failed(&error))?;
     let made = Statement::new(MAKE_IDENTITY)
         .bind(identity.ledger_id.as_slice())?
         .bind(identity.sealed_hash_key.as_slice())?
@@ -48,10 +42,7 @@ pub(in crate::ledger) async fn migrate(
         .await?;
     // All is written; the server notices a lost connection by itself.
     drop(connection.close().await);
-    Ok(Migrated {
-        version_before,
-        identity_made: !made.is_empty(),
-    })
+    Ok(Migrated { version_before, identity_made: !made.is_empty() })
 }
 
 pub(super) async fn identity(readers: &PgPool) -> Result<LedgerIdentity, LedgerError> {
@@ -59,10 +50,7 @@ pub(super) async fn identity(readers: &PgPool) -> Result<LedgerIdentity, LedgerE
     check_version(version(&mut connection).await?)?;
     let rows = Statement::new(IDENTITY).rows(&mut *connection).await?;
     // A migration that was cut short before its last step: none yet, it must be run again.
-    let row = rows.first().ok_or(LedgerError::WrongVersion {
-        found: 0,
-        needed: SCHEMA_VERSION,
-    })?;
+    let row = rows.first().ok_or(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION })?;
     LedgerIdentity::of_row(row)
 }
 
@@ -70,11 +58,7 @@ pub(super) async fn identity(readers: &PgPool) -> Result<LedgerIdentity, LedgerE
 async fn version(connection: &mut PgConnection) -> Result<i64, LedgerError> {
     let rows = Statement::new(IS_MIGRATED).rows(&mut *connection).await?;
     match rows.first().map_or(Ok(false), |row| row.flag("yes"))? {
-        true => Statement::new(VERSION)
-            .rows(connection)
-            .await?
-            .first()
-            .map_or(Ok(0), |row| row.int("version")),
+        true => Statement::new(VERSION).rows(connection).await?.first().map_or(Ok(0), |row| row.int("version")),
         false => Ok(0),
     }
 }

@@ -28,8 +28,7 @@ pub(super) async fn accept(file: &File, lanes: &[AcceptLane], rows: &[NewRow]) -
     let inserted = insert(&mut work, &batch).await?;
     for lane in lanes.iter().filter(|lane| inserted.held.contains(&lane.claim.lane)) {
         if inserted_of(&batch, &inserted, lane.claim.lane) == batch.wanted(lane.claim.lane) {
-            work.run(sqlx::query(POSITION).bind(lane.claim.lane.0).bind(lane.position))
-                .await?;
+            work.run(sqlx::query(POSITION).bind(lane.claim.lane.0).bind(lane.position)).await?;
         }
     }
     let standing = standing(&mut work, &batch, &inserted).await?;
@@ -38,27 +37,14 @@ pub(super) async fn accept(file: &File, lanes: &[AcceptLane], rows: &[NewRow]) -
 }
 
 fn inserted_of(batch: &Batch<'_>, inserted: &Inserted, lane: Lane) -> usize {
-    inserted
-        .numbers
-        .keys()
-        .filter(|place| batch.rows[**place].lane == lane)
-        .count()
+    inserted.numbers.keys().filter(|place| batch.rows[**place].lane == lane).count()
 }
 
 async fn insert(work: &mut Work<'_>, batch: &Batch<'_>) -> Result<Inserted, LedgerError> {
     let held = work.held(batch.lanes.iter().map(|lane| lane.claim)).await?;
-    let mut next: BTreeMap<_, _> = batch
-        .lanes
-        .iter()
-        .map(|lane| (lane.claim.lane, lane.first_seq))
-        .collect();
+    let mut next: BTreeMap<_, _> = batch.lanes.iter().map(|lane| (lane.claim.lane, lane.first_seq)).collect();
     let mut numbers = BTreeMap::new();
-    for (place, row) in batch
-        .rows
-        .iter()
-        .enumerate()
-        .filter(|(_, row)| held.contains(&row.lane))
-    {
+    for (place, row) in batch.rows.iter().enumerate().filter(|(_, row)| held.contains(&row.lane)) {
         if !insert_input(work, row).await? {
             continue;
         }
@@ -112,11 +98,7 @@ async fn insert_event(work: &mut Work<'_>, row: &NewRow, number: Option<PublishS
 }
 
 async fn insert_sealed(work: &mut Work<'_>, row: &NewRow, kept: bool) -> Result<(), LedgerError> {
-    let query = sqlx::query(SEALED)
-        .bind(row.key.0.as_slice())
-        .bind(row.lane.0)
-        .bind(row.offset)
-        .bind(kept);
+    let query = sqlx::query(SEALED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.offset).bind(kept);
     work.run(query.bind(row.sealed_record.as_slice())).await.map(drop)
 }
 

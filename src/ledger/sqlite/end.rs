@@ -38,9 +38,7 @@ pub(super) async fn converted(file: &File, claims: &[Claim], rows: &[ConvertedRo
     let held = work.held(claims.iter().copied()).await?;
     for row in rows.iter().filter(|row| held.contains(&row.lane)) {
         if work.run(update(CONVERTED, row.key, row.lane, row.attempts)).await? == 1 {
-            let query = sqlx::query(SEAL_TOKEN)
-                .bind(row.key.0.as_slice())
-                .bind(row.sealed_token.as_slice());
+            let query = sqlx::query(SEAL_TOKEN).bind(row.key.0.as_slice()).bind(row.sealed_token.as_slice());
             work.run(query.bind(row.account.as_str())).await?;
         } else {
             let query = sqlx::query(IS_CONVERTED).bind(row.key.0.as_slice()).bind(row.lane.0);
@@ -64,14 +62,9 @@ pub(super) async fn end(file: &File, claims: &[Claim], rows: &[EndedRow]) -> Res
 
 async fn end_one(work: &mut Work<'_>, row: &EndedRow) -> Result<(), LedgerError> {
     let (code, stage) = reason_names(row.reason);
-    let query = update(END, row.key, row.lane, row.attempts)
-        .bind(row.state.code())
-        .bind(row.publish_seq.0);
+    let query = update(END, row.key, row.lane, row.attempts).bind(row.state.code()).bind(row.publish_seq.0);
     if work.run(query.bind(code).bind(stage)).await? == 0 {
-        let query = sqlx::query(IS_ENDED)
-            .bind(row.key.0.as_slice())
-            .bind(row.lane.0)
-            .bind(row.publish_seq.0);
+        let query = sqlx::query(IS_ENDED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.publish_seq.0);
         return stands(work, query, row.key, row.lane).await;
     }
     let secrets: &[_] = match row.state {
@@ -89,9 +82,7 @@ pub(super) async fn back_off(file: &File, claims: &[Claim], rows: &[BackOffRow])
     let mut work = file.write().await?;
     let held = work.held(claims.iter().copied()).await?;
     for row in rows.iter().filter(|row| held.contains(&row.lane)) {
-        let query = update(BACK_OFF, row.key, row.lane, row.attempts)
-            .bind(row.due_in_ms)
-            .bind(row.spent_ms);
+        let query = update(BACK_OFF, row.key, row.lane, row.attempts).bind(row.due_in_ms).bind(row.spent_ms);
         if work.run(query).await? == 0 {
             return Err(damaged(row.key, row.lane));
         }
@@ -112,8 +103,5 @@ async fn stands(work: &mut Work<'_>, query: Values<'_>, key: EventKey, lane: Lan
 }
 
 fn damaged(key: EventKey, lane: Lane) -> LedgerError {
-    LedgerError::Damaged(format!(
-        "row {key:?} of lane {} is not in a state that this write expects",
-        lane.0
-    ))
+    LedgerError::Damaged(format!("row {key:?} of lane {} is not in a state that this write expects", lane.0))
 }

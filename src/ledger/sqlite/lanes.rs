@@ -52,12 +52,7 @@ pub(super) async fn epochs(file: &File, lanes: &[Lane]) -> Result<Vec<Claim>, Le
     let mut work = file.read().await?;
     let mut claims = Vec::with_capacity(lanes.len());
     for lane in lanes {
-        claims.extend(
-            work.row(sqlx::query(EPOCH).bind(lane.0))
-                .await?
-                .map(|row| row.claim())
-                .transpose()?,
-        );
+        claims.extend(work.row(sqlx::query(EPOCH).bind(lane.0)).await?.map(|row| row.claim()).transpose()?);
     }
     work.done();
     Ok(claims)
@@ -68,11 +63,7 @@ pub(super) async fn note_topic(file: &File, claims: &[Claim], topic_id: &str) ->
     let held = work.held(claims.iter().copied()).await?;
     let mut anew = Vec::new();
     for lane in held {
-        anew.extend(
-            work.row(sqlx::query(ANEW).bind(lane.0).bind(topic_id))
-                .await?
-                .map(|_| lane),
-        );
+        anew.extend(work.row(sqlx::query(ANEW).bind(lane.0).bind(topic_id)).await?.map(|_| lane));
         for sql in [FORGET, NOTE] {
             work.run(sqlx::query(sql).bind(lane.0).bind(topic_id)).await?;
         }

@@ -44,10 +44,7 @@ pub(super) async fn unfinished(file: &File, claims: &[Claim]) -> Result<Vec<Stor
     let mut work = file.read().await?;
     let mut found = Vec::new();
     for claim in claims {
-        found.extend(
-            work.rows(sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0))
-                .await?,
-        );
+        found.extend(work.rows(sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0)).await?);
     }
     work.done();
     let mut rows: Vec<_> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
@@ -59,10 +56,7 @@ pub(super) async fn unpublished(file: &File, claims: &[(Claim, i64)]) -> Result<
     let mut work = file.read().await?;
     let mut rows = Vec::new();
     for (claim, cursor) in claims {
-        let query = sqlx::query(UNPUBLISHED)
-            .bind(claim.lane.0)
-            .bind(claim.epoch.0)
-            .bind(*cursor);
+        let query = sqlx::query(UNPUBLISHED).bind(claim.lane.0).bind(claim.epoch.0).bind(*cursor);
         rows.extend(work.rows(query).await?);
     }
     work.done();
@@ -72,13 +66,7 @@ pub(super) async fn unpublished(file: &File, claims: &[(Claim, i64)]) -> Result<
 /// What stands where a row of this key was to go.
 pub(super) async fn standing(work: &mut Work<'_>, key: EventKey) -> Result<Option<Standing>, LedgerError> {
     let row = work.row(sqlx::query(ROW).bind(key.0.as_slice())).await?;
-    row.map(|row| {
-        Ok(Standing {
-            row: decode::stored_row(&row)?,
-            payload_hash: row.bytes("payload_hash")?,
-        })
-    })
-    .transpose()
+    row.map(|row| Ok(Standing { row: decode::stored_row(&row)?, payload_hash: row.bytes("payload_hash")? })).transpose()
 }
 
 pub(super) async fn find(file: &File, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

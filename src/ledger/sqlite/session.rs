@@ -32,15 +32,10 @@ impl File {
     pub fn lock(path: &Path) -> Result<Self, LedgerError> {
         let lock = fs::File::create(lock_path(path)).map_err(|error| file_error(path, &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                options: options(path),
-                connection: Mutex::new(None),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(LedgerError::Unavailable(format!(
-                "ledger {} is in use by another process",
-                path.display()
-            ))),
+            Ok(()) => Ok(Self { options: options(path), connection: Mutex::new(None), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                Err(LedgerError::Unavailable(format!("ledger {} is in use by another process", path.display())))
+            }
             Err(TryLockError::Error(error)) => Err(file_error(path, &error)),
         }
     }
@@ -96,24 +91,17 @@ impl Work<'_> {
     /// Runs a statement; answers how many rows it touched.
     pub async fn run(&mut self, query: Values<'_>) -> Result<u64, LedgerError> {
         let done = query.execute(&mut self.connection).await;
-        done.map(|done: SqliteQueryResult| done.rows_affected())
-            .map_err(|error| LedgerError::of(&error))
+        done.map(|done: SqliteQueryResult| done.rows_affected()).map_err(|error| LedgerError::of(&error))
     }
 
     /// All rows of a query.
     pub async fn rows(&mut self, query: Values<'_>) -> Result<Vec<SqliteRow>, LedgerError> {
-        query
-            .fetch_all(&mut self.connection)
-            .await
-            .map_err(|error| LedgerError::of(&error))
+        query.fetch_all(&mut self.connection).await.map_err(|error| LedgerError::of(&error))
     }
 
     /// The only row of a query, if there is one.
     pub async fn row(&mut self, query: Values<'_>) -> Result<Option<SqliteRow>, LedgerError> {
-        query
-            .fetch_optional(&mut self.connection)
-            .await
-            .map_err(|error| LedgerError::of(&error))
+        query.fetch_optional(&mut self.connection).await.map_err(|error| LedgerError::of(&error))
     }
 
     /// The lanes whose epoch is the claim's. Nobody can change that before the transaction ends.

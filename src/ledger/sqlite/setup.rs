@@ -29,22 +29,13 @@ pub(in crate::ledger) async fn migrate(
     let mut work = file.read().await?;
     let version_before = version(&mut work).await?;
     if version_before > SCHEMA_VERSION {
-        return Err(LedgerError::WrongVersion {
-            found: version_before,
-            needed: SCHEMA_VERSION,
-        });
+        return Err(LedgerError::WrongVersion { found: version_before, needed: SCHEMA_VERSION });
     }
-    migrator
-        .run(work.connection())
-        .await
-        .map_err(|error| migration_failed(&error))?;
+    migrator.run(work.connection()).await.map_err(|error| migration_failed(&error))?;
     let query = sqlx::query(MAKE_IDENTITY).bind(identity.ledger_id.as_slice());
     let made = work.run(query.bind(identity.sealed_hash_key.as_slice())).await?;
     work.done();
-    Ok(Migrated {
-        version_before,
-        identity_made: made == 1,
-    })
+    Ok(Migrated { version_before, identity_made: made == 1 })
 }
 
 pub(super) async fn identity(file: &File) -> Result<LedgerIdentity, LedgerError> {
@@ -53,28 +44,20 @@ pub(super) async fn identity(file: &File) -> Result<LedgerIdentity, LedgerError>
     let row = work.row(sqlx::query(IDENTITY)).await?;
     work.done();
     // A migration that was cut short before its last step: none yet, it must be run again.
-    LedgerIdentity::of_row(&row.ok_or(LedgerError::WrongVersion {
-        found: 0,
-        needed: SCHEMA_VERSION,
-    })?)
+    LedgerIdentity::of_row(&row.ok_or(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION })?)
 }
 
 /// 0 if there is no schema.
 async fn version(work: &mut Work<'_>) -> Result<i64, LedgerError> {
     match work.row(sqlx::query(IS_MIGRATED)).await? {
-        Some(_) => work
-            .row(sqlx::query(VERSION))
-            .await?
-            .map_or(Ok(0), |row| row.int("version")),
+        Some(_) => work.row(sqlx::query(VERSION)).await?.map_or(Ok(0), |row| row.int("version")),
         None => Ok(0),
     }
 }
 
 pub(super) async fn bind(file: &File, serves: &Serves) -> Result<(), LedgerError> {
     let mut work = file.write().await?;
-    let query = sqlx::query(BIND)
-        .bind(serves.cluster_id.as_str())
-        .bind(serves.group.as_str());
+    let query = sqlx::query(BIND).bind(serves.cluster_id.as_str()).bind(serves.group.as_str());
     work.run(query.bind(serves.topic.as_str())).await?;
     let row = work.row(sqlx::query(SERVED)).await?;
     work.commit().await?;

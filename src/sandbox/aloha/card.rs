@@ -65,9 +65,7 @@ impl CardHeader {
     /// # Errors
     /// [`Refused::BadRequest`] with the first thing that is wrong.
     pub fn parse(body: &Value) -> Result<Self, Refused> {
-        let customer_id = text(body, "CustomerId")
-            .and_then(|id| Uuid::parse_str(&id).ok())
-            .filter(|id| !id.is_nil());
+        let customer_id = text(body, "CustomerId").and_then(|id| Uuid::parse_str(&id).ok()).filter(|id| !id.is_nil());
         let header = Self {
             customer_id: customer_id.ok_or(Refused::BadRequest("CustomerId must be a GUID"))?,
             provider_type: one_of(body, "ProviderType", &PROVIDERS)
@@ -96,21 +94,13 @@ impl CardHeader {
         if !is_masked(&self.masked_card_number) {
             return Err(Refused::BadRequest("MaskedCardNumber must look like 123456******1234"));
         }
-        let typed = self
-            .card_token
-            .split_once(':')
-            .is_some_and(|(kind, value)| is_digits(kind) && !value.is_empty());
-        typed
-            .then_some(())
-            .ok_or(Refused::BadRequest("CardToken must be TokenType:TokenValue"))
+        let typed = self.card_token.split_once(':').is_some_and(|(kind, value)| is_digits(kind) && !value.is_empty());
+        typed.then_some(()).ok_or(Refused::BadRequest("CardToken must be TokenType:TokenValue"))
     }
 }
 
 fn text(body: &Value, name: &str) -> Option<String> {
-    body[name]
-        .as_str()
-        .filter(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT)
-        .map(str::to_owned)
+    body[name].as_str().filter(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT).map(str::to_owned)
 }
 
 fn one_of(body: &Value, name: &str, allowed: &[u64]) -> Option<u64> {
@@ -131,10 +121,7 @@ fn is_month_of_year(text: &str) -> bool {
 
 /// Six digits, mask, four digits; characters that are neither digit nor mask are ignored, says the page.
 fn is_masked(text: &str) -> bool {
-    let marks: String = text
-        .chars()
-        .filter(|mark| mark.is_ascii_digit() || "*xX●".contains(*mark))
-        .collect();
+    let marks: String = text.chars().filter(|mark| mark.is_ascii_digit() || "*xX●".contains(*mark)).collect();
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let Some((start, middle)) = marks.split_at_checked(6) else {
         return false;

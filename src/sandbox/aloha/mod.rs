@@ -32,11 +32,7 @@ pub fn routes() -> Router<Stage> {
 async fn create(State(stage): State<Stage>, headers: HeaderMap) -> Response {
     let call = Call::new(Route::ALOHA_SETUP, &headers);
     let play = |world: &mut World, _: Effect| {
-        world
-            .credentials
-            .knows_aloha(&headers)
-            .then_some(())
-            .ok_or(Refused::Unauthorised)?;
+        world.credentials.knows_aloha(&headers).then_some(()).ok_or(Refused::Unauthorised)?;
         Ok(json!(world.books.add_aloha_customer()))
     };
     stage.perform(call, |world, effect| respond(play(world, effect))).await
@@ -47,11 +43,7 @@ async fn link(State(stage): State<Stage>, headers: HeaderMap, body: Bytes) -> Re
     let call = Call::new(Route::ALOHA_LINK, &headers).about_member(&body, "CustomerId");
     let key = call.idempotency_key.clone();
     let play = |world: &mut World, effect: Effect| {
-        world
-            .credentials
-            .knows_aloha(&headers)
-            .then_some(())
-            .ok_or(Refused::Unauthorised)?;
+        world.credentials.knows_aloha(&headers).then_some(()).ok_or(Refused::Unauthorised)?;
         let header = CardHeader::parse(&body)?;
         let account_id = add(&mut world.books, header, key, effect)?;
         Ok(json!(account_id))
@@ -62,11 +54,7 @@ async fn link(State(stage): State<Stage>, headers: HeaderMap, body: Bytes) -> Re
 async fn list(State(stage): State<Stage>, headers: HeaderMap, Path(id): Path<String>) -> Response {
     let call = Call::new(Route::ALOHA_LOOKUP, &headers).about(&id);
     let play = |world: &mut World| {
-        world
-            .credentials
-            .knows_aloha(&headers)
-            .then_some(())
-            .ok_or(Refused::Unauthorised)?;
+        world.credentials.knows_aloha(&headers).then_some(()).ok_or(Refused::Unauthorised)?;
         let id = Uuid::parse_str(&id).map_err(|_| Refused::BadRequest("customerId must be a GUID"))?;
         let methods = world.books.aloha.get(&id).ok_or(Refused::NotFound)?;
         Ok(json!(methods))

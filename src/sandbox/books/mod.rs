@@ -58,8 +58,7 @@ impl Books {
     /// Adds a LoanPro customer and gives its id.
     pub fn add_customer(&mut self, first_name: &str, last_name: &str) -> i64 {
         let id = next_id(self.customers.len());
-        self.customers
-            .insert(id, LoanProCustomer::new(first_name, last_name, Moment::now()));
+        self.customers.insert(id, LoanProCustomer::new(first_name, last_name, Moment::now()));
         self.changes += 1;
         id
     }

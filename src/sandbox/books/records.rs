@@ -34,14 +34,7 @@ impl LoanProCustomer {
     #[must_use]
     pub fn new(first_name: &str, last_name: &str, created_at: Moment) -> Self {
         let (first_name, last_name) = (first_name.to_owned(), last_name.to_owned());
-        Self {
-            first_name,
-            last_name,
-            created_at,
-            profiles: Vec::new(),
-            titles: HashSet::new(),
-            primary: None,
-        }
+        Self { first_name, last_name, created_at, profiles: Vec::new(), titles: HashSet::new(), primary: None }
     }
 }
 
@@ -61,11 +54,7 @@ impl Loan {
     /// A loan of nobody.
     #[must_use]
     pub fn new(display_id: &str, created_at: Moment) -> Self {
-        Self {
-            display_id: display_id.to_owned(),
-            created_at,
-            customers: HashSet::new(),
-        }
+        Self { display_id: display_id.to_owned(), created_at, customers: HashSet::new() }
     }
 }
 

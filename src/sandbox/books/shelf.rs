@@ -24,15 +24,10 @@ const REST: u32 = 10;
 /// The file cannot be read, or is something else.
 pub fn read(path: &Path) -> Result<Books, SandboxError> {
     match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| SandboxError::ForeignBooks {
-            path: path.to_owned(),
-            source,
-        }),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|source| SandboxError::ForeignBooks { path: path.to_owned(), source }),
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(Books::default()),
-        Err(source) => Err(SandboxError::Books {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(SandboxError::Books { path: path.to_owned(), source }),
     }
 }
 
@@ -53,10 +48,7 @@ pub async fn write(path: &Path, pages: &[u8]) -> Result<(), SandboxError> {
     if pages.is_empty() {
         return Ok(());
     }
-    let failed = |source| SandboxError::Books {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| SandboxError::Books { path: path.to_owned(), source };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let mut file = File::create(&beside).await.map_err(failed)?;

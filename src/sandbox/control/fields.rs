@@ -44,10 +44,7 @@ impl Fields {
     /// It is no object.
     pub fn of(value: Value) -> Result<Self, FieldError> {
         match value {
-            Value::Object(rest) => Ok(Self {
-                rest,
-                known: Vec::new(),
-            }),
+            Value::Object(rest) => Ok(Self { rest, known: Vec::new() }),
             _ => Err(FieldError::NoObject),
         }
     }
@@ -61,10 +58,7 @@ impl Fields {
         match self.rest.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
-                let wrong = |_| FieldError::Value {
-                    field,
-                    allowed: allowed.to_owned(),
-                };
+                let wrong = |_| FieldError::Value { field, allowed: allowed.to_owned() };
                 serde_json::from_value(value).map(Some).map_err(wrong)
             }
         }
@@ -77,10 +71,7 @@ impl Fields {
     pub fn end(self) -> Result<(), FieldError> {
         match self.rest.into_iter().next() {
             None => Ok(()),
-            Some((field, _)) => Err(FieldError::Unknown {
-                field,
-                allowed: self.known.join(", "),
-            }),
+            Some((field, _)) => Err(FieldError::Unknown { field, allowed: self.known.join(", ") }),
         }
     }
 }
@@ -90,12 +81,5 @@ impl Fields {
 /// # Errors
 /// It does not hold.
 pub fn check(holds: bool, field: &'static str, allowed: &str) -> Result<(), FieldError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(FieldError::Value {
-            field,
-            allowed: allowed.to_owned(),
-        })
-    }
+    if holds { Ok(()) } else { Err(FieldError::Value { field, allowed: allowed.to_owned() }) }
 }

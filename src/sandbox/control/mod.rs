@@ -49,29 +49,17 @@ fn token_request(value: Value) -> Result<TokenRequest, FieldError> {
     let mut fields = Fields::of(value)?;
     let default = TokenRequest::default();
     let request = TokenRequest {
-        kind: fields
-            .take("kind", "checking, savings or card")?
-            .unwrap_or(default.kind),
-        last_four: fields
-            .take("lastFour", "a text of four digits")?
-            .unwrap_or(default.last_four),
-        brand: fields
-            .take("brand", "visa, mastercard, amex, discover or jcb")?
-            .unwrap_or(default.brand),
-        expires_in: fields
-            .take("expiresIn", "seconds, a whole number")?
-            .unwrap_or(default.expires_in),
+        kind: fields.take("kind", "checking, savings or card")?.unwrap_or(default.kind),
+        last_four: fields.take("lastFour", "a text of four digits")?.unwrap_or(default.last_four),
+        brand: fields.take("brand", "visa, mastercard, amex, discover or jcb")?.unwrap_or(default.brand),
+        expires_in: fields.take("expiresIn", "seconds, a whole number")?.unwrap_or(default.expires_in),
         outcome: fields.take("outcome", tokens::OUTCOMES)?.unwrap_or(default.outcome),
         permanent: fields.take("permanent", "true or false")?.unwrap_or(default.permanent),
     };
     fields.end()?;
     let four = request.last_four.len() == 4 && request.last_four.bytes().all(|byte| byte.is_ascii_digit());
     fields::check(four, "lastFour", "a text of four digits")?;
-    fields::check(
-        request.expires_in <= MAX_LIFE,
-        "expiresIn",
-        "at most a year, in seconds",
-    )?;
+    fields::check(request.expires_in <= MAX_LIFE, "expiresIn", "at most a year, in seconds")?;
     Ok(request)
 }
 
@@ -116,15 +104,7 @@ async fn state(State(stage): State<Stage>) -> Response {
     let world = stage.world();
     let (books, calls) = (&world.books, &world.calls);
     let (profiles, conversions, payments) = (&books.profiles, &books.conversions, &books.payments);
-    answer::json(
-        StatusCode::OK,
-        &Shown {
-            profiles,
-            conversions,
-            payments,
-            calls,
-        },
-    )
+    answer::json(StatusCode::OK, &Shown { profiles, conversions, payments, calls })
 }
 
 /// The body as JSON; an empty one is an empty object.

@@ -209,10 +209,7 @@ impl Faults {
     pub fn strike(&mut self, call: &Call) -> Option<Fault> {
         let place = self.rules.iter().position(|(_, rule)| rule.matches(call))?;
         let rule = &mut self.rules[place].1;
-        let fault = Fault {
-            act: rule.act.clone(),
-            delay: rule.wait.draw(),
-        };
+        let fault = Fault { act: rule.act.clone(), delay: rule.wait.draw() };
         if let Some(left) = &mut rule.left {
             *left -= 1;
             if *left == 0 {

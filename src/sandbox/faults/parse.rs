@@ -44,29 +44,13 @@ fn rule(text: Value) -> Result<Rule, FieldError> {
     let left: Option<u64> = fields.take("next", "a whole number from 1")?;
     let customers: Vec<CustomerId> = fields.take("customers", "a list of ids")?.unwrap_or_default();
     fields.end()?;
-    check(
-        probability > 0.0 && probability <= 1.0,
-        "p",
-        "a number above 0 and up to 1",
-    )?;
+    check(probability > 0.0 && probability <= 1.0, "p", "a number above 0 and up to 1")?;
     check(left != Some(0), "next", "a whole number from 1")?;
-    check(
-        customers.len() <= MAX_CUSTOMERS,
-        "customers",
-        "a list of at most 10000 ids",
-    )?;
+    check(customers.len() <= MAX_CUSTOMERS, "customers", "a list of at most 10000 ids")?;
     let act = act(action.as_deref(), reply, wait.is_some())?;
     let customers = customers.into_iter().map(CustomerId::into_text).collect();
     let wait = wait.unwrap_or(Wait::Fixed(Duration::ZERO));
-    Ok(Rule {
-        routes,
-        act,
-        wait,
-        probability,
-        left,
-        customers,
-        text,
-    })
+    Ok(Rule { routes, act, wait, probability, left, customers, text })
 }
 
 /// An id as people write it.
@@ -92,10 +76,7 @@ fn allowed_routes() -> String {
 }
 
 fn routes(route: Option<String>) -> Result<RoutePattern, FieldError> {
-    let wrong = || FieldError::Value {
-        field: "route",
-        allowed: allowed_routes(),
-    };
+    let wrong = || FieldError::Value { field: "route", allowed: allowed_routes() };
     let route = route.ok_or_else(wrong)?;
     if route == "*" {
         return Ok(RoutePattern::All);
@@ -103,11 +84,7 @@ fn routes(route: Option<String>) -> Result<RoutePattern, FieldError> {
     if let Some((_, prefix)) = VENDORS.iter().find(|(name, _)| *name == route) {
         return Ok(RoutePattern::Vendor(prefix));
     }
-    Route::FAULTABLE
-        .into_iter()
-        .find(|one| one.0 == route)
-        .map(RoutePattern::One)
-        .ok_or_else(wrong)
+    Route::FAULTABLE.into_iter().find(|one| one.0 == route).map(RoutePattern::One).ok_or_else(wrong)
 }
 
 fn act(action: Option<&str>, reply: Option<Reply>, waits: bool) -> Result<Act, FieldError> {
@@ -130,10 +107,7 @@ fn act(action: Option<&str>, reply: Option<Reply>, waits: bool) -> Result<Act, F
 }
 
 fn missing(field: &'static str, allowed: &str) -> FieldError {
-    FieldError::Value {
-        field,
-        allowed: allowed.to_owned(),
-    }
+    FieldError::Value { field, allowed: allowed.to_owned() }
 }
 
 /// The answer of a `status` rule; `None` if the rule names no status.
@@ -142,11 +116,7 @@ fn reply(fields: &mut Fields) -> Result<Option<Reply>, FieldError> {
     let body: Option<Value> = fields.take("body", "a text or JSON")?;
     let given: Option<BTreeMap<String, String>> = fields.take("headers", "an object of texts")?;
     let Some(status) = status else {
-        check(
-            body.is_none() && given.is_none(),
-            "status",
-            "given with body and headers",
-        )?;
+        check(body.is_none() && given.is_none(), "status", "given with body and headers")?;
         return Ok(None);
     };
     check((200..=599).contains(&status), "status", "200 to 599")?;
@@ -173,10 +143,7 @@ fn headers(given: BTreeMap<String, String>) -> Result<HeaderMap, FieldError> {
 fn wait(delay: Option<Value>) -> Result<Option<Wait>, FieldError> {
     let Some(delay) = delay else { return Ok(None) };
     let seconds = |value: &Value| {
-        value
-            .as_f64()
-            .filter(|seconds| (0.0..=MAX_WAIT).contains(seconds))
-            .map(Duration::from_secs_f64)
+        value.as_f64().filter(|seconds| (0.0..=MAX_WAIT).contains(seconds)).map(Duration::from_secs_f64)
     };
     let wait = match &delay {
         Value::Object(uniform) if uniform.len() == 1 => match uniform.get("uniform").and_then(Value::as_array) {

@@ -17,14 +17,7 @@ pub fn create(books: &mut Books, body: &Value) -> Result<Value, Refused> {
     if !body.is_object() {
         return Err(Refused::BadPayload("a customer is an object"));
     }
-    let name = |member: &str| {
-        body[member]
-            .as_str()
-            .unwrap_or_default()
-            .chars()
-            .take(MAX_NAME)
-            .collect::<String>()
-    };
+    let name = |member: &str| body[member].as_str().unwrap_or_default().chars().take(MAX_NAME).collect::<String>();
     let id = books.add_customer(&name("firstName"), &name("lastName"));
     show(books, id)
 }
@@ -34,11 +27,7 @@ pub fn create(books: &mut Books, body: &Value) -> Result<Value, Refused> {
 /// # Errors
 /// There is none of that id.
 pub fn show(books: &Books, id: i64) -> Result<Value, Refused> {
-    books
-        .customers
-        .get(&id)
-        .map(|customer| body(id, customer))
-        .ok_or(Refused::NoSuchCustomer(id))
+    books.customers.get(&id).map(|customer| body(id, customer)).ok_or(Refused::NoSuchCustomer(id))
 }
 
 /// A customer as LoanPro shows it: its profiles are deferred, so that a link's answer does not tell the new one's id.

@@ -70,9 +70,7 @@ fn add(books: &mut Books, customer: i64, new: NewProfile, key: Option<&str>) {
 
 fn retitle(books: &mut Books, customer: i64, id: i64, title: Option<String>) {
     let Some(title) = title else { return };
-    let before = books
-        .loanpro_profile_mut(id)
-        .and_then(|profile| profile.title.replace(title.clone()));
+    let before = books.loanpro_profile_mut(id).and_then(|profile| profile.title.replace(title.clone()));
     if let Some(owner) = books.customers.get_mut(&customer) {
         owner.titles.insert(title);
         if let Some(before) = before {

@@ -70,13 +70,7 @@ impl<'a> Plan<'a> {
     /// A plan for a customer.
     #[must_use]
     pub fn new(books: &'a Books, id: i64, customer: &'a LoanProCustomer) -> Self {
-        Self {
-            books,
-            id,
-            customer,
-            primary: customer.primary,
-            new_titles: HashSet::new(),
-        }
+        Self { books, id, customer, primary: customer.primary, new_titles: HashSet::new() }
     }
 
     /// Checks all entries.
@@ -98,38 +92,18 @@ impl<'a> Plan<'a> {
         let (kind, token) = self.tokenised(entry)?;
         let title = self.title(entry)?.ok_or(Refused::BadPayload("title is required"))?;
         self.check_primary(NEW, flags.primary)?;
-        Ok(Change::Add(NewProfile {
-            title,
-            kind,
-            token,
-            flags,
-        }))
+        Ok(Change::Add(NewProfile { title, kind, token, flags }))
     }
 
     fn own_profile(&self, entry: &Value) -> Result<i64, Refused> {
-        let id = entry
-            .get("__id")
-            .and_then(id)
-            .ok_or(Refused::BadPayload("__update needs an __id"))?;
-        let profile = self
-            .books
-            .loanpro_profile(id)
-            .filter(|profile| profile.customer == self.id.to_string());
-        profile
-            .map(|_| id)
-            .ok_or(Refused::BadPayload("this customer has no payment account of that __id"))
+        let id = entry.get("__id").and_then(id).ok_or(Refused::BadPayload("__update needs an __id"))?;
+        let profile = self.books.loanpro_profile(id).filter(|profile| profile.customer == self.id.to_string());
+        profile.map(|_| id).ok_or(Refused::BadPayload("this customer has no payment account of that __id"))
     }
 
     fn changed_title(&mut self, entry: &Value, id: i64) -> Result<Option<String>, Refused> {
-        let present = self
-            .books
-            .loanpro_profile(id)
-            .and_then(|profile| profile.title.as_deref());
-        if entry["title"].as_str() == present {
-            Ok(None)
-        } else {
-            self.title(entry)
-        }
+        let present = self.books.loanpro_profile(id).and_then(|profile| profile.title.as_deref());
+        if entry["title"].as_str() == present { Ok(None) } else { self.title(entry) }
     }
 
     fn title(&mut self, entry: &Value) -> Result<Option<String>, Refused> {
@@ -161,14 +135,9 @@ impl<'a> Plan<'a> {
         let (kind, child) = kind(entry)?;
         let token = entry[child]["token"].as_str().filter(|token| !token.is_empty());
         let token = Fingerprint::of(token.ok_or(Refused::BadPayload("the account's token is required"))?);
-        let known = self
-            .books
-            .permanent
-            .get(&token)
-            .ok_or(Refused::BadToken("the token is not known"))?;
+        let known = self.books.permanent.get(&token).ok_or(Refused::BadToken("the token is not known"))?;
         let fits = (known.kind == AccountKind::Card) == (kind == AccountKind::Card);
-        fits.then_some((kind, token))
-            .ok_or(Refused::BadToken("the token is of another kind of account"))
+        fits.then_some((kind, token)).ok_or(Refused::BadToken("the token is of another kind of account"))
     }
 }
 
@@ -179,13 +148,9 @@ fn kind(entry: &Value) -> Result<(AccountKind, &'static str), Refused> {
         Some("paymentAccount.type.checking") => match entry["CheckingAccount"]["accountType"].as_str() {
             Some("bankacct.type.checking") => Ok((AccountKind::Checking, "CheckingAccount")),
             Some("bankacct.type.savings") => Ok((AccountKind::Savings, "CheckingAccount")),
-            _ => Err(Refused::BadPayload(
-                "accountType must be bankacct.type.checking or bankacct.type.savings",
-            )),
+            _ => Err(Refused::BadPayload("accountType must be bankacct.type.checking or bankacct.type.savings")),
         },
-        _ => Err(Refused::BadPayload(
-            "type must be paymentAccount.type.checking or paymentAccount.type.credit",
-        )),
+        _ => Err(Refused::BadPayload("type must be paymentAccount.type.checking or paymentAccount.type.credit")),
     }
 }
 
@@ -196,9 +161,7 @@ fn flags(entry: &Value) -> Result<Flags, Refused> {
         active: flag(entry, "active")?,
     };
     if flags.primary == Some(true) && flags.secondary == Some(true) {
-        return Err(Refused::BadPayload(
-            "a payment account is primary or secondary, not both",
-        ));
+        return Err(Refused::BadPayload("a payment account is primary or secondary, not both"));
     }
     Ok(flags)
 }

@@ -21,12 +21,7 @@ pub fn create(books: &mut Books, body: &Value) -> Result<Value, Refused> {
         return Err(Refused::BadPayload("a loan is an object"));
     }
     let customers = customers(books, body)?;
-    let display_id: String = body["displayId"]
-        .as_str()
-        .unwrap_or_default()
-        .chars()
-        .take(MAX_DISPLAY_ID)
-        .collect();
+    let display_id: String = body["displayId"].as_str().unwrap_or_default().chars().take(MAX_DISPLAY_ID).collect();
     let loan = books.add_loan(&display_id);
     join(books, loan, &customers);
     show(books, loan)
@@ -55,9 +50,7 @@ pub fn update(books: &mut Books, id: i64, body: &Value) -> Result<Value, Refused
     let joining = customers(books, body)?;
     let payers: Vec<i64> = loan.customers.iter().chain(&joining).copied().collect();
     let payments = entries(body, "Payments").unwrap_or_default().iter();
-    let payments = payments
-        .map(|entry| payment(books, &payers, entry))
-        .collect::<Result<Vec<_>, _>>()?;
+    let payments = payments.map(|entry| payment(books, &payers, entry)).collect::<Result<Vec<_>, _>>()?;
     join(books, id, &joining);
     for (amount, profile) in payments {
         record(books, id, amount, profile);
@@ -78,18 +71,12 @@ fn customers(books: &Books, body: &Value) -> Result<Vec<i64>, Refused> {
 }
 
 fn customer(books: &Books, entry: &Value) -> Result<i64, Refused> {
-    let id = entry
-        .get("__id")
-        .and_then(id)
-        .ok_or(Refused::BadPayload("__id must be a customer's id"))?;
+    let id = entry.get("__id").and_then(id).ok_or(Refused::BadPayload("__id must be a customer's id"))?;
     if !books.customers.contains_key(&id) {
         return Err(Refused::NoSuchCustomer(id));
     }
     let role = entry["__setLoanRole"].as_str().unwrap_or_default();
-    ROLES
-        .contains(&role)
-        .then_some(id)
-        .ok_or(Refused::BadPayload("__setLoanRole must be a customer role"))
+    ROLES.contains(&role).then_some(id).ok_or(Refused::BadPayload("__setLoanRole must be a customer role"))
 }
 
 /// A payment's amount, and the profile to charge: `None` for one that is only logged.
@@ -99,24 +86,16 @@ fn payment(books: &Books, payers: &[i64], entry: &Value) -> Result<(Number, Opti
     if entry["__logOnly"] == true {
         return match profile {
             None => Ok((amount, None)),
-            Some(_) => Err(Refused::BadPayload(
-                "a payment that is only logged has no paymentAccountId",
-            )),
+            Some(_) => Err(Refused::BadPayload("a payment that is only logged has no paymentAccountId")),
         };
     }
-    let profile = profile
-        .and_then(id)
-        .ok_or(Refused::BadPayload("paymentAccountId is required to process"))?;
-    let found = books
-        .loanpro_profile(profile)
-        .ok_or(Refused::Rule("there is no such payment account"))?;
+    let profile = profile.and_then(id).ok_or(Refused::BadPayload("paymentAccountId is required to process"))?;
+    let found = books.loanpro_profile(profile).ok_or(Refused::Rule("there is no such payment account"))?;
     if !found.active {
         return Err(Refused::Rule("the payment account is not active"));
     }
     let linked = payers.iter().any(|payer| payer.to_string() == found.customer);
-    linked
-        .then_some((amount, Some(profile)))
-        .ok_or(Refused::Rule("the payment account's customer is not on the loan"))
+    linked.then_some((amount, Some(profile))).ok_or(Refused::Rule("the payment account's customer is not on the loan"))
 }
 
 fn amount(value: &Value) -> Option<Number> {
@@ -129,11 +108,7 @@ fn amount(value: &Value) -> Option<Number> {
 }
 
 fn record(books: &mut Books, loan: i64, amount: Number, profile: Option<i64>) {
-    let kind = if profile.is_some() {
-        PaymentKind::Process
-    } else {
-        PaymentKind::Log
-    };
+    let kind = if profile.is_some() { PaymentKind::Process } else { PaymentKind::Log };
     books.payments.push(Payment {
         id: (books.payments.len() + 1).to_string(),
         loan: loan.to_string(),

@@ -24,22 +24,13 @@ impl Page {
     /// Reads the query; what it does not understand it ignores, as the vendor does.
     #[must_use]
     pub fn parse(query: &[(String, String)]) -> Self {
-        let value = |name: &str| {
-            query
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.as_str())
-        };
+        let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let number = |name: &str| value(name).and_then(|value| value.parse::<usize>().ok());
         let expand: Vec<_> = value("$expand").unwrap_or_default().split(',').map(str::trim).collect();
         let everything = matches!(value("nopaging"), Some("true" | "1" | ""));
         Self {
             skip: number("$skip").unwrap_or(0),
-            top: if everything {
-                usize::MAX
-            } else {
-                number("$top").unwrap_or(PAGE).min(PAGE)
-            },
+            top: if everything { usize::MAX } else { number("$top").unwrap_or(PAGE).min(PAGE) },
             checking_account: expand.contains(&"CheckingAccount"),
             credit_card: expand.contains(&"CreditCard"),
         }
@@ -51,14 +42,10 @@ impl Page {
 /// # Errors
 /// The customer is missing.
 pub fn profiles(books: &Books, customer: i64, page: &Page) -> Result<Value, Refused> {
-    let owner = books
-        .customers
-        .get(&customer)
-        .ok_or(Refused::NoSuchCustomer(customer))?;
+    let owner = books.customers.get(&customer).ok_or(Refused::NoSuchCustomer(customer))?;
     let ids = owner.profiles.iter().skip(page.skip).take(page.top);
-    let results: Vec<Value> = ids
-        .filter_map(|id| Some(entry(*id, customer, books.loanpro_profile(*id)?, page)))
-        .collect();
+    let results: Vec<Value> =
+        ids.filter_map(|id| Some(entry(*id, customer, books.loanpro_profile(*id)?, page))).collect();
     let summary = json!({ "start": page.skip, "pageSize": results.len(), "total": owner.profiles.len() });
     Ok(json!({ "results": results, "summary": summary }))
 }

@@ -41,13 +41,7 @@ enum Entity {
 
 impl Entity {
     fn parse(text: &str) -> Option<Self> {
-        let id = |rest: &str| {
-            rest.strip_prefix('(')?
-                .strip_suffix(')')?
-                .parse()
-                .ok()
-                .filter(|id: &i64| *id > 0)
-        };
+        let id = |rest: &str| rest.strip_prefix('(')?.strip_suffix(')')?.parse().ok().filter(|id: &i64| *id > 0);
         match text {
             "Customers" => Some(Self::Customers),
             "Loans" => Some(Self::Loans),
@@ -85,11 +79,7 @@ async fn entity(
         (_, Entity::Loan(_)) if body.get("Payments").is_some() => Call::new(Route::LOANPRO_PAYMENT, &headers),
         _ => Call::new(Route::LOANPRO_SETUP, &headers),
     };
-    let request = Request {
-        key: call.idempotency_key.clone(),
-        headers,
-        body,
-    };
+    let request = Request { key: call.idempotency_key.clone(), headers, body };
     let play = |world: &mut World, effect: Effect| {
         if let Err(door) = world.credentials.check_loanpro(&request.headers) {
             return Err(door.into());

@@ -83,8 +83,5 @@ impl Refused {
 /// Not LoanPro's answer but its web server's: the address is wrong.
 #[must_use]
 pub fn no_such_address() -> Response {
-    answer::html(
-        StatusCode::NOT_FOUND,
-        "<html><body><h1>404 Not Found</h1></body></html>",
-    )
+    answer::html(StatusCode::NOT_FOUND, "<html><body><h1>404 Not Found</h1></body></html>")
 }

@@ -31,10 +31,7 @@ pub fn flag(entry: &Value, name: &str) -> Result<Option<bool>, Refused> {
 /// An id, which may travel as a number or as a text.
 #[must_use]
 pub fn id(value: &Value) -> Option<i64> {
-    value
-        .as_i64()
-        .or_else(|| value.as_str()?.parse().ok())
-        .filter(|id| *id > 0)
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).filter(|id| *id > 0)
 }
 
 /// A child that was not asked for.

@@ -37,18 +37,12 @@ impl Request<'_> {
         if !optional("CustomerToken") || !optional("ExternalUserID") {
             return Err("CustomerToken and ExternalUserID must be strings");
         }
-        if self
-            .external_user_id()
-            .is_some_and(|id| id.chars().count() > MAX_EXTERNAL_USER_ID)
-        {
+        if self.external_user_id().is_some_and(|id| id.chars().count() > MAX_EXTERNAL_USER_ID) {
             return Err("ExternalUserID is longer than 256 characters");
         }
-        let token = self.body["TemporaryToken"]
-            .as_str()
-            .ok_or("TemporaryToken is required")?;
+        let token = self.body["TemporaryToken"].as_str().ok_or("TemporaryToken is required")?;
         let fits = (1..=MAX_TEMPORARY_TOKEN).contains(&token.len());
-        fits.then_some(token)
-            .ok_or("TemporaryToken must have 1 to 1024 characters")
+        fits.then_some(token).ok_or("TemporaryToken must have 1 to 1024 characters")
     }
 }
 
@@ -92,11 +86,7 @@ fn succeed(
     request: &Request,
     effect: Effect,
 ) -> Response {
-    let made = if found.outcome == Outcome::EmptyToken {
-        String::new()
-    } else {
-        permanent(found.account.kind)
-    };
+    let made = if found.outcome == Outcome::EmptyToken { String::new() } else { permanent(found.account.kind) };
     if effect.is_real() {
         write(books, token, found, &made, request);
     }
@@ -110,12 +100,7 @@ fn succeed(
 
 fn write(books: &mut Books, token: Fingerprint, found: &TemporaryToken, made: &str, request: &Request) {
     let permanent_token = Fingerprint::of(made);
-    books.permanent.insert(
-        permanent_token,
-        PermanentToken {
-            kind: found.account.kind,
-        },
-    );
+    books.permanent.insert(permanent_token, PermanentToken { kind: found.account.kind });
     if let Some(temporary) = books.temporary.get_mut(&token) {
         temporary.converted = Some(books.conversions.len());
     }

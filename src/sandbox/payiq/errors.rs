@@ -74,11 +74,7 @@ pub fn unauthorised(text: &str) -> Response {
 /// The frame of all conversion answers.
 #[must_use]
 pub fn body(success: bool, number: u16, name: &str, errors: &[&str], result: Value) -> Value {
-    let error_id = if number == 0 {
-        String::new()
-    } else {
-        Uuid::new_v4().simple().to_string()
-    };
+    let error_id = if number == 0 { String::new() } else { Uuid::new_v4().simple().to_string() };
     json!({
         "Success": success, "ErrorCode": name, "ErrorNum": number, "ErrorID": error_id,
         "Errors": errors, "Result": result,

@@ -24,30 +24,20 @@ use sessions::LIFE_SECONDS;
 
 /// The routes below `/payiq`.
 pub fn routes() -> Router<Stage> {
-    Router::new()
-        .route("/Api/Auth", post(auth))
-        .route("/Api/PaymentAccount/ConvertJSToken", post(convert))
+    Router::new().route("/Api/Auth", post(auth)).route("/Api/PaymentAccount/ConvertJSToken", post(convert))
 }
 
 async fn auth(State(stage): State<Stage>, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let call = Call::new(Route::PAYIQ_AUTH, &headers);
-    stage
-        .perform(call, |world, effect| authenticate(world, &body, effect))
-        .await
+    stage.perform(call, |world, effect| authenticate(world, &body, effect)).await
 }
 
 async fn convert(State(stage): State<Stage>, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let call = Call::new(Route::PAYIQ_CONVERT, &headers).about_member(&body, "ExternalUserID");
-    let request = convert::Request {
-        headers: &headers,
-        body: &body,
-        key: call.idempotency_key.clone(),
-    };
-    stage
-        .perform(call, |world, effect| convert::convert(world, &request, effect))
-        .await
+    let request = convert::Request { headers: &headers, body: &body, key: call.idempotency_key.clone() };
+    stage.perform(call, |world, effect| convert::convert(world, &request, effect)).await
 }
 
 /// Checks what the document demands of an auth request. How the signature is made is not documented, so any will do.
@@ -55,9 +45,7 @@ fn authenticate(world: &mut World, body: &Value, effect: Effect) -> Response {
     if let Err(missing) = check_auth(body) {
         return Trouble::Validation.response(missing);
     }
-    let known = body["APIKey"]
-        .as_str()
-        .is_some_and(|key| world.credentials.knows_payiq(key));
+    let known = body["APIKey"].as_str().is_some_and(|key| world.credentials.knows_payiq(key));
     if !known {
         return errors::unauthorised("the API key is not known");
     }
@@ -68,16 +56,10 @@ fn authenticate(world: &mut World, body: &Value, effect: Effect) -> Response {
 
 fn check_auth(body: &Value) -> Result<(), &'static str> {
     let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
-    text("APIKey")
-        .and_then(|key| Uuid::parse_str(key).ok())
-        .ok_or("APIKey must be a GUID")?;
-    text("CreationDate")
-        .filter(|date| is_iso_8601(date))
-        .ok_or("CreationDate must be an ISO 8601 time")?;
+    text("APIKey").and_then(|key| Uuid::parse_str(key).ok()).ok_or("APIKey must be a GUID")?;
+    text("CreationDate").filter(|date| is_iso_8601(date)).ok_or("CreationDate must be an ISO 8601 time")?;
     text("Signature").ok_or("Signature is required")?;
-    text("grant_type")
-        .filter(|kind| *kind == "client_credentials")
-        .ok_or("grant_type must be client_credentials")?;
+    text("grant_type").filter(|kind| *kind == "client_credentials").ok_or("grant_type must be client_credentials")?;
     Ok(())
 }
 

@@ -51,10 +51,9 @@ pub fn classify_payments(exchange: Exchange, token: &Secret, secrets: &[&Secret]
     match Meaning::of(&answer) {
         Meaning::Ours => LookOutcome::Misconfigured { detail },
         Meaning::NoCustomer => LookOutcome::CustomerMissing { detail },
-        Meaning::Throttled | Meaning::BadRequest | Meaning::Open => LookOutcome::Failed {
-            retry_after: retry_after(&answer.headers, answer.received_at),
-            detail,
-        },
+        Meaning::Throttled | Meaning::BadRequest | Meaning::Open => {
+            LookOutcome::Failed { retry_after: retry_after(&answer.headers, answer.received_at), detail }
+        }
     }
 }
 
@@ -128,11 +127,7 @@ fn find(entries: &[Value], token: &Secret) -> LookOutcome {
             found.push(profile);
         }
     }
-    if found.is_empty() {
-        LookOutcome::Absent
-    } else {
-        LookOutcome::Found(found)
-    }
+    if found.is_empty() { LookOutcome::Absent } else { LookOutcome::Found(found) }
 }
 
 fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
@@ -142,13 +137,7 @@ fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
 /// Aloha has neither titles nor primaries.
 fn profile(fields: &Map<String, Value>) -> Option<FoundProfile> {
     let id = json::id(fields.get("AccountId"))?;
-    Some(FoundProfile {
-        id,
-        primary: false,
-        secondary: false,
-        title: None,
-        active: true,
-    })
+    Some(FoundProfile { id, primary: false, secondary: false, title: None, active: true })
 }
 
 fn refused(code: ReasonCode, detail: String) -> CallOutcome<LinkAnswer> {
@@ -156,8 +145,5 @@ fn refused(code: ReasonCode, detail: String) -> CallOutcome<LinkAnswer> {
 }
 
 fn failed(detail: String) -> LookOutcome {
-    LookOutcome::Failed {
-        retry_after: None,
-        detail,
-    }
+    LookOutcome::Failed { retry_after: None, detail }
 }

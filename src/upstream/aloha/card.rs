@@ -35,10 +35,7 @@ pub fn card(link: &Link, customer_id: Uuid) -> Result<Zeroizing<Vec<u8>>, &'stat
         customer_id,
         provider_type: provider_type(provider),
         masked_card_number: masked(account.masked_number.as_deref())?,
-        expiration_date: account
-            .expiration
-            .as_deref()
-            .ok_or("Aloha needs the card's expiration date")?,
+        expiration_date: account.expiration.as_deref().ok_or("Aloha needs the card's expiration date")?,
         card_token,
         card_type: card_type(account.brand.ok_or("Aloha needs the card's brand")?),
         card_holder_name,
@@ -49,11 +46,7 @@ pub fn card(link: &Link, customer_id: Uuid) -> Result<Zeroizing<Vec<u8>>, &'stat
 /// A mask must mask: a number without a mask character would be a whole card number, and those are never sent.
 fn masked(number: Option<&str>) -> Result<&str, &'static str> {
     let number = number.ok_or("Aloha needs the card's masked number")?;
-    if number.contains(['*', 'x', 'X', '●']) {
-        Ok(number)
-    } else {
-        Err("the card's masked number masks nothing")
-    }
+    if number.contains(['*', 'x', 'X', '●']) { Ok(number) } else { Err("the card's masked number masks nothing") }
 }
 
 /// The vendor's PaymentProviderType.

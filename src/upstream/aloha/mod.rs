@@ -56,12 +56,7 @@ impl Aloha {
         }
         let company_code =
             HeaderValue::from_str(company_code).map_err(|_| CredentialError::Unsendable("company_code"))?;
-        Ok(Self {
-            transport,
-            user: user.to_owned(),
-            password: Credential::new(password),
-            company_code,
-        })
+        Ok(Self { transport, user: user.to_owned(), password: Credential::new(password), company_code })
     }
 
     fn authorised(
@@ -101,14 +96,10 @@ impl LinkTarget for Aloha {
         let (call, password) = match self.authorised("link", Method::PUT, TOKEN.to_owned()) {
             Ok(authorised) => authorised,
             Err(error) => {
-                return CallOutcome::Misconfigured {
-                    detail: error.to_string(),
-                };
+                return CallOutcome::Misconfigured { detail: error.to_string() };
             }
         };
-        let call = call
-            .header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key))
-            .json(body);
+        let call = call.header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key)).json(body);
         let exchange = self.transport.exchange(call, gate).await;
         classify_link(exchange, &[&link.token, &password])
     }
@@ -116,31 +107,22 @@ impl LinkTarget for Aloha {
     async fn look_up(&self, look_up: &LookUp) -> LookOutcome {
         let Some(customer) = customer_id(&look_up.customer) else {
             let detail = "the customer id is not one of Aloha's".to_owned();
-            return LookOutcome::Failed {
-                retry_after: None,
-                detail,
-            };
+            return LookOutcome::Failed { retry_after: None, detail };
         };
         match self.payments("lookup", customer).await {
             Ok((exchange, password)) => classify_payments(exchange, &look_up.token, &[&look_up.token, &password]),
-            Err(error) => LookOutcome::Misconfigured {
-                detail: error.to_string(),
-            },
+            Err(error) => LookOutcome::Misconfigured { detail: error.to_string() },
         }
     }
 
     /// Aloha's own "not found" counts: there is one company behind a credential, and a wrong address shows differently.
     async fn check_customer(&self, customer: &Customer) -> CustomerCheck {
         let Some(id) = customer_id(customer) else {
-            return CustomerCheck::Unclear {
-                detail: "the customer id is not one of Aloha's".to_owned(),
-            };
+            return CustomerCheck::Unclear { detail: "the customer id is not one of Aloha's".to_owned() };
         };
         match self.payments("customer", id).await {
             Ok((exchange, password)) => answer::customer_check(exchange, &[&password]),
-            Err(error) => CustomerCheck::Misconfigured {
-                detail: error.to_string(),
-            },
+            Err(error) => CustomerCheck::Misconfigured { detail: error.to_string() },
         }
     }
 }
@@ -150,8 +132,5 @@ fn customer_id(customer: &Customer) -> Option<Uuid> {
 }
 
 fn refused(code: ReasonCode, detail: &str) -> CallOutcome<LinkAnswer> {
-    CallOutcome::Refused(Refusal {
-        code,
-        detail: detail.to_owned(),
-    })
+    CallOutcome::Refused(Refusal { code, detail: detail.to_owned() })
 }

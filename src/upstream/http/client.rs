@@ -60,18 +60,9 @@ impl HttpClient {
         rate: Option<f64>,
     ) -> Result<Self, ClientError> {
         let host = HeaderValue::from_str(&origin.authority).map_err(|_| ClientError::Host)?;
-        let rate = rate
-            .map(|rate| RateLimit::per_second(rate).ok_or(ClientError::Rate))
-            .transpose()?;
+        let rate = rate.map(|rate| RateLimit::per_second(rate).ok_or(ClientError::Rate)).transpose()?;
         let dialer = Dialer::new(origin, ca_file)?;
-        Ok(Self {
-            upstream,
-            dialer,
-            pool: Pool::default(),
-            rate,
-            timeout,
-            host,
-        })
+        Ok(Self { upstream, dialer, pool: Pool::default(), rate, timeout, host })
     }
 
     async fn perform(&self, call: Call, gate: &dyn Gate) -> Exchange {
@@ -104,19 +95,14 @@ impl HttpClient {
             *headers = call.headers;
             headers.insert(HOST, self.host.clone());
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-            headers.insert(
-                USER_AGENT,
-                HeaderValue::from_static(concat!("profile-linker/", env!("CARGO_PKG_VERSION"))),
-            );
+            headers.insert(USER_AGENT, HeaderValue::from_static(concat!("profile-linker/", env!("CARGO_PKG_VERSION"))));
             if call.body.is_some() {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
         }
         // The body's owner wipes it when the last reference goes.
         let body = call.body.map_or_else(Bytes::new, Bytes::from_owner);
-        request
-            .body(RequestBody::new(body))
-            .map_err(|_| TransportError::unsent(TransportErrorKind::Unsendable))
+        request.body(RequestBody::new(body)).map_err(|_| TransportError::unsent(TransportErrorKind::Unsendable))
     }
 
     /// An idle connection that is still good, else a new one.
@@ -128,10 +114,7 @@ impl HttpClient {
                 return Ok(connection);
             }
         }
-        let mut connection = self
-            .dialer
-            .dial(deadline.saturating_duration_since(Instant::now()))
-            .await?;
+        let mut connection = self.dialer.dial(deadline.saturating_duration_since(Instant::now())).await?;
         match timeout_at(deadline, connection.sender.ready()).await {
             Ok(Ok(())) => Ok(connection),
             Ok(Err(_)) => Err(TransportError::unsent(TransportErrorKind::Connect)),
@@ -178,13 +161,7 @@ fn log(upstream: &str, operation: &str, took: Duration, exchange: &Exchange) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match exchange {
         Ok(Answer { status, .. }) => {
-            tracing::debug!(
-                upstream,
-                operation,
-                status = status.as_u16(),
-                duration_ms,
-                "upstream answered"
-            );
+            tracing::debug!(upstream, operation, status = status.as_u16(), duration_ms, "upstream answered");
         }
         Err(error) => tracing::debug!(upstream, operation, %error, duration_ms, "upstream call without an answer"),
     }

@@ -65,11 +65,7 @@ impl Dialer {
     /// # Errors
     /// See [`TlsSetupError`].
     pub fn new(origin: Origin, ca_file: Option<&Path>) -> Result<Self, TlsSetupError> {
-        let tls = if origin.tls {
-            Some(Tls::new(&origin, ca_file)?)
-        } else {
-            None
-        };
+        let tls = if origin.tls { Some(Tls::new(&origin, ca_file)?) } else { None };
         Ok(Self { origin, tls })
     }
 
@@ -80,16 +76,12 @@ impl Dialer {
     /// Opens a connection within `limit`. No byte of any request is written.
     pub async fn dial(&self, limit: Duration) -> Result<Connection, TransportError> {
         let opened = timeout(limit, self.open()).await;
-        opened
-            .unwrap_or(Err(TransportErrorKind::Timeout))
-            .map_err(TransportError::unsent)
+        opened.unwrap_or(Err(TransportErrorKind::Timeout)).map_err(TransportError::unsent)
     }
 
     async fn open(&self) -> Result<Connection, TransportErrorKind> {
         let address = (self.origin.host.as_str(), self.origin.port);
-        let tcp = TcpStream::connect(address)
-            .await
-            .map_err(|_| TransportErrorKind::Connect)?;
+        let tcp = TcpStream::connect(address).await.map_err(|_| TransportErrorKind::Connect)?;
         // A small request must not wait for the acknowledgement of an earlier one.
         tcp.set_nodelay(true).map_err(|_| TransportErrorKind::Connect)?;
         match &self.tls {
@@ -109,17 +101,12 @@ where
     let (sender, connection) = http1::handshake(io).await.map_err(|_| TransportErrorKind::Connect)?;
     // The driver's error reaches the caller through the pending request; without one, an idle connection just ended.
     let driver = tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection {
-        sender,
-        _driver: AbortOnDropHandle::new(driver),
-    })
+    Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
 }
 
 impl Tls {
     fn new(origin: &Origin, ca_file: Option<&Path>) -> Result<Self, TlsSetupError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {
             add_roots(&mut roots, path)?;
         }
@@ -131,25 +118,17 @@ impl Tls {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let server_name = ServerName::try_from(origin.host.clone()).map_err(|_| TlsSetupError::ServerName)?;
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-            server_name,
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name })
     }
 }
 
 fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsSetupError> {
-    let failed = |source| TlsSetupError::CaFile {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| TlsSetupError::CaFile { path: path.to_owned(), source };
     let pem = std::fs::read(path).map_err(failed)?;
     let mut added = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| failed(io::Error::other(error.to_string())))?;
-        roots
-            .add(certificate)
-            .map_err(|error| failed(io::Error::other(error)))?;
+        roots.add(certificate).map_err(|error| failed(io::Error::other(error)))?;
         added += 1;
     }
     if added == 0 {

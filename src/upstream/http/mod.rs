@@ -53,13 +53,7 @@ impl Call {
     /// A call without further headers and without a body.
     #[must_use]
     pub fn new(operation: &'static str, method: Method, target: impl Into<String>) -> Self {
-        Self {
-            operation,
-            method,
-            target: target.into(),
-            headers: HeaderMap::new(),
-            body: None,
-        }
+        Self { operation, method, target: target.into(), headers: HeaderMap::new(), body: None }
     }
 
     /// Adds a header.

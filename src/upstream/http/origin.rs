@@ -52,11 +52,7 @@ impl Origin {
         if uri.query().is_some() || base_url.contains('#') || !uri.path().ends_with('/') {
             return Err(OriginError::NotABase);
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(OriginError::NotAUrl);
         }
@@ -64,13 +60,7 @@ impl Origin {
             return Err(OriginError::PlainHttp);
         }
         let port = port_of(authority, tls)?;
-        Ok(Self {
-            host,
-            port,
-            tls,
-            authority: authority.to_string(),
-            base_path: uri.path().to_owned(),
-        })
+        Ok(Self { host, port, tls, authority: authority.to_string(), base_path: uri.path().to_owned() })
     }
 }
 
@@ -84,10 +74,7 @@ fn is_tls(uri: &Uri) -> Result<bool, OriginError> {
 
 /// A port that is written but cannot be one (`:99999`) is an error, not the default.
 fn port_of(authority: &hyper::http::uri::Authority, tls: bool) -> Result<u16, OriginError> {
-    let written = authority
-        .as_str()
-        .rsplit_once(':')
-        .filter(|(_, port)| !port.ends_with(']'));
+    let written = authority.as_str().rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
     match (written, authority.port_u16()) {
         (_, Some(0)) | (Some(_), None) => Err(OriginError::NotAUrl),
         (_, Some(port)) => Ok(port),

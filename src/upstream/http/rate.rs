@@ -26,10 +26,7 @@ impl RateLimit {
             return None;
         }
         let interval = Duration::try_from_secs_f64(1.0 / rate).ok()?;
-        Some(Self {
-            interval,
-            next_free: Mutex::new(None),
-        })
+        Some(Self { interval, next_free: Mutex::new(None) })
     }
 
     /// Waits for this call's turn. The queue is bounded by the calls that are in flight.

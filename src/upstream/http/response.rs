@@ -32,12 +32,9 @@ pub async fn send(sender: &mut SendRequest<RequestBody>, request: Request<Reques
     match timeout_at(deadline, body::read(incoming)).await {
         Err(_) => ended(TransportErrorKind::Timeout),
         Ok(Err(kind)) => ended(kind),
-        Ok(Ok(body)) => Sent::Ended(Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-            received_at: Timestamp::now(),
-        })),
+        Ok(Ok(body)) => {
+            Sent::Ended(Ok(Answer { status: head.status, headers: head.headers, body, received_at: Timestamp::now() }))
+        }
     }
 }
 

@@ -7,14 +7,8 @@ use crate::upstream::http::Answer;
 const TAKEN: [&str; 6] = ["unique", "duplicate", "already", "exists", "in use", "taken"];
 
 /// Words by which a missing entity is said.
-const MISSING: [&str; 6] = [
-    "not found",
-    "does not exist",
-    "doesn't exist",
-    "no such",
-    "could not be found",
-    "cannot be found",
-];
+const MISSING: [&str; 6] =
+    ["not found", "does not exist", "doesn't exist", "no such", "could not be found", "cannot be found"];
 
 /// Whether a 409 says that the title is taken. Our title is a function of the event, so this may be our own profile.
 pub fn says_title_taken(answer: &Answer) -> bool {

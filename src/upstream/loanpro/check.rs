@@ -92,13 +92,9 @@ fn names(body: &[u8], id: CustomerId) -> bool {
 }
 
 fn unclear(detail: &str) -> CustomerCheck {
-    CustomerCheck::Unclear {
-        detail: detail.to_owned(),
-    }
+    CustomerCheck::Unclear { detail: detail.to_owned() }
 }
 
 fn misconfigured(detail: &str) -> CustomerCheck {
-    CustomerCheck::Misconfigured {
-        detail: detail.to_owned(),
-    }
+    CustomerCheck::Misconfigured { detail: detail.to_owned() }
 }

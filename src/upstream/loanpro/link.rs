@@ -61,15 +61,10 @@ impl LoanPro {
         let authorised = match self.authorised("link", Method::PUT, customer.path()) {
             Ok(authorised) => authorised,
             Err(error) => {
-                return CallOutcome::Misconfigured {
-                    detail: error.to_string(),
-                };
+                return CallOutcome::Misconfigured { detail: error.to_string() };
             }
         };
-        let call: Call = authorised
-            .call
-            .header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key))
-            .json(body);
+        let call: Call = authorised.call.header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key)).json(body);
         let exchange = self.transport.exchange(call, gate).await;
         classify(exchange, &[&link.token, &authorised.credential])
     }
@@ -77,45 +72,21 @@ impl LoanPro {
 
 fn body(link: &Link, token: &str) -> Option<zeroize::Zeroizing<Vec<u8>>> {
     let entry = entry(link, token);
-    json::write(
-        &Request {
-            payment_accounts: Results { results: [entry] },
-        },
-        token.len(),
-    )
-    .ok()
+    json::write(&Request { payment_accounts: Results { results: [entry] } }, token.len()).ok()
 }
 
 fn entry<'a>(link: &'a Link, token: &'a str) -> Entry<'a> {
     let (r#type, checking, card) = match link.account.kind {
         AccountKind::Checking => bank("bankacct.type.checking", token),
         AccountKind::Savings => bank("bankacct.type.savings", token),
-        AccountKind::Card => (
-            "paymentAccount.type.credit",
-            None,
-            Child {
-                account_type: None,
-                token: Some(token),
-            },
-        ),
+        AccountKind::Card => ("paymentAccount.type.credit", None, Child { account_type: None, token: Some(token) }),
     };
     let is_secondary = u8::from(link.secondary);
-    Entry {
-        active: 1,
-        is_primary: 0,
-        is_secondary,
-        title: &link.title,
-        r#type,
-        checking,
-        card,
-    }
+    Entry { active: 1, is_primary: 0, is_secondary, title: &link.title, r#type, checking, card }
 }
 
 fn bank<'a>(account_type: &'static str, token: &'a str) -> (&'static str, Option<Child<'a>>, Child<'a>) {
-    let child = Child {
-        account_type: Some(account_type),
-        token: Some(token),
-    };
+    let child = Child { account_type: Some(account_type), token: Some(token) };
     ("paymentAccount.type.checking", Some(child), Child::default())
 }
 
@@ -154,8 +125,5 @@ fn claims_done(body: &[u8]) -> bool {
 }
 
 fn refused(detail: String) -> CallOutcome<LinkAnswer> {
-    CallOutcome::Refused(Refusal {
-        code: ReasonCode::LinkRefused,
-        detail,
-    })
+    CallOutcome::Refused(Refusal { code: ReasonCode::LinkRefused, detail })
 }

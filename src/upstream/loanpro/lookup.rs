@@ -20,10 +20,7 @@ impl LoanPro {
         };
         let path = format!("{}/PaymentAccounts", customer.path());
         let mut query = format!("{EXPAND}&nopaging=true");
-        let mut all = Page {
-            legible: true,
-            ..Page::default()
-        };
+        let mut all = Page { legible: true, ..Page::default() };
         for _ in 0..MAX_PAGES {
             match self.read_page(format!("{path}?{query}"), look_up).await {
                 Ok(page) if page.is_short_of(all.entries) => return short(all),
@@ -39,11 +36,9 @@ impl LoanPro {
     }
 
     async fn read_page(&self, target: String, look_up: &LookUp) -> Result<Page, LookOutcome> {
-        let authorised =
-            self.authorised("lookup", Method::GET, target)
-                .map_err(|error| LookOutcome::Misconfigured {
-                    detail: error.to_string(),
-                })?;
+        let authorised = self
+            .authorised("lookup", Method::GET, target)
+            .map_err(|error| LookOutcome::Misconfigured { detail: error.to_string() })?;
         let exchange = self.transport.exchange(authorised.call, &OpenGate).await;
         classify_page(exchange, look_up, &[&look_up.token, &authorised.credential])
     }
@@ -61,9 +56,7 @@ fn next_query(all: &Page) -> Option<String> {
         let place = next.split(['?', '&']).find(|part| is_place(part));
         return Some(place.map_or_else(|| skip(all.entries), |place| format!("{EXPAND}&{place}")));
     }
-    all.total
-        .filter(|total| *total > all.entries)
-        .map(|_| skip(all.entries))
+    all.total.filter(|total| *total > all.entries).map(|_| skip(all.entries))
 }
 
 fn skip(entries: u64) -> String {
@@ -75,12 +68,8 @@ fn is_place(part: &str) -> bool {
     let Some((name, value)) = part.split_once('=') else {
         return false;
     };
-    matches!(
-        name.trim_start_matches("%24"),
-        "$skip" | "$skiptoken" | "$start" | "skip" | "skiptoken" | "start"
-    ) && !value.is_empty()
+    matches!(name.trim_start_matches("%24"), "$skip" | "$skiptoken" | "$start" | "skip" | "skiptoken" | "start")
+        && !value.is_empty()
         && value.len() <= 200
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%,'()".contains(&byte))
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%,'()".contains(&byte))
 }

@@ -85,12 +85,7 @@ impl LoanPro {
         probe_customer: Option<CustomerId>,
     ) -> Result<Self, CredentialError> {
         let instance_id = HeaderValue::from_str(instance_id).map_err(|_| CredentialError::Unsendable("instance_id"))?;
-        Ok(Self {
-            transport,
-            token: Credential::new(token),
-            instance_id,
-            probe_customer,
-        })
+        Ok(Self { transport, token: Credential::new(token), instance_id, probe_customer })
     }
 
     fn authorised(

@@ -83,10 +83,7 @@ fn refused(answer: &Answer, secrets: &[&Secret]) -> LookOutcome {
     match answer.status.as_u16() {
         401 | 403 | 301 | 302 | 307 | 308 => LookOutcome::Misconfigured { detail },
         404 | 409 if says_missing(answer) => LookOutcome::CustomerMissing { detail },
-        _ => LookOutcome::Failed {
-            retry_after: retry_after(&answer.headers, answer.received_at),
-            detail,
-        },
+        _ => LookOutcome::Failed { retry_after: retry_after(&answer.headers, answer.received_at), detail },
     }
 }
 
@@ -98,20 +95,10 @@ fn entries(body: &Value) -> Option<&Vec<Value>> {
 
 fn page(entries: &[Value], body: &Value, look_up: &LookUp) -> Page {
     let inner = body.get("d").unwrap_or(body);
-    let mut page = Page {
-        entries: entries.len() as u64,
-        legible: true,
-        ..Page::default()
-    };
+    let mut page = Page { entries: entries.len() as u64, legible: true, ..Page::default() };
     page.ids = entries.iter().filter_map(|entry| json::id(entry.get("id"))).collect();
-    page.total = inner
-        .get("summary")
-        .and_then(|summary| json::id(summary.get("total"))?.parse().ok());
-    page.next = inner
-        .get("__next")
-        .and_then(Value::as_str)
-        .filter(|next| !next.is_empty())
-        .map(str::to_owned);
+    page.total = inner.get("summary").and_then(|summary| json::id(summary.get("total"))?.parse().ok());
+    page.next = inner.get("__next").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
     for entry in entries {
         judge(entry, look_up, &mut page);
     }
@@ -145,16 +132,11 @@ fn marker_of(title: &str) -> Option<&str> {
 /// The form of our markers: 8 characters of base32. A profile that carries another event's is that event's, though the
 /// token be the same.
 fn looks_like_ours(marker: &str) -> bool {
-    marker.len() == 8
-        && marker
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
+    marker.len() == 8 && marker.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
 }
 
 fn tokens(fields: &Map<String, Value>) -> impl Iterator<Item = &str> {
-    CHILDREN
-        .iter()
-        .filter_map(|child| fields.get(*child)?.get("token")?.as_str())
+    CHILDREN.iter().filter_map(|child| fields.get(*child)?.get("token")?.as_str())
 }
 
 fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
@@ -178,8 +160,5 @@ fn profile(fields: &Map<String, Value>, title: Option<&str>) -> Option<FoundProf
 
 /// A look that failed for a reason of ours, not the vendor's words.
 pub fn failed(detail: &str) -> LookOutcome {
-    LookOutcome::Failed {
-        retry_after: None,
-        detail: detail.to_owned(),
-    }
+    LookOutcome::Failed { retry_after: None, detail: detail.to_owned() }
 }

@@ -27,9 +27,7 @@ pub fn account(result: &Map<String, Value>) -> Result<Account, &'static str> {
         kind,
         last_four: last_four(result),
         brand: text(result, "CcCardType").filter(|_| is_card).and_then(brand),
-        expiration: text(result, "CcExpirationDate")
-            .filter(|date| is_card && is_month(date))
-            .map(str::to_owned),
+        expiration: text(result, "CcExpirationDate").filter(|date| is_card && is_month(date)).map(str::to_owned),
         masked_number: None,
         holder_name: None,
     })
@@ -64,10 +62,7 @@ fn flag(result: &Map<String, Value>, name: &str) -> Result<bool, &'static str> {
 fn last_four(result: &Map<String, Value>) -> Option<String> {
     let masked = || text(result, "DisplayAccountNumber").and_then(|mask| mask.get(mask.len().checked_sub(4)?..));
     let is_four = |text: &&str| text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit());
-    text(result, "AccountNumberLastFour")
-        .filter(is_four)
-        .or_else(|| masked().filter(is_four))
-        .map(str::to_owned)
+    text(result, "AccountNumberLastFour").filter(is_four).or_else(|| masked().filter(is_four)).map(str::to_owned)
 }
 
 fn brand(name: &str) -> Option<Brand> {

@@ -7,11 +7,11 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use super::account::account;
+use crate::contract::scrub;
 use crate::domain::{ReasonCode, Secret};
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{Json, text};
 use crate::upstream::retry_after::retry_after;
-use crate::contract::scrub;
 use crate::upstream::{CallOutcome, Converted, Refusal, answer_text, without_answer};
 
 /// Longest permanent token (upstreams, section 7).
@@ -82,11 +82,7 @@ fn claim(status: StatusCode, body: &Value) -> Claim {
     };
     let success = fields.get("Success").and_then(Value::as_bool);
     let number = fields.get("ErrorNum").and_then(Value::as_i64);
-    let has_token = fields
-        .get("Result")
-        .and_then(Value::as_object)
-        .and_then(|result| text(result, "Token"))
-        .is_some();
+    let has_token = fields.get("Result").and_then(Value::as_object).and_then(|result| text(result, "Token")).is_some();
     let named = named(fields);
     let claims_success = success == Some(true) || has_token;
     match number {
@@ -107,25 +103,17 @@ fn claim(status: StatusCode, body: &Value) -> Claim {
 
 /// The number that belongs to `ErrorCode`: absent, unknown (`Some(None)`), or a documented one.
 fn named(fields: &Map<String, Value>) -> Option<Option<i64>> {
-    let code = fields
-        .get("ErrorCode")
-        .filter(|code| !code.is_null() && code.as_str() != Some(""))?;
+    let code = fields.get("ErrorCode").filter(|code| !code.is_null() && code.as_str() != Some(""))?;
     let name = code.as_str().map(str::trim).unwrap_or_default();
     let position = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
-    Some(
-        position
-            .and_then(|number| i64::try_from(number).ok())
-            .or_else(|| code.as_i64()),
-    )
+    Some(position.and_then(|number| i64::try_from(number).ok()).or_else(|| code.as_i64()))
 }
 
 /// The one place where the status outweighs the body: a general "invalid" or "not found" beside a refused credential or a
 /// throttle is about the call, not about the token, and must not end an event.
 fn distrusts_body(status: StatusCode, number: i64) -> bool {
-    let about_the_call = matches!(
-        status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-    );
+    let about_the_call =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
     about_the_call && matches!(number, 2 | 3)
 }
 
@@ -137,10 +125,7 @@ fn converted(body: &mut Json) -> CallOutcome<Converted> {
     };
     match body.take_secret("/Result/Token") {
         Some(token) if token.expose().len() <= MAX_TOKEN_BYTES => CallOutcome::Done(Converted { token, account }),
-        _ => refused(
-            ReasonCode::ConversionUnknown,
-            format!("the token is longer than {MAX_TOKEN_BYTES} bytes"),
-        ),
+        _ => refused(ReasonCode::ConversionUnknown, format!("the token is longer than {MAX_TOKEN_BYTES} bytes")),
     }
 }
 
@@ -178,11 +163,6 @@ fn describe(number: i64, body: &Value, secrets: &[&Secret]) -> String {
     let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("-");
     let errors = body.get("Errors").and_then(Value::as_array);
     let texts: Vec<&str> = errors.into_iter().flatten().take(5).filter_map(Value::as_str).collect();
-    let said = format!(
-        "{} ({number}), error id {}: {}",
-        word("ErrorCode"),
-        word("ErrorID"),
-        texts.join("; ")
-    );
+    let said = format!("{} ({number}), error id {}: {}", word("ErrorCode"), word("ErrorID"), texts.join("; "));
     scrub(&said, secrets)
 }

@@ -43,10 +43,7 @@ pub struct Bearer {
 #[derive(Clone)]
 pub enum AuthFailure {
     /// May be better next time.
-    Passing {
-        retry_after: Option<Duration>,
-        detail: String,
-    },
+    Passing { retry_after: Option<Duration>, detail: String },
     /// Our key, signature, clock or URL.
     Misconfigured(String),
 }
@@ -88,14 +85,7 @@ impl Auth {
         signer: Box<dyn Signer>,
     ) -> Self {
         let (api_key, signing_key) = (Credential::new(api_key), Credential::new(signing_key));
-        Self {
-            transport,
-            api_key,
-            signing_key,
-            signer,
-            state: Mutex::default(),
-            ended: AtomicU64::new(0),
-        }
+        Self { transport, api_key, signing_key, signer, state: Mutex::default(), ended: AtomicU64::new(0) }
     }
 
     /// The present token; another one than `refused` if that is given.
@@ -120,14 +110,8 @@ impl Auth {
     }
 
     async fn renew(&self, renewal: u64) -> Result<(Bearer, Option<Instant>), AuthFailure> {
-        let api_key = self
-            .api_key
-            .current()
-            .map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
-        let signing_key = self
-            .signing_key
-            .current()
-            .map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
+        let api_key = self.api_key.current().map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
+        let signing_key = self.signing_key.current().map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
         let call = self.request(&api_key, &signing_key)?;
         let exchange = self.transport.exchange(call, &OpenGate).await;
         let (token, life) = read(exchange, &[&api_key, &signing_key])?;
@@ -138,10 +122,7 @@ impl Auth {
     fn request(&self, api_key: &Secret, signing_key: &Secret) -> Result<Call, AuthFailure> {
         let unusable = || AuthFailure::Misconfigured("api_key or signing_key cannot be used to sign".to_owned());
         let creation_date = format!("{:.3}", Timestamp::now());
-        let signature = self
-            .signer
-            .sign(api_key, &creation_date, signing_key)
-            .ok_or_else(unusable)?;
+        let signature = self.signer.sign(api_key, &creation_date, signing_key).ok_or_else(unusable)?;
         let body = Request {
             api_key: api_key.expose_str().ok_or_else(unusable)?,
             creation_date: &creation_date,
@@ -171,15 +152,9 @@ fn read(exchange: Exchange, secrets: &[&Secret]) -> Result<(Secret, Option<Durat
     {
         return Ok(token);
     }
-    let detail = format!(
-        "the request for an access token: {}",
-        answer_text::describe(&answer, secrets)
-    );
+    let detail = format!("the request for an access token: {}", answer_text::describe(&answer, secrets));
     if is_passing(answer.status) {
-        return Err(AuthFailure::Passing {
-            retry_after: retry_after(&answer.headers, answer.received_at),
-            detail,
-        });
+        return Err(AuthFailure::Passing { retry_after: retry_after(&answer.headers, answer.received_at), detail });
     }
     Err(AuthFailure::Misconfigured(detail))
 }

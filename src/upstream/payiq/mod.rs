@@ -67,10 +67,7 @@ impl PayIq {
         signing_key: SecretSource,
         signer: Box<dyn Signer>,
     ) -> Self {
-        Self {
-            auth: Auth::new(Arc::clone(&transport), api_key, signing_key, signer),
-            transport,
-        }
+        Self { auth: Auth::new(Arc::clone(&transport), api_key, signing_key, signer), transport }
     }
 
     /// Sends, and once more with a renewed bearer if the first one was refused.
@@ -104,9 +101,7 @@ impl Converter for PayIq {
                 CallOutcome::NotApplied { retry_after, detail }
             }
             Err(Unsent::Auth(AuthFailure::Misconfigured(detail))) => CallOutcome::Misconfigured { detail },
-            Err(Unsent::Credential(error)) => CallOutcome::Misconfigured {
-                detail: error.to_string(),
-            },
+            Err(Unsent::Credential(error)) => CallOutcome::Misconfigured { detail: error.to_string() },
             Err(Unsent::Token) => CallOutcome::Refused(Refusal {
                 code: ReasonCode::TokenRejected,
                 detail: "the temporary token or customer token is not text".to_owned(),
@@ -120,11 +115,7 @@ fn request(conversion: &Conversion, bearer: &Bearer) -> Result<Call, Unsent> {
     let customer_token = conversion.customer_token.as_ref().map(text_of).transpose()?;
     let length = temporary_token.len() + customer_token.map_or(0, str::len);
     let external_user_id = conversion.external_user_id.as_deref();
-    let body = Request {
-        customer_token,
-        external_user_id,
-        temporary_token,
-    };
+    let body = Request { customer_token, external_user_id, temporary_token };
     let body = json::write(&body, length).map_err(|_| Unsent::Token)?;
     let authorization = header_value("Bearer ", &bearer.token, "access token").map_err(Unsent::Credential)?;
     Ok(Call::new("convert", Method::POST, CONVERT)

@@ -27,12 +27,7 @@ impl ContainerBroker {
         docker(&run_arguments(&name, port))?;
         let log = tempfile::tempdir().map_err(|e| Absent(format!("no folder for its log: {e}")))?;
         let watch = watch(&name, log.path()).map_err(|e| Absent(format!("no watch over its container: {e}")))?;
-        let broker = Self {
-            name,
-            address: format!("127.0.0.1:{port}"),
-            _watch: watch,
-            _log: log,
-        };
+        let broker = Self { name, address: format!("127.0.0.1:{port}"), _watch: watch, _log: log };
         answers_within(&broker.address, READY_WITHIN, || true)?;
         Ok(broker)
     }
@@ -63,19 +58,11 @@ impl Drop for ContainerBroker {
 
 fn watch(name: &str, folder: &std::path::Path) -> std::io::Result<Guarded> {
     let program: Vec<String> = ["tail", "-f", "/dev/null"].into_iter().map(str::to_owned).collect();
-    Guarded::start_with_last_act(
-        &program,
-        &[],
-        &folder.join("watch.log"),
-        &format!("docker rm -f {name}"),
-    )
+    Guarded::start_with_last_act(&program, &[], &folder.join("watch.log"), &format!("docker rm -f {name}"))
 }
 
 fn run_arguments(name: &str, port: u16) -> Vec<String> {
-    let mut arguments: Vec<String> = ["run", "-d", "--name", name, "-p"]
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut arguments: Vec<String> = ["run", "-d", "--name", name, "-p"].into_iter().map(str::to_owned).collect();
     arguments.push(format!("127.0.0.1:{port}:9092"));
     for (property, value) in settings(port) {
         arguments.extend(["-e".to_owned(), format!("KAFKA_{property}={value}")]);
@@ -92,10 +79,7 @@ fn settings(port: u16) -> Vec<(&'static str, String)> {
         ("CONTROLLER_QUORUM_VOTERS", "1@localhost:9093"),
         ("LISTENERS", "PLAINTEXT://:9092,CONTROLLER://:9093"),
         ("CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
-        (
-            "LISTENER_SECURITY_PROTOCOL_MAP",
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        ),
+        ("LISTENER_SECURITY_PROTOCOL_MAP", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         ("OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
         ("OFFSETS_TOPIC_NUM_PARTITIONS", "4"),
         ("TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1"),
@@ -121,9 +105,5 @@ fn docker(arguments: &[String]) -> Result<(), Absent> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Absent(format!(
-        "docker {}: {}",
-        arguments[0],
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
+    Err(Absent(format!("docker {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr).trim())))
 }

@@ -34,12 +34,7 @@ impl JavaBroker {
         let [port, controller_port] = free_ports();
         write_properties(folder.path(), port, controller_port)?;
         format_storage(folder.path(), &class_path)?;
-        let broker = Self {
-            folder,
-            class_path,
-            address: format!("127.0.0.1:{port}"),
-            process: Mutex::new(None),
-        };
+        let broker = Self { folder, class_path, address: format!("127.0.0.1:{port}"), process: Mutex::new(None) };
         broker.run()?;
         Ok(broker)
     }
@@ -51,14 +46,7 @@ impl JavaBroker {
 
     /// Runs the broker on its folder and waits until it answers.
     pub fn run(&self) -> Result<(), Absent> {
-        let program = [
-            "java",
-            "-Xmx768m",
-            "-XX:+UseSerialGC",
-            "-cp",
-            &self.class_path,
-            "kafka.Kafka",
-        ];
+        let program = ["java", "-Xmx768m", "-XX:+UseSerialGC", "-cp", &self.class_path, "kafka.Kafka"];
         let mut program: Vec<String> = program.into_iter().map(str::to_owned).collect();
         program.push(self.folder.path().join("server.properties").display().to_string());
         let log = self.folder.path().join("broker.log");
@@ -73,11 +61,7 @@ impl JavaBroker {
 
     /// Ends it by `kill -9` and waits until it is gone.
     pub fn kill(&self) {
-        let process = self
-            .process
-            .lock()
-            .expect("no test panics while it holds the broker")
-            .take();
+        let process = self.process.lock().expect("no test panics while it holds the broker").take();
         if let Some(mut process) = process {
             process.signal(Signal::Kill);
         }
@@ -115,15 +99,7 @@ auto.create.topics.enable=false
 
 fn format_storage(folder: &Path, class_path: &str) -> Result<(), Absent> {
     let output = Command::new("java")
-        .args([
-            "-cp",
-            class_path,
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            CLUSTER_ID,
-            "-c",
-        ])
+        .args(["-cp", class_path, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
         .arg(folder.join("server.properties"))
         .stdin(Stdio::null())
         .output()
@@ -131,10 +107,7 @@ fn format_storage(folder: &Path, class_path: &str) -> Result<(), Absent> {
     if output.status.success() {
         return Ok(());
     }
-    Err(Absent(format!(
-        "its storage cannot be formatted: {}",
-        last_lines(&String::from_utf8_lossy(&output.stderr))
-    )))
+    Err(Absent(format!("its storage cannot be formatted: {}", last_lines(&String::from_utf8_lossy(&output.stderr)))))
 }
 
 fn last_lines(text: &str) -> String {

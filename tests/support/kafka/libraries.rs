@@ -17,10 +17,7 @@ pub fn kafka_libraries() -> Result<PathBuf, Absent> {
     let lock = File::create(cache.join("lock")).map_err(|e| Absent(format!("the lock of its jars: {e}")))?;
     lock.lock().map_err(|e| Absent(format!("the lock of its jars: {e}")))?;
     // The name follows from the pom: other versions get another folder.
-    let libraries = cache.join(format!(
-        "kafka-libs-{:08x}",
-        fingerprint(&std::fs::read(POM).unwrap_or_default())
-    ));
+    let libraries = cache.join(format!("kafka-libs-{:08x}", fingerprint(&std::fs::read(POM).unwrap_or_default())));
     if !libraries.is_dir() {
         fetch(&cache.join("partial"), &libraries)?;
     }
@@ -41,23 +38,13 @@ fn fetch(partial: &Path, libraries: &Path) -> Result<(), Absent> {
     // It is there only after a fetch that was broken off.
     let _ = std::fs::remove_dir_all(partial);
     let output = Command::new("mvn")
-        .args([
-            "-B",
-            "-q",
-            "-f",
-            POM,
-            "dependency:copy-dependencies",
-            "-DincludeScope=runtime",
-        ])
+        .args(["-B", "-q", "-f", POM, "dependency:copy-dependencies", "-DincludeScope=runtime"])
         .arg(format!("-DoutputDirectory={}", partial.display()))
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Absent(format!("maven does not start: {e}")))?;
     if !output.status.success() {
-        return Err(Absent(format!(
-            "maven could not fetch its jars: {}",
-            first_lines(&output.stdout)
-        )));
+        return Err(Absent(format!("maven could not fetch its jars: {}", first_lines(&output.stdout))));
     }
     std::fs::rename(partial, libraries).map_err(|e| Absent(format!("its jars cannot be moved into place: {e}")))
 }
@@ -73,7 +60,5 @@ fn first_lines(output: &[u8]) -> String {
 
 /// FNV-1a, enough to tell one pom from the next.
 fn fingerprint(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -18,7 +18,6 @@ mod upstream {
     mod properties;
     mod rate;
     mod retry_after;
-    mod scrub;
     mod server;
     mod setup;
     mod tls;

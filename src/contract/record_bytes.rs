@@ -96,7 +96,8 @@ mod tests {
         ) {
             let bytes = encode(key.as_deref(), value.as_deref(), &headers);
             let parts = decode(&bytes).unwrap();
-            prop_assert!(parts == RecordParts { key, value: value.map(Zeroizing::new), headers });
+            let same = parts == RecordParts { key, value: value.map(Zeroizing::new), headers };
+            prop_assert!(same, "the parts differ");
         }
 
         #[test]

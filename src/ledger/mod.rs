@@ -87,8 +87,8 @@ pub trait Ledger: Send + Sync + 'static {
     async fn raise(&self, owner: &str, lanes: &[Lane]) -> Result<Vec<LaneRow>, LedgerError>;
 
     /// Notes the id of the input topic. Lanes that knew another one forget their position (the topic was made anew, its
-    /// offsets mean other records) and are answered.
-    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError>;
+    /// offsets mean other records). Answers each lane's position as it now stands.
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<(Lane, Option<i64>)>, LedgerError>;
 
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
     /// claim's epoch is still the lane's.

@@ -24,6 +24,7 @@ mod publishing;
 mod running;
 mod scribe;
 mod start;
+mod takeover;
 
 pub use milestone::{Milestone, Step};
 pub use start::{StartError, Worker, WorkerParts};

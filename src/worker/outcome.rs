@@ -111,7 +111,7 @@ fn rejection(
     }
     let base64 = BASE64.encode(sealed.bytes);
     let key_id = Vault::key_id_of(sealed.bytes).unwrap_or_default();
-    let original = (base64.len() <= MAX_SEALED_BASE64).then_some(SealedOriginal { base64: &base64, key_id: &key_id });
+    let original = (base64.len() <= MAX_SEALED_BASE64).then_some(SealedOriginal { base64: &base64, key_id });
     let parts = DeadLetterParts { record_key: sealed.key, first_failed_at, sealed: original };
     records.push(dead_letter(subject, reason, &parts, preparer.mode));
     (RowState::DeadLettered, records)

@@ -4,39 +4,22 @@
 //! unpublished results in new statements under the new epoch; only then fetch. Giving up: begin nothing new, let calls on
 //! the wire end, let their writes and the cycle end, release, and only then answer Kafka.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::WorkerError;
-use super::dispatcher::{Dispatcher, Report, Shared};
+use super::dispatcher::{Dispatcher, Report};
 use super::gate::OWNERSHIP_FRESH;
 use super::lane::Lane;
 use super::scribe::Job;
+use super::takeover::{Opened, take_over};
 use crate::domain;
-use crate::kafka::cursor::{self, CursorText};
-use crate::kafka::{Committed, KafkaTrouble};
-use crate::ledger::{Claim, LaneRow, LedgerError, StoredRow, Unpublished};
+use crate::ledger::{Claim, StoredRow};
 
-/// Pause before a step of a take-over is tried again.
-const PAUSE: Duration = Duration::from_millis(500);
 /// How long a revocation waits for calls on the wire, so that the release is clean: well below the group's patience.
 const LEAVE_LIMIT: Duration = Duration::from_secs(12);
 /// A lane that another worker took is taken again only after this, and only if Kafka still says that it is ours.
 const FENCED_PAUSE: Duration = Duration::from_secs(1);
-
-/// A lane that was taken over.
-pub(super) struct Opened {
-    row: LaneRow,
-    /// Where fetching starts; `None`: at the earliest record.
-    start: Option<i64>,
-    committed: Option<i64>,
-    cursor: i64,
-    /// When the raise was answered, by the monotonic clock.
-    raised_at: Duration,
-    unfinished: Vec<StoredRow>,
-    unpublished: Vec<Unpublished>,
-}
 
 /// Partitions being given up.
 pub(super) struct Leaving {
@@ -232,10 +215,10 @@ impl Dispatcher {
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.leaving = None;
-        if self.stopping.is_none() {
-            if let Err(error) = self.shared.source.unassign(partitions) {
-                self.failed = Some(WorkerError::Kafka(error.0));
-            }
+        if self.stopping.is_none()
+            && let Err(error) = self.shared.source.unassign(partitions)
+        {
+            self.failed = Some(WorkerError::Kafka(error.0));
         }
     }
 
@@ -290,113 +273,6 @@ impl Dispatcher {
             let ours = self.lanes.get(&claim.lane.0).map(|lane| lane.claim);
             if let Some(ours) = ours.filter(|ours| ours.epoch < claim.epoch) {
                 self.on_fenced(ours);
-            }
-        }
-    }
-}
-
-/// The steps of a take-over, each repeated until it is answered.
-async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec<Opened>, WorkerError> {
-    let lanes: Vec<domain::Lane> = partitions.iter().map(|partition| domain::Lane(*partition)).collect();
-    let asked_at = shared.confirmations.asking();
-    let mut rows = answered("raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
-    let raised_at = shared.clock.tick();
-    shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
-    forget_old_topic(shared, &mut rows).await?;
-    let committed = answered_by_kafka(shared, partitions).await;
-    let mut starts = BTreeMap::new();
-    for row in rows {
-        let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
-        let (start, cursor) = starting_point(shared.ledger_id, &row, stands)?;
-        starts.insert(row.claim.lane, (row, start, cursor, stands.and_then(|stands| stands.offset)));
-    }
-    let claims: Vec<Claim> = starts.values().map(|(row, ..)| row.claim).collect();
-    let cursors: Vec<(Claim, i64)> = starts.values().map(|(row, _, cursor, _)| (row.claim, *cursor)).collect();
-    let mut unfinished = by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims)).await?);
-    let outbox = answered("reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
-    let mut opened = Vec::new();
-    for (lane, (row, start, cursor, committed)) in starts {
-        let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
-        let unfinished = unfinished.remove(&lane).unwrap_or_default();
-        opened.push(Opened { row, start, committed, cursor, raised_at, unfinished, unpublished });
-    }
-    Ok(opened)
-}
-
-/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
-async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<(), WorkerError> {
-    let Some(topic_id) = &shared.topic_id else { return Ok(()) };
-    let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
-    let anew = answered("noting the topic", || shared.ledger.note_topic(&claims, topic_id)).await?;
-    for row in rows.iter_mut().filter(|row| anew.contains(&row.claim.lane)) {
-        tracing::warn!(kafka.partition = row.claim.lane.0, "the topic was made anew: it is read from its start");
-        (row.position, row.suspect_below) = (None, 0);
-    }
-    Ok(())
-}
-
-fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
-    let mut lanes: BTreeMap<domain::Lane, Vec<StoredRow>> = BTreeMap::new();
-    for row in rows {
-        lanes.entry(row.lane).or_default().push(row);
-    }
-    lanes
-}
-
-/// Where fetching starts and what is published: Kafka's own commit says so; where it is gone, the ledger's lower bounds.
-fn starting_point(
-    ledger_id: [u8; 8],
-    row: &LaneRow,
-    committed: Option<&Committed>,
-) -> Result<(Option<i64>, i64), WorkerError> {
-    let partition = row.claim.lane.0;
-    let offset = committed.and_then(|committed| committed.offset);
-    let Some(offset) = offset else { return Ok((row.position, row.saved_cursor)) };
-    match cursor::decode(committed.map_or("", |committed| &committed.metadata), ledger_id) {
-        CursorText::Ours(cursor) => Ok((Some(offset), cursor.max(row.saved_cursor))),
-        CursorText::AnotherLedger => Err(WorkerError::Misconfigured(format!(
-            "partition {partition}'s position was committed with another ledger; use that ledger, or declare this one \
-             with `profile-linker run --adopt-ledger`"
-        ))),
-        CursorText::Newer | CursorText::Foreign => {
-            tracing::warn!(
-                kafka.partition = partition,
-                kafka.offset = offset,
-                "the committed position carries no cursor of ours; results of the last second may appear again",
-            );
-            Ok((Some(offset), row.saved_cursor))
-        }
-    }
-}
-
-async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
-    what: &str,
-    step: impl Fn() -> F,
-) -> Result<T, WorkerError> {
-    let mut said = false;
-    loop {
-        match step().await {
-            Ok(answer) => return Ok(answer),
-            Err(LedgerError::Unavailable(why)) => {
-                if !said {
-                    tracing::warn!(error = %why, "the ledger is unavailable while {what}; trying again");
-                    said = true;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => return Err(WorkerError::Ledger(error.to_string())),
-        }
-    }
-}
-
-/// The stable committed positions. A killed predecessor's open transaction makes this wait until it times out.
-async fn answered_by_kafka(shared: &Shared, partitions: &[i32]) -> Vec<Committed> {
-    loop {
-        match shared.source.committed(partitions).await {
-            Ok(committed) => return committed,
-            Err(KafkaTrouble(why)) => {
-                tracing::warn!(error = %why, "the committed positions cannot be read yet; trying again");
-                tokio::time::sleep(PAUSE).await;
             }
         }
     }

@@ -49,12 +49,11 @@ impl Dispatcher {
         converted: Option<(Secret, Account)>,
     ) {
         self.running = self.running.saturating_sub(1);
-        if self.is_current(claim) {
-            if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
-                lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
-            }
+        if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
+            lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
         }
-        if let (Some((token, account)), Some(event)) = (converted, self.events.get_mut(&key)) {
+        let event = self.events.get_mut(&key).filter(|event| event.claim == claim);
+        if let (Some((token, account)), Some(event)) = (converted, event) {
             event.token = Some(token);
             // PayIQ's mask does not fit Aloha's, so there the event's own account counts.
             let keep = event.profile.customer.system == System::Aloha && event.account.is_some();

@@ -36,7 +36,7 @@ const END_BLOCKERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_bloc
 
 const NOTE_TOPIC: &str = "
 WITH held AS MATERIALIZED (
-    SELECT l.lane, l.topic_id <> $3 AS anew
+    SELECT l.lane, l.position, l.topic_id <> $3 AS anew
     FROM lane l
     JOIN unnest($1::int[], $2::bigint[]) AS c(lane, epoch) ON l.lane = c.lane AND l.epoch = c.epoch
     ORDER BY l.lane
@@ -47,7 +47,7 @@ WITH held AS MATERIALIZED (
         suspect_below = CASE WHEN h.anew THEN 0 ELSE l.suspect_below END
     FROM held h WHERE l.lane = h.lane
 )
-SELECT lane::bigint AS lane FROM held WHERE anew";
+SELECT lane::bigint AS lane, CASE WHEN anew THEN NULL ELSE position END AS position FROM held";
 
 const SAVE_CURSORS: &str = "
 WITH held AS MATERIALIZED (
@@ -128,9 +128,13 @@ fn lane_row(row: &PgRow, last_number: impl Fn(Lane) -> i64) -> Result<LaneRow, L
     })
 }
 
-pub(super) async fn note_topic(readers: &PgPool, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
-    let anew = of_claims(NOTE_TOPIC, claims)?.bind(topic_id)?.rows(readers).await?;
-    anew.iter().map(Columns::lane).collect()
+pub(super) async fn note_topic(
+    readers: &PgPool,
+    claims: &[Claim],
+    topic_id: &str,
+) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
+    let lanes = of_claims(NOTE_TOPIC, claims)?.bind(topic_id)?.rows(readers).await?;
+    lanes.iter().map(|row| Ok((row.lane()?, row.optional_int("position")?))).collect()
 }
 
 pub(super) async fn save_cursors(

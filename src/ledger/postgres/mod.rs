@@ -83,7 +83,7 @@ impl Ledger for PostgresLedger {
         lanes::raise(&self.options, &self.readers, owner, lanes).await
     }
 
-    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
         lanes::note_topic(&self.readers, claims, topic_id).await
     }
 

@@ -13,7 +13,7 @@ SELECT lane, epoch + 1 AS epoch, clean, position, saved_cursor, suspect_below,
 FROM lane l WHERE lane = ?";
 const RAISE: &str = "UPDATE lane SET epoch = epoch + 1, owner = ?2, clean = 0 WHERE lane = ?1";
 const EPOCH: &str = "SELECT lane, epoch FROM lane WHERE lane = ?";
-const ANEW: &str = "SELECT lane FROM lane WHERE lane = ?1 AND topic_id <> ?2";
+const POSITION: &str = "SELECT position FROM lane WHERE lane = ?";
 const FORGET: &str = "UPDATE lane SET position = NULL, suspect_below = 0 WHERE lane = ?1 AND topic_id <> ?2";
 const NOTE: &str = "UPDATE lane SET topic_id = ?2 WHERE lane = ?1";
 const SAVE_CURSOR: &str = "UPDATE lane SET saved_cursor = MAX(saved_cursor, ?2) WHERE lane = ?1";
@@ -58,18 +58,23 @@ pub(super) async fn epochs(file: &File, lanes: &[Lane]) -> Result<Vec<Claim>, Le
     Ok(claims)
 }
 
-pub(super) async fn note_topic(file: &File, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+pub(super) async fn note_topic(
+    file: &File,
+    claims: &[Claim],
+    topic_id: &str,
+) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
     let mut work = file.write().await?;
     let held = work.held(claims.iter().copied()).await?;
-    let mut anew = Vec::new();
+    let mut positions = Vec::new();
     for lane in held {
-        anew.extend(work.row(sqlx::query(ANEW).bind(lane.0).bind(topic_id)).await?.map(|_| lane));
         for sql in [FORGET, NOTE] {
             work.run(sqlx::query(sql).bind(lane.0).bind(topic_id)).await?;
         }
+        let row = work.row(sqlx::query(POSITION).bind(lane.0)).await?;
+        positions.push((lane, row.map(|row| row.optional_int("position")).transpose()?.flatten()));
     }
     work.commit().await?;
-    Ok(anew)
+    Ok(positions)
 }
 
 pub(super) async fn save_cursors(file: &File, cursors: &[(Claim, i64)]) -> Result<Refused, LedgerError> {

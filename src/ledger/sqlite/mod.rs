@@ -53,7 +53,7 @@ impl Ledger for SqliteLedger {
         lanes::raise(&self.file, owner, lanes).await
     }
 
-    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<Lane>, LedgerError> {
+    async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
         lanes::note_topic(&self.file, claims, topic_id).await
     }
 

@@ -1,0 +1,156 @@
+//! What the state machine speaks of: states, observations, effects.
+
+use std::time::Duration;
+
+use crate::domain::Reason;
+use crate::domain::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
+use crate::domain::retry::RetryPolicy;
+
+/// Time and chance, as seen by the shell.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Milliseconds since 1970, for comparing with `expiresAt`.
+    pub wall_ms: i64,
+    /// Monotonic time since some start.
+    pub tick: Duration,
+    /// A random number in 0..1.
+    pub chance: f64,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Back-off and budget.
+    pub retry: RetryPolicy,
+    /// How long a write may take to become visible.
+    pub settle: Duration,
+    /// How many look-ups must say "not there" after an unseen outcome.
+    pub looks: u32,
+}
+
+/// What never changes about an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Its token must be converted first.
+    pub temporary: bool,
+    /// When a temporary token is known to be dead, milliseconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+/// Why we look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The link's answer said done but named nothing.
+    Answered,
+    /// The link's outcome was not seen.
+    Unseen,
+    /// The target refused; it may be refusing what it already has.
+    Refused(Refusal),
+}
+
+/// A read-back in progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Why.
+    pub cause: Cause,
+    /// How many look-ups said "not there" so far.
+    pub absent: u32,
+}
+
+/// What follows a back-off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Convert again.
+    Convert,
+    /// Link again.
+    Link,
+    /// Look again.
+    Look(Look),
+}
+
+/// Where an event stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// In the ledger; nothing begun in this process.
+    Accepted,
+    /// A conversion is out.
+    Converting,
+    /// The permanent token is being written down: the intent to link.
+    Storing,
+    /// Waits for its customer's earlier events.
+    Converted,
+    /// A link is out.
+    Linking,
+    /// Waits until a write would be visible.
+    Settling(Look),
+    /// A look-up is out.
+    Looking(Look),
+    /// The customer is being checked behind a probe.
+    CheckingCustomer(Look),
+    /// Backs off; the flag says whether the wait spends budget.
+    Waiting(Next, bool),
+    /// Its end is being written down.
+    Ending,
+}
+
+/// What was observed.
+pub enum Observation {
+    /// The shell begins the event; `resumed` if an earlier process may have sent something.
+    Begun {
+        /// Whether something may have been sent before.
+        resumed: bool,
+    },
+    /// A conversion's answer.
+    Conversion(CallOutcome<()>),
+    /// The permanent token is durable.
+    Stored,
+    /// The customer's earlier events have ended.
+    Turn,
+    /// A link's answer.
+    Link(CallOutcome<LinkAnswer>),
+    /// A wait is over.
+    Due,
+    /// A look-up's answer.
+    Looked(LookOutcome),
+    /// The customer check's answer.
+    Customer(CustomerCheck),
+}
+
+/// How an event ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Linked.
+    Linked {
+        /// The profile.
+        profile: FoundProfile,
+        /// Whether it was found by reading back after an unseen outcome or a refusal.
+        by_look_up: bool,
+    },
+    /// Not linked.
+    Rejected(Reason),
+}
+
+/// What the shell does next; always exactly one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Convert the temporary token.
+    Convert,
+    /// Write the permanent token down.
+    Store,
+    /// Report `Turn` when the customer's earlier events have ended.
+    AwaitTurn,
+    /// Link.
+    Link,
+    /// Look for our profile.
+    LookUp,
+    /// Check the customer behind the probe.
+    CheckCustomer,
+    /// Report `Due` after this time.
+    Wait(Duration),
+    /// As `Wait`, and write due time and budget down.
+    BackOff(Duration),
+    /// Write the end down and publish it.
+    End(End),
+    /// Nothing: the observation does not fit the state (it came late).
+    Nothing,
+}

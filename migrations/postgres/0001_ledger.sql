@@ -46,6 +46,7 @@ CREATE INDEX input_id ON input (id) WHERE id IS NOT NULL;
 -- state: 1 accepted, 2 converted, 3 linked, 4 rejected, 5 dead-lettered.
 -- publish_seq is the number of the row's last end and stays when the row is reopened: the repeat of a write that was
 -- applied after all is recognised by it.
+-- timeline: one line a call or step, `ms since 1970, step, outcome, status or -, duration in ms`; at most 16 KB, no secret.
 CREATE TABLE event (
     key              bytea    PRIMARY KEY,
     lane             integer  NOT NULL,
@@ -62,7 +63,8 @@ CREATE TABLE event (
     first_failed_at  timestamptz,
     ended_at         timestamptz,
     reason_code      text,
-    reason_stage     text
+    reason_stage     text,
+    timeline         text
 ) WITH (fillfactor = 40);
 
 -- The original record, sealed: inserted when accepted, deleted when linked or finally rejected. Rows that are not `kept`

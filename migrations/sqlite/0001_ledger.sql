@@ -52,7 +52,8 @@ CREATE TABLE event (
     first_failed_at  INTEGER,
     ended_at         INTEGER,
     reason_code      TEXT,
-    reason_stage     TEXT
+    reason_stage     TEXT,
+    timeline         TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sealed_record (

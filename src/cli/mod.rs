@@ -10,6 +10,7 @@ mod exit;
 mod filter;
 mod follow;
 mod keys;
+mod ledger;
 mod man;
 mod migrate;
 mod publish;
@@ -65,6 +66,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Schema(schema::Args),
     Keys(keys::Args),
+    Ledger(ledger::Args),
     Config(config::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -130,6 +132,7 @@ impl Command {
             Self::Migrate(args) => migrate::execute(args, shell).await,
             Self::Sandbox(args) => sandbox::execute(args, shell).await,
             Self::Schema(args) => schema::execute(args, shell),
+            Self::Ledger(args) => ledger::execute(args, shell).await,
             Self::Keys(args) => keys::execute(args, shell),
             Self::Config(args) => config::execute(args, shell),
             Self::Completions(args) => completions::execute(args),

@@ -72,7 +72,8 @@ pub(super) async fn worker(
     Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place).into())
 }
 
-async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
+/// The ledger, of this build's version.
+pub(super) async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let checked = async {
         let ledger = ledger::open(&config.ledger.url).await?;

@@ -8,6 +8,7 @@ pub mod machine;
 pub mod outcome;
 pub mod retry;
 pub mod secret;
+pub mod timeline;
 
 pub use failure::{Attempts, Disposition, Reason, ReasonCode, Stage, Violation};
 pub use ids::{Customer, Epoch, EventIdentity, EventKey, Lane, Origin, PublishSeq, System};

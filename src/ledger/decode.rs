@@ -120,6 +120,8 @@ pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
         generation: row.small("generation")?,
         attempts: attempts(row)?,
         customer,
+        accepted_at: row.int("accepted_at")?,
+        timeline: row.optional_text("timeline")?.unwrap_or_default(),
     })
 }
 

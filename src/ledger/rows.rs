@@ -204,6 +204,8 @@ pub struct ConvertedRow {
     pub account: String,
     /// Calls made so far.
     pub attempts: Attempts,
+    /// What the timeline grows by: lines of [`crate::domain::timeline`].
+    pub timeline: String,
 }
 
 /// An end to store.
@@ -223,6 +225,8 @@ pub struct EndedRow {
     pub records: Vec<OutgoingRecord>,
     /// Calls made.
     pub attempts: Attempts,
+    /// What the timeline grows by: lines of [`crate::domain::timeline`].
+    pub timeline: String,
 }
 
 /// A wait to store.
@@ -238,6 +242,8 @@ pub struct BackOffRow {
     pub spent_ms: i64,
     /// Calls made so far.
     pub attempts: Attempts,
+    /// What the timeline grows by: lines of [`crate::domain::timeline`].
+    pub timeline: String,
 }
 
 /// An ended row's records that were perhaps not published yet.
@@ -266,4 +272,8 @@ pub struct EventSummary {
     pub attempts: Attempts,
     /// Its customer.
     pub customer: Option<Customer>,
+    /// When it was accepted, milliseconds since 1970 by the ledger's clock.
+    pub accepted_at: i64,
+    /// Its timeline: lines of [`crate::domain::timeline`].
+    pub timeline: String,
 }

@@ -5,6 +5,7 @@ pub mod aloha;
 mod answer_text;
 pub mod credential;
 pub mod http;
+pub mod journal;
 mod json;
 pub mod loanpro;
 pub mod payiq;

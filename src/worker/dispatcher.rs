@@ -28,6 +28,7 @@ use crate::domain::{EventKey, Secret, System};
 use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
 use crate::ledger::{Claim, Ledger};
 use crate::upstream::Upstreams;
+use crate::upstream::journal::Note;
 
 /// How often ownership is confirmed, cursors are saved and waits are checked.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ pub(super) struct Shared {
 /// What the helpers of the dispatcher report.
 pub(super) enum Report {
     /// A call's answer.
-    Observed { key: EventKey, claim: Claim, observation: Observation, converted: Option<(Secret, Account)> },
+    Observed(Box<Answered>),
     /// Lanes were taken over.
     Opened(Result<Vec<Opened>, WorkerError>),
     /// A cycle ended.
@@ -68,6 +69,17 @@ pub(super) enum Report {
     Released(Vec<i32>),
     /// The ledger told the present epochs.
     Epochs(Vec<Claim>, Duration),
+}
+
+/// A call that is over.
+pub(super) struct Answered {
+    pub key: EventKey,
+    pub claim: Claim,
+    pub observation: Observation,
+    /// What a conversion gave.
+    pub converted: Option<(Secret, Account)>,
+    /// What was called for it.
+    pub notes: Vec<Note>,
 }
 
 /// All state of the worker.
@@ -166,9 +178,7 @@ impl Dispatcher {
 
     fn on_report(&mut self, report: Report) {
         match report {
-            Report::Observed { key, claim, observation, converted } => {
-                self.on_answer(key, claim, observation, converted);
-            }
+            Report::Observed(answered) => self.on_answer(*answered),
             Report::Opened(opened) => self.on_opened(opened),
             Report::Published(result) => self.on_published(result),
             Report::Resolved(committed) => self.on_resolved(&committed),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::contract::{Account, Context, ProfileCreated, Token};
 use crate::domain::machine::{Effect, Facts, Flow};
-use crate::domain::{EventIdentity, EventKey, Origin, Secret};
+use crate::domain::{EventIdentity, EventKey, Origin, Secret, System};
 use crate::ledger::Claim;
 
 /// An accepted event that has not ended.
@@ -37,6 +37,8 @@ pub(super) struct Event {
     pub in_window: bool,
     /// It waits: for its due time, or until a predecessor's calls must have ended.
     pub held: bool,
+    /// What happened since the last write: lines of [`crate::domain::timeline`].
+    pub timeline: String,
     /// Begun: from here on the state machine says what happens.
     pub begun: bool,
 }
@@ -45,6 +47,15 @@ impl Event {
     /// What never changes about it.
     pub fn facts(&self) -> Facts {
         Facts { temporary: matches!(self.profile.token, Token::Temporary(_)), expires_at: self.profile.expires_at }
+    }
+
+    /// What a conversion gave. PayIQ's mask does not fit Aloha's, so there the event's own account counts.
+    pub fn take_converted(&mut self, (token, account): (Secret, Account)) {
+        self.token = Some(token);
+        let keeps_own = self.profile.customer.system == System::Aloha && self.account.is_some();
+        if !keeps_own {
+            self.account = Some(account);
+        }
     }
 
     /// The title in the LMS: the event's own or the account's name, then the marker. A pure function of the event and of

@@ -25,6 +25,7 @@ mod running;
 mod scribe;
 mod start;
 mod takeover;
+mod timeline;
 
 pub use milestone::{Milestone, Step};
 pub use start::{StartError, Worker, WorkerParts};

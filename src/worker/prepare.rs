@@ -238,6 +238,7 @@ fn new_event(
         awaits_turn: false,
         in_window: false,
         held: false,
+        timeline: String::new(),
         begun: false,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatcher::{Dispatcher, Report, Shared};
+use super::dispatcher::{Answered, Dispatcher, Report, Shared};
 use super::event::Event;
 use super::gate::LaneGate;
 use super::outcome;
@@ -15,6 +15,7 @@ use crate::domain::machine::{Effect, End, Observation};
 use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
 use crate::domain::{EventKey, Secret, System};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
+use crate::upstream::journal;
 use crate::upstream::{Conversion, Link, LinkTarget, LookUp};
 
 impl Dispatcher {
@@ -41,24 +42,16 @@ impl Dispatcher {
     }
 
     /// A call's answer.
-    pub fn on_answer(
-        &mut self,
-        key: EventKey,
-        claim: Claim,
-        observation: Observation,
-        converted: Option<(Secret, Account)>,
-    ) {
+    pub fn on_answer(&mut self, answered: Answered) {
+        let Answered { key, claim, observation, converted, notes } = answered;
         self.running = self.running.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
         }
-        let event = self.events.get_mut(&key).filter(|event| event.claim == claim);
-        if let (Some((token, account)), Some(event)) = (converted, event) {
-            event.token = Some(token);
-            // PayIQ's mask does not fit Aloha's, so there the event's own account counts.
-            let keep = event.profile.customer.system == System::Aloha && event.account.is_some();
-            if !keep {
-                event.account = Some(account);
+        if let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) {
+            event.note_calls(self.shared.clock.wall_ms(), &notes, &observation);
+            if let Some(converted) = converted {
+                event.take_converted(converted);
             }
         }
         self.observe(key, claim, observation);
@@ -99,12 +92,14 @@ impl Dispatcher {
     }
 
     fn store(&mut self, key: EventKey, claim: Claim) {
-        let Some(event) = self.events.get(&key) else { return };
+        let Some(event) = self.events.get_mut(&key) else { return };
+        let timeline = std::mem::take(&mut event.timeline);
         let Some(token) = &event.token else { return };
         let sealed_token = self.shared.preparer.vault.seal(&token_context(key), token.expose());
         let account = event.account.as_ref().and_then(|account| serde_json::to_string(account).ok());
         let account = account.unwrap_or_default();
-        let row = ConvertedRow { key, lane: claim.lane, sealed_token, account, attempts: event.flow.attempts };
+        let row =
+            ConvertedRow { key, lane: claim.lane, sealed_token, account, attempts: event.flow.attempts, timeline };
         self.ask(claim.lane, Job::Converted(claim, row));
     }
 
@@ -121,7 +116,9 @@ impl Dispatcher {
 
     fn back_off(&mut self, key: EventKey, claim: Claim, wait: Duration) {
         self.timers.insert((key, claim), wait);
-        let Some(event) = self.events.get(&key) else { return };
+        let now = self.shared.clock.wall_ms();
+        let Some(event) = self.events.get_mut(&key) else { return };
+        event.note_wait(now, wait);
         tracing::info!(
             event.id = %event.identity.id,
             customer.id = %event.profile.customer.id,
@@ -136,15 +133,19 @@ impl Dispatcher {
             due_in_ms: milliseconds(wait),
             spent_ms: milliseconds(event.flow.spent),
             attempts: event.flow.attempts,
+            timeline: std::mem::take(&mut event.timeline),
         };
         self.ask(claim.lane, Job::BackOff(claim, row));
     }
 
     fn end(&mut self, key: EventKey, claim: Claim, end: &End) {
-        let Some(event) = self.events.get(&key) else { return };
+        let now = self.shared.clock.wall_ms();
+        let Some(event) = self.events.get_mut(&key) else { return };
         log_end(event, end);
+        event.note_end(now, end);
+        let timeline = std::mem::take(&mut event.timeline);
         let ending = outcome::ending(&self.shared.preparer, event, end);
-        let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts };
+        let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts, timeline };
         self.ask(claim.lane, Job::End(claim, job));
     }
 
@@ -191,8 +192,8 @@ impl Dispatcher {
             let shared = Arc::clone(&self.shared);
             self.spawn(async move {
                 let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
-                let (observation, converted) = call.make(&shared, &gate).await;
-                Report::Observed { key, claim, observation, converted }
+                let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
+                Report::Observed(Box::new(Answered { key, claim, observation, converted, notes }))
             });
         }
     }

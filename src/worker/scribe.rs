@@ -46,6 +46,7 @@ pub(super) struct End {
     pub lane: Lane,
     pub ending: Ending,
     pub attempts: Attempts,
+    pub timeline: String,
 }
 
 /// What a scribe reports.
@@ -229,8 +230,14 @@ impl Scribe {
     }
 
     async fn back_off(&self, jobs: Vec<(Claim, BackOffRow)>) -> Result<(), LedgerError> {
-        // Of one event only its newest wait counts.
-        let newest: BTreeMap<EventKey, (Claim, BackOffRow)> = jobs.into_iter().map(|job| (job.1.key, job)).collect();
+        // Of one event only its newest wait counts, with everything that happened since the last write.
+        let mut newest: BTreeMap<EventKey, (Claim, BackOffRow)> = BTreeMap::new();
+        for (claim, mut row) in jobs {
+            if let Some((_, earlier)) = newest.remove(&row.key) {
+                row.timeline.insert_str(0, &earlier.timeline);
+            }
+            newest.insert(row.key, (claim, row));
+        }
         let (claims, rows) = split(newest.into_values().collect());
         if rows.is_empty() {
             return Ok(());
@@ -247,11 +254,11 @@ impl Scribe {
             return Ok(());
         }
         let mut rows = Vec::with_capacity(ends.len());
-        for End { key, lane, ending, attempts } in ends {
+        for End { key, lane, ending, attempts, timeline } in ends {
             let publish_seq = PublishSeq(self.seq(lane));
             self.next_seq.insert(lane, publish_seq.0 + 1);
             let Ending { state, reason, records } = ending;
-            rows.push(EndedRow { key, lane, state, publish_seq, reason, records, attempts });
+            rows.push(EndedRow { key, lane, state, publish_seq, reason, records, attempts, timeline });
         }
         let refused = self.repeated(&claims, || self.ledger.end(&claims, &rows)).await?;
         self.fenced(&claims, &refused);

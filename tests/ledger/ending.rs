@@ -1,7 +1,7 @@
 //! An event's way through the ledger: converted, waiting, ended; and each write once more.
 
 use profile_linker::domain::PublishSeq;
-use profile_linker::ledger::{ConvertedRow, EndedRow, LedgerError, RowState};
+use profile_linker::ledger::{BackOffRow, ConvertedRow, EndedRow, LedgerError, RowState};
 
 use crate::rows::*;
 use crate::stage::Stage;
@@ -15,6 +15,7 @@ crate::ledger_cases!(Both:
     a_row_that_is_not_there_is_damage,
     a_number_that_would_never_be_published_is_damage,
     a_waiting_row_knows_when_it_is_due_and_when_it_first_failed,
+    a_timeline_grows_with_each_write_and_has_a_limit,
     published_results_leave_the_outbox_and_the_cursor_only_grows,
     a_large_batch_is_one_write,
 );
@@ -156,6 +157,26 @@ async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &St
     assert_eq!(numbers(0).await, [(0, 3), (1, 1)]);
     let lane = &ledger.raise("next", &[claim.lane]).await.unwrap()[0];
     assert_eq!((lane.saved_cursor, lane.last_seq), (2, 3));
+}
+
+async fn a_timeline_grows_with_each_write_and_has_a_limit(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let row = new_row(claim, 0, "a");
+    accept(ledger, claim, &row).await;
+    let timeline = async || ledger.find("a").await.unwrap().remove(0).timeline;
+    assert_eq!(timeline().await, "");
+    let waits = BackOffRow { timeline: "waits\n".to_owned(), ..back_off(&row, 10) };
+    ledger.back_off(&[claim], &[waits]).await.unwrap();
+    let converts = ConvertedRow { timeline: "converts\n".to_owned(), ..converted(&row) };
+    ledger.converted(&[claim], &[converts]).await.unwrap();
+    let ends = EndedRow { timeline: "x".repeat(20_000), ..ended(&row, RowState::Linked, 1) };
+    for _ in 0..2 {
+        // The repeat adds nothing.
+        ledger.end(&[claim], std::slice::from_ref(&ends)).await.unwrap();
+    }
+    assert!(timeline().await.starts_with("waits\nconverts\nxxx"));
+    assert_eq!(timeline().await.len(), 16_384);
 }
 
 async fn a_large_batch_is_one_write(stage: &Stage) {

@@ -75,6 +75,7 @@ pub fn converted(row: &NewRow) -> ConvertedRow {
         sealed_token: b"sealed token".to_vec(),
         account: r#"{"kind":"card"}"#.to_owned(),
         attempts: ATTEMPTS,
+        timeline: String::new(),
     }
 }
 
@@ -95,11 +96,12 @@ pub fn ended(row: &NewRow, state: RowState, number: i64) -> EndedRow {
         reason,
         records,
         attempts: ATTEMPTS,
+        timeline: String::new(),
     }
 }
 
 pub fn back_off(row: &NewRow, due_in_ms: i64) -> BackOffRow {
-    BackOffRow { key: row.key, lane: row.lane, due_in_ms, spent_ms: 1234, attempts: ATTEMPTS }
+    BackOffRow { key: row.key, lane: row.lane, due_in_ms, spent_ms: 1234, attempts: ATTEMPTS, timeline: String::new() }
 }
 
 /// An acceptance's part: up to `position`, numbered from `first`.

@@ -11,7 +11,7 @@ use crate::ledger::codes::{attempt_counts, reason_names};
 use crate::ledger::decode::Columns;
 use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused};
 
-/// The claimed lanes that are still ours, locked, and the rows' common columns. What follows takes values from $9 on.
+/// The claimed lanes that are still ours, locked, and the rows' common columns. What follows takes values from $10 on.
 macro_rules! held_and_rows {
     ($rest:literal) => {
         concat!(
@@ -21,8 +21,8 @@ macro_rules! held_and_rows {
                 ORDER BY l.lane
                 FOR NO KEY UPDATE OF l
             ), common AS MATERIALIZED (
-                SELECT * FROM unnest($3::bigint[], $4::bytea[], $5::int[], $6::int[], $7::int[], $8::int[])
-                    AS r(n, key, lane, convert_attempts, link_attempts, lookup_attempts)
+                SELECT * FROM unnest($3::bigint[], $4::bytea[], $5::int[], $6::int[], $7::int[], $8::int[], $9::text[])
+                    AS r(n, key, lane, convert_attempts, link_attempts, lookup_attempts, timeline)
             ), ",
             $rest,
             "
@@ -36,9 +36,9 @@ macro_rules! held_and_rows {
 const CONVERTED: &str = held_and_rows!(
     "r AS MATERIALIZED (
         SELECT c.*, r.bytes, r.account
-        FROM common c JOIN unnest($3::bigint[], $9::bytea[], $10::text[]) AS r(n, bytes, account) ON r.n = c.n
+        FROM common c JOIN unnest($3::bigint[], $10::bytea[], $11::text[]) AS r(n, bytes, account) ON r.n = c.n
     ), changed AS (
-        UPDATE event e SET state = 2, due_at = NULL, convert_attempts = r.convert_attempts,
+        UPDATE event e SET state = 2, due_at = NULL, timeline = left(concat(e.timeline, r.timeline), 16384), convert_attempts = r.convert_attempts,
             link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
         FROM r JOIN held h ON h.lane = r.lane
         WHERE e.key = r.key AND e.lane = r.lane AND e.state = 1
@@ -52,10 +52,11 @@ const CONVERTED: &str = held_and_rows!(
 const END: &str = held_and_rows!(
     "r AS MATERIALIZED (
         SELECT c.*, r.state, r.publish_seq, r.reason_code, r.reason_stage
-        FROM common c JOIN unnest($3::bigint[], $9::smallint[], $10::bigint[], $11::text[], $12::text[])
+        FROM common c JOIN unnest($3::bigint[], $10::smallint[], $11::bigint[], $12::text[], $13::text[])
             AS r(n, state, publish_seq, reason_code, reason_stage) ON r.n = c.n
     ), changed AS (
         UPDATE event e SET state = r.state, publish_seq = r.publish_seq, ended_at = now(), due_at = NULL,
+            timeline = left(concat(e.timeline, r.timeline), 16384),
             reason_code = r.reason_code, reason_stage = r.reason_stage, convert_attempts = r.convert_attempts,
             link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
         FROM r JOIN held h ON h.lane = r.lane
@@ -65,7 +66,7 @@ const END: &str = held_and_rows!(
     ), outgoing AS (
         INSERT INTO outbox (lane, publish_seq, n, topic_role, key, value, headers)
         SELECT c.lane, c.publish_seq, o.place, o.topic_role, o.key, o.value, o.headers
-        FROM unnest($13::bigint[], $14::smallint[], $15::smallint[], $16::bytea[], $17::bytea[], $18::text[])
+        FROM unnest($14::bigint[], $15::smallint[], $16::smallint[], $17::bytea[], $18::bytea[], $19::text[])
             AS o(n, place, topic_role, key, value, headers)
         JOIN changed c ON c.n = o.n
     ), kept AS (
@@ -80,9 +81,10 @@ const END: &str = held_and_rows!(
 const BACK_OFF: &str = held_and_rows!(
     "r AS MATERIALIZED (
         SELECT c.*, r.due_in_ms, r.spent_ms
-        FROM common c JOIN unnest($3::bigint[], $9::bigint[], $10::bigint[]) AS r(n, due_in_ms, spent_ms) ON r.n = c.n
+        FROM common c JOIN unnest($3::bigint[], $10::bigint[], $11::bigint[]) AS r(n, due_in_ms, spent_ms) ON r.n = c.n
     ), changed AS (
         UPDATE event e SET due_at = now() + r.due_in_ms * interval '1 millisecond', spent_ms = r.spent_ms,
+            timeline = left(concat(e.timeline, r.timeline), 16384),
             first_failed_at = COALESCE(e.first_failed_at, now()), convert_attempts = r.convert_attempts,
             link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
         FROM r JOIN held h ON h.lane = r.lane
@@ -105,7 +107,7 @@ pub(super) async fn converted(
     claims: &[Claim],
     rows: &[ConvertedRow],
 ) -> Result<Refused, LedgerError> {
-    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts)))?;
+    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts, &row.timeline[..])))?;
     let statement = step
         .statement(CONVERTED)?
         .bind(rows.iter().map(|row| row.sealed_token.as_slice()).collect::<Vec<_>>())?
@@ -118,7 +120,7 @@ pub(super) async fn converted(
 }
 
 pub(super) async fn end(writer: &WriteConnection, claims: &[Claim], rows: &[EndedRow]) -> Result<Refused, LedgerError> {
-    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts)))?;
+    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts, &row.timeline[..])))?;
     let reasons = || rows.iter().map(|row| reason_names(row.reason));
     let statement = step
         .statement(END)?
@@ -140,7 +142,7 @@ pub(super) async fn back_off(
     claims: &[Claim],
     rows: &[BackOffRow],
 ) -> Result<Refused, LedgerError> {
-    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts)))?;
+    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, row.attempts, &row.timeline[..])))?;
     let statement = step
         .statement(BACK_OFF)?
         .bind(rows.iter().map(|row| row.due_in_ms).collect::<Vec<_>>())?
@@ -152,27 +154,31 @@ pub(super) async fn back_off(
 /// A write to rows that are there.
 struct Step<'a> {
     claims: &'a [Claim],
-    rows: Vec<(EventKey, Lane, Attempts)>,
+    rows: Vec<(EventKey, Lane, Attempts, &'a str)>,
 }
 
 impl<'a> Step<'a> {
-    fn new(claims: &'a [Claim], rows: impl Iterator<Item = (EventKey, Lane, Attempts)>) -> Result<Self, LedgerError> {
+    fn new(
+        claims: &'a [Claim],
+        rows: impl Iterator<Item = (EventKey, Lane, Attempts, &'a str)>,
+    ) -> Result<Self, LedgerError> {
         let rows: Vec<_> = rows.collect();
-        each_is_claimed(claims.iter().copied(), rows.iter().map(|(key, lane, _)| (*key, *lane)))?;
+        each_is_claimed(claims.iter().copied(), rows.iter().map(|(key, lane, ..)| (*key, *lane)))?;
         Ok(Self { claims, rows })
     }
 
     fn statement(&self, sql: &'static str) -> Result<Statement, LedgerError> {
-        let count = |n: usize| self.rows.iter().map(|(_, _, made)| attempt_counts(*made)[n]).collect::<Vec<_>>();
+        let count = |n: usize| self.rows.iter().map(|(_, _, made, _)| attempt_counts(*made)[n]).collect::<Vec<_>>();
         Statement::new(sql)
             .bind(self.claims.iter().map(|claim| claim.lane.0).collect::<Vec<_>>())?
             .bind(self.claims.iter().map(|claim| claim.epoch.0).collect::<Vec<_>>())?
             .bind((0..self.rows.len()).map(|place| place as i64).collect::<Vec<_>>())?
-            .bind(self.rows.iter().map(|(key, _, _)| key.0.as_slice()).collect::<Vec<_>>())?
-            .bind(self.rows.iter().map(|(_, lane, _)| lane.0).collect::<Vec<_>>())?
+            .bind(self.rows.iter().map(|(key, ..)| key.0.as_slice()).collect::<Vec<_>>())?
+            .bind(self.rows.iter().map(|(_, lane, ..)| lane.0).collect::<Vec<_>>())?
             .bind(count(0))?
             .bind(count(1))?
-            .bind(count(2))
+            .bind(count(2))?
+            .bind(self.rows.iter().map(|(.., timeline)| *timeline).collect::<Vec<_>>())
     }
 
     /// Writes; answers the lanes refused and the places of rows of other lanes that were not changed.
@@ -210,7 +216,7 @@ impl<'a> Step<'a> {
     }
 
     fn damaged(&self, place: usize) -> LedgerError {
-        let (key, lane, _) = self.rows[place];
+        let (key, lane, ..) = self.rows[place];
         LedgerError::Damaged(format!("row {key:?} of lane {} is not in a state that this write expects", lane.0))
     }
 }

@@ -8,7 +8,8 @@ use crate::ledger::codes::{attempt_counts, reason_names};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused, RowState};
 
 const CONVERTED: &str = "
-UPDATE event SET state = 2, due_at = NULL, convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5
+UPDATE event SET state = 2, due_at = NULL, convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
+    timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
 WHERE key = ?1 AND lane = ?2 AND state = 1";
 const SEAL_TOKEN: &str = "INSERT INTO sealed_token (key, bytes, account) VALUES (?, ?, ?)";
 const IS_CONVERTED: &str = "
@@ -16,20 +17,22 @@ SELECT 1 FROM event e JOIN sealed_token t ON t.key = e.key WHERE e.key = ? AND e
 
 /// A number at or below the saved cursor would never be published.
 const END: &str = "
-UPDATE event SET state = ?6, publish_seq = ?7, reason_code = ?8, reason_stage = ?9, due_at = NULL,
+UPDATE event SET state = ?7, publish_seq = ?8, reason_code = ?9, reason_stage = ?10, due_at = NULL,
     ended_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
-    convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5
-WHERE key = ?1 AND lane = ?2 AND state IN (1, 2) AND publish_seq IS NOT ?7
-    AND ?7 > (SELECT saved_cursor FROM lane WHERE lane = ?2)";
+    convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
+    timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
+WHERE key = ?1 AND lane = ?2 AND state IN (1, 2) AND publish_seq IS NOT ?8
+    AND ?8 > (SELECT saved_cursor FROM lane WHERE lane = ?2)";
 const IS_ENDED: &str = "SELECT 1 FROM event WHERE key = ? AND lane = ? AND publish_seq = ?";
 const KEEP: &str = "UPDATE sealed_record SET kept = 1 WHERE key = ?";
 const ERASE_RECORD: &str = "DELETE FROM sealed_record WHERE key = ?";
 const ERASE_TOKEN: &str = "DELETE FROM sealed_token WHERE key = ?";
 
 const BACK_OFF: &str = "
-UPDATE event SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?6, spent_ms = ?7,
+UPDATE event SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?7, spent_ms = ?8,
     first_failed_at = COALESCE(first_failed_at, CAST(unixepoch('subsec') * 1000 AS INTEGER)),
-    convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5
+    convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
+    timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
 WHERE key = ?1 AND lane = ?2 AND state IN (1, 2)";
 
 pub(super) async fn converted(file: &File, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
@@ -37,7 +40,7 @@ pub(super) async fn converted(file: &File, claims: &[Claim], rows: &[ConvertedRo
     let mut work = file.write().await?;
     let held = work.held(claims.iter().copied()).await?;
     for row in rows.iter().filter(|row| held.contains(&row.lane)) {
-        if work.run(update(CONVERTED, row.key, row.lane, row.attempts)).await? == 1 {
+        if work.run(update(CONVERTED, row.key, row.lane, row.attempts, &row.timeline)).await? == 1 {
             let query = sqlx::query(SEAL_TOKEN).bind(row.key.0.as_slice()).bind(row.sealed_token.as_slice());
             work.run(query.bind(row.account.as_str())).await?;
         } else {
@@ -62,7 +65,8 @@ pub(super) async fn end(file: &File, claims: &[Claim], rows: &[EndedRow]) -> Res
 
 async fn end_one(work: &mut Work<'_>, row: &EndedRow) -> Result<(), LedgerError> {
     let (code, stage) = reason_names(row.reason);
-    let query = update(END, row.key, row.lane, row.attempts).bind(row.state.code()).bind(row.publish_seq.0);
+    let query =
+        update(END, row.key, row.lane, row.attempts, &row.timeline).bind(row.state.code()).bind(row.publish_seq.0);
     if work.run(query.bind(code).bind(stage)).await? == 0 {
         let query = sqlx::query(IS_ENDED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.publish_seq.0);
         return stands(work, query, row.key, row.lane).await;
@@ -82,7 +86,8 @@ pub(super) async fn back_off(file: &File, claims: &[Claim], rows: &[BackOffRow])
     let mut work = file.write().await?;
     let held = work.held(claims.iter().copied()).await?;
     for row in rows.iter().filter(|row| held.contains(&row.lane)) {
-        let query = update(BACK_OFF, row.key, row.lane, row.attempts).bind(row.due_in_ms).bind(row.spent_ms);
+        let query =
+            update(BACK_OFF, row.key, row.lane, row.attempts, &row.timeline).bind(row.due_in_ms).bind(row.spent_ms);
         if work.run(query).await? == 0 {
             return Err(damaged(row.key, row.lane));
         }
@@ -91,10 +96,10 @@ pub(super) async fn back_off(file: &File, claims: &[Claim], rows: &[BackOffRow])
     Ok(refused(claims, &held))
 }
 
-/// A statement whose first five values are key, lane and attempts.
-fn update<'q>(sql: &'static str, key: EventKey, lane: Lane, attempts: Attempts) -> Values<'q> {
+/// A statement whose first six values are key, lane, attempts and what the timeline grows by.
+fn update<'q>(sql: &'static str, key: EventKey, lane: Lane, attempts: Attempts, timeline: &str) -> Values<'q> {
     let query = sqlx::query(sql).bind(key.0.to_vec()).bind(lane.0);
-    attempt_counts(attempts).into_iter().fold(query, Values::bind)
+    attempt_counts(attempts).into_iter().fold(query, Values::bind).bind(timeline.to_owned())
 }
 
 /// A row that was not changed must stand as this very write would have left it.

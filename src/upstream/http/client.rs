@@ -14,6 +14,7 @@ use super::pool::{IDLE_LIMIT, Pool};
 use super::rate::RateLimit;
 use super::response::{self, Sent};
 use super::{Answer, CONNECT_TIMEOUT, Call, Exchange, Gate, Origin, Transport, TransportError, TransportErrorKind};
+use crate::upstream::journal::{self, Note};
 
 /// How often a request that was handed back unsent looks for another connection. Each round has asked the gate anew; a
 /// server that closes every fresh connection unread is as good as unreachable.
@@ -157,7 +158,9 @@ impl Transport for HttpClient {
     }
 }
 
-fn log(upstream: &str, operation: &str, took: Duration, exchange: &Exchange) {
+fn log(upstream: &'static str, operation: &'static str, took: Duration, exchange: &Exchange) {
+    let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
+    journal::note(Note { upstream, operation, status, took });
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match exchange {
         Ok(Answer { status, .. }) => {

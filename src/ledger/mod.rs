@@ -141,6 +141,6 @@ pub type Refused = BTreeSet<Lane>;
 pub async fn open(url: &Secret) -> Result<Arc<dyn Ledger>, LedgerError> {
     Ok(match address::Address::parse(url)? {
         address::Address::Postgres(options) => Arc::new(postgres::PostgresLedger::new(&options)),
-        address::Address::Sqlite(path) => Arc::new(sqlite::SqliteLedger::open(&path)?),
+        address::Address::Sqlite(path) => Arc::new(sqlite::SqliteLedger::open(&path).await?),
     })
 }

@@ -27,11 +27,11 @@ pub(super) struct SqliteLedger {
 
 impl SqliteLedger {
     /// Takes the file's lock. `WrongVersion` if there is no such file, `Unavailable` if another process has it.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+    pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         if !path.exists() {
             return Err(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION });
         }
-        Ok(Self { file: File::lock(path)? })
+        Ok(Self { file: File::lock(path).await? })
     }
 }
 

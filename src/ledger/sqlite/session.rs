@@ -18,6 +18,11 @@ use crate::ledger::{Claim, LedgerError};
 /// How long to wait for somebody who looks into the file with another tool.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long to wait for the lock: a child that our own process forks holds it until it has become another program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often to try meanwhile.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// A ledger file of this process.
 pub(super) struct File {
     options: SqliteConnectOptions,
@@ -29,14 +34,22 @@ pub(super) struct File {
 impl File {
     /// Takes the file for this process. The lock is a file beside it, so that the database can be opened again after a
     /// failure while the lock stays.
-    pub fn lock(path: &Path) -> Result<Self, LedgerError> {
+    pub async fn lock(path: &Path) -> Result<Self, LedgerError> {
         let lock = fs::File::create(lock_path(path)).map_err(|error| file_error(path, &error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { options: options(path), connection: Mutex::new(None), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                Err(LedgerError::Unavailable(format!("ledger {} is in use by another process", path.display())))
+        let mut waited = Duration::ZERO;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { options: options(path), connection: Mutex::new(None), _lock: lock }),
+                Err(TryLockError::WouldBlock) if waited < LOCK_PATIENCE => {
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                    waited += LOCK_PAUSE;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!("ledger {} is in use by another process", path.display());
+                    return Err(LedgerError::Unavailable(text));
+                }
+                Err(TryLockError::Error(error)) => return Err(file_error(path, &error)),
             }
-            Err(TryLockError::Error(error)) => Err(file_error(path, &error)),
         }
     }
 

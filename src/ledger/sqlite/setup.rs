@@ -25,7 +25,7 @@ pub(in crate::ledger) async fn migrate(
     migrator: &Migrator,
     identity: &NewIdentity,
 ) -> Result<Migrated, LedgerError> {
-    let file = File::lock(path)?;
+    let file = File::lock(path).await?;
     let mut work = file.read().await?;
     let version_before = version(&mut work).await?;
     if version_before > SCHEMA_VERSION {

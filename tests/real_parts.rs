@@ -11,9 +11,13 @@ mod brokers;
 mod failures;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
+#[path = "real_parts/stories.rs"]
+mod stories;
 #[path = "real_parts/story.rs"]
 mod story;
 mod support;
+#[path = "real_parts/verdicts.rs"]
+mod verdicts;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,7 +26,8 @@ use libtest_mimic::Arguments;
 use support::parts::{Case, RealParts, trial};
 
 /// Every test, module by module.
-const CASES: &[&[Case]] = &[brokers::CASES, story::CASES, refusals::CASES, failures::CASES];
+const CASES: &[&[Case]] =
+    &[brokers::CASES, story::CASES, stories::CASES, verdicts::CASES, refusals::CASES, failures::CASES];
 
 fn main() -> ExitCode {
     let parts = Arc::new(RealParts::default());

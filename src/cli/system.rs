@@ -92,7 +92,7 @@ pub(super) async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Fail
 
 async fn require_topics(config: &Config) -> Result<(), Failure> {
     let endpoint = Endpoint::of_config(config.kafka.clone());
-    let missing = topics::missing(&endpoint).await?;
+    let missing = topics::missing_after_a_while(&endpoint).await?;
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,7 @@
 //! Making topics that are missing.
 
+use std::time::Duration;
+
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
@@ -10,6 +12,10 @@ use super::exit::{Exit, Failure};
 
 /// Means "the broker's default" to brokers since 2.4.
 const BROKERS_DEFAULT: i32 = -1;
+
+/// How long a topic that was made may take to be known everywhere, and how often that is looked at.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How a new topic looks.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +37,7 @@ pub async fn create_missing(endpoint: &Endpoint, shape: Shape) -> Result<Vec<(St
     let mut made = Vec::new();
     if !missing.is_empty() {
         made = make(endpoint, &missing.iter().collect::<Vec<_>>(), shape).await?;
+        missing_after_a_while(endpoint).await?;
     }
     Ok(wanted.into_iter().map(|name| (name.clone(), made.contains(name))).collect())
 }
@@ -44,6 +51,21 @@ pub async fn missing(endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
     let there = existing(endpoint).await?;
     let wanted = [&names.created, &names.linked, &names.rejected, &names.dead_letter];
     Ok(wanted.into_iter().filter(|name| !there.contains(name)).cloned().collect())
+}
+
+/// The same; topics that were just made are waited for, since brokers hear of them one after the other.
+///
+/// # Errors
+/// The broker is unreachable (69).
+pub async fn missing_after_a_while(endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
+    let deadline = tokio::time::Instant::now() + SETTLE_LIMIT;
+    loop {
+        let missing = missing(endpoint).await?;
+        if missing.is_empty() || tokio::time::Instant::now() >= deadline {
+            return Ok(missing);
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
 }
 
 async fn existing(endpoint: &Endpoint) -> Result<Vec<String>, Failure> {

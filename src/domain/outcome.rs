@@ -78,6 +78,8 @@ pub struct FoundProfile {
     pub title: Option<String>,
     /// Whether it is active.
     pub active: bool,
+    /// The customer's present primary profile, if that is another one.
+    pub other_primary: Option<String>,
 }
 
 /// What a look-up saw.

@@ -90,6 +90,19 @@ pub struct Link {
     pub idempotency_key: Uuid,
 }
 
+/// A linked profile that shall become its customer's primary one.
+#[derive(Clone)]
+pub struct Promotion {
+    /// Whose.
+    pub customer: Customer,
+    /// The profile.
+    pub profile_id: String,
+    /// The present primary, which becomes secondary in the same call.
+    pub other_primary: Option<String>,
+    /// The same for every retry.
+    pub idempotency_key: Uuid,
+}
+
 /// What to look for.
 #[derive(Clone)]
 pub struct LookUp {
@@ -106,6 +119,9 @@ pub struct LookUp {
 pub trait LinkTarget: Send + Sync {
     /// Links. Every refusal must still be looked up by the caller where an earlier attempt's outcome is unknown.
     async fn link(&self, link: &Link, gate: &dyn Gate) -> CallOutcome<LinkAnswer>;
+
+    /// Makes a linked profile the primary one. It sets what it finds, so it may be sent again.
+    async fn promote(&self, promotion: &Promotion, gate: &dyn Gate) -> CallOutcome<()>;
 
     /// Looks for our profile, over all pages.
     async fn look_up(&self, look_up: &LookUp) -> LookOutcome;

@@ -46,7 +46,12 @@ pub(super) struct Event {
 impl Event {
     /// What never changes about it.
     pub fn facts(&self) -> Facts {
-        Facts { temporary: matches!(self.profile.token, Token::Temporary(_)), expires_at: self.profile.expires_at }
+        Facts {
+            temporary: matches!(self.profile.token, Token::Temporary(_)),
+            expires_at: self.profile.expires_at,
+            // Aloha knows no primary.
+            wants_primary: self.profile.primary && self.profile.customer.system == System::Loanpro,
+        }
     }
 
     /// What a conversion gave. PayIQ's mask does not fit Aloha's, so there the event's own account counts.

@@ -10,6 +10,7 @@
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over and giving them up.
 
+mod call;
 mod customers;
 mod dispatcher;
 mod event;

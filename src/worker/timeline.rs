@@ -54,6 +54,7 @@ fn word(observation: &Observation) -> String {
     match observation {
         Observation::Conversion(outcome) => call_word(outcome),
         Observation::Link(outcome) => call_word(outcome),
+        Observation::Promotion(outcome) => call_word(outcome),
         Observation::Looked(outcome) => match outcome {
             LookOutcome::Found(profiles) => format!("found:{}", profiles.len()),
             LookOutcome::Absent => "absent".to_owned(),

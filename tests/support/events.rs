@@ -20,6 +20,18 @@ pub fn permanent(event_id: &str, customer_id: &str, token: &str) -> Value {
     event
 }
 
+/// An Aloha event with a temporary token of a card.
+pub fn aloha(event_id: &str, customer_id: &str, provider: &str, token: &str) -> Value {
+    let mut event = temporary(event_id, customer_id, token);
+    event["data"]["customer"]["system"] = json!("aloha");
+    event["data"]["provider"] = json!(provider);
+    event["data"]["account"] = json!({
+        "kind": "card", "brand": "visa", "lastFour": "1111", "maskedNumber": "411111******1111",
+        "expiration": "12/30", "holderName": "Ada Tester",
+    });
+    event
+}
+
 fn profile_created(event_id: &str, customer_id: &str, token: Value) -> Value {
     json!({
         "specversion": "1.0",

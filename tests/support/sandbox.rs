@@ -88,6 +88,29 @@ impl Sandbox {
         text_at(&answer.await, "/token")
     }
 
+    /// A new Aloha customer; answers its GUID.
+    pub async fn create_aloha_customer(&self) -> String {
+        let answer = self.aloha(Method::POST, "v1/Customers").await;
+        answer.as_str().map_or_else(|| text_at(&answer, "/CustomerId"), str::to_owned)
+    }
+
+    /// The payment methods of an Aloha customer, as its own API tells them.
+    pub async fn aloha_payments(&self, customer: &str) -> Vec<Value> {
+        let answer = self.aloha(Method::GET, &format!("v1/Customers/{customer}/Payments")).await;
+        answer.as_array().cloned().unwrap_or_else(|| panic!("not a list: {answer}"))
+    }
+
+    async fn aloha(&self, method: Method, path: &str) -> Value {
+        let request = self
+            .client
+            .request(method, format!("{}/aloha/{path}", self.base))
+            .basic_auth("sandbox", Some("any"))
+            .header("X-Api-CompanyCode", "SANDBOX");
+        let answer = request.send().await.expect("the sandbox answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.expect("the answer is JSON")
+    }
+
     /// Sets a fault.
     pub async fn fault(&self, rule: Value) {
         self.call(Method::POST, "sandbox/faults", rule).await;

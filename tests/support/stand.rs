@@ -148,7 +148,7 @@ impl<'a> Stand<'a> {
             Delivery::Idempotent => "idempotent",
         };
         let folder = self.folder.path().display();
-        let (payiq, loanpro) = (self.sandbox.vendor("payiq"), self.sandbox.vendor("loanpro"));
+        let [payiq, loanpro, aloha] = ["payiq", "loanpro", "aloha"].map(|name| self.sandbox.vendor(name));
         format!(
             r#"[kafka]
 brokers = "{brokers}"
@@ -177,6 +177,13 @@ timeout = "2s"
 base_url = "{loanpro}"
 token = "{LOANPRO_TOKEN}"
 instance_id = "{LOANPRO_INSTANCE}"
+timeout = "2s"
+settle = "200ms"
+[target.aloha]
+base_url = "{aloha}"
+user = "sandbox"
+password = "sandbox-aloha-password"
+company_code = "SANDBOX"
 timeout = "2s"
 settle = "200ms"
 [retry]

@@ -50,7 +50,17 @@ async fn what_is_found_is_told_as_it_stands_there() {
     let (outcome, _) = look(vec![answer(200, &json!({"d": {"results": [ours(json!(31))]}}).to_string())]).await;
     let LookOutcome::Found(found) = outcome else { panic!("not found") };
     let title = Some("Checking ••1234 #ABCD2345".to_owned());
-    assert_eq!(found, [FoundProfile { id: "31".to_owned(), primary: false, secondary: true, title, active: true }]);
+    assert_eq!(
+        found,
+        [FoundProfile {
+            id: "31".to_owned(),
+            primary: false,
+            secondary: true,
+            title,
+            active: true,
+            other_primary: None
+        }]
+    );
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  Accepted --> Converting --> Storing --> Converted --> Linking --> Looking --> Ending
-//!     |            |  ^                      ^  |          |  ^       |  ^  |       ^
-//!     |            v  |                      |  |          v  |       v  |  |       |
-//!     |          Waiting (back-off)          |  |        Waiting   Settling |       |
-//!     |                                      |  +-- resumed: look first --->|       |
-//!     +-- permanent token -------------------+      CheckingCustomer <------+       |
-//!     +-- expired, refused, budget spent -------------------------------------------+
+//!     |            |  ^                      ^  |          |  ^      | ^ | |       ^
+//!     |            v  |                      |  |          v  |      v | | v       |
+//!     |          Waiting (back-off)          |  |       Waiting  Settling| Promoting
+//!     |                                      |  +-- resumed: look first  v         |
+//!     +-- permanent token -------------------+              CheckingCustomer       |
+//!     +-- expired, refused, budget spent ------------------------------------------+
 //! ```
 //!
 //! Properties: a link whose outcome was not seen is looked up before it is sent again; after such an attempt every refusal
@@ -36,7 +36,17 @@ pub struct Flow {
     since: Duration,
     conversion_unseen: bool,
     link_unseen: bool,
+    /// The profile as it was last seen, once it was found: from here on the event ends as linked.
+    linked: Option<Linked>,
     last_trouble: String,
+}
+
+#[derive(Debug, Clone)]
+struct Linked {
+    profile: FoundProfile,
+    by_look_up: bool,
+    /// The last promotion was answered as done.
+    promoted: bool,
 }
 
 impl Flow {
@@ -61,6 +71,7 @@ impl Flow {
             since: Duration::ZERO,
             conversion_unseen: false,
             link_unseen: false,
+            linked: None,
             last_trouble: String::new(),
         }
     }
@@ -88,12 +99,16 @@ impl Flow {
             }
             (State::Converting, Observation::Conversion(outcome)) => self.on_conversion(outcome, rules, now),
             (State::Storing, Observation::Stored) => self.become_(State::Converted, Effect::AwaitTurn),
-            (State::Converted, Observation::Turn) if self.link_unseen => self.settle(Cause::Unseen, rules),
+            (State::Converted, Observation::Turn) if self.link_unseen => {
+                self.since = now.tick;
+                self.settle(Cause::Unseen, rules)
+            }
             (State::Converted, Observation::Turn) => self.link(now),
             (State::Linking, Observation::Link(outcome)) => self.on_link(outcome, rules, now),
-            (State::Settling(look), Observation::Due) => self.look(look, now),
-            (State::Looking(look), Observation::Looked(outcome)) => self.on_look(look, outcome, rules, now),
+            (State::Settling(look), Observation::Due) => self.look(look),
+            (State::Looking(look), Observation::Looked(outcome)) => self.on_look(look, outcome, facts, rules, now),
             (State::CheckingCustomer(look), Observation::Customer(check)) => self.on_check(look, check, rules, now),
+            (State::Promoting, Observation::Promotion(outcome)) => self.on_promotion(outcome, rules, now),
             (State::Waiting(next, counts), Observation::Due) => self.go_on(next, counts, facts, now),
             (state, _) => self.become_(state, Effect::Nothing),
         }
@@ -161,10 +176,21 @@ impl Flow {
     fn on_link(&mut self, outcome: CallOutcome<LinkAnswer>, rules: &Rules, now: Moment) -> Effect {
         match outcome {
             CallOutcome::Done(LinkAnswer::Named(id)) => {
-                let profile = FoundProfile { id, primary: false, secondary: false, title: None, active: true };
+                let profile = FoundProfile {
+                    id,
+                    primary: false,
+                    secondary: false,
+                    title: None,
+                    active: true,
+                    other_primary: None,
+                };
                 self.end(End::Linked { profile, by_look_up: false })
             }
-            CallOutcome::Done(LinkAnswer::Unnamed) => self.look(Look { cause: Cause::Answered, absent: 0 }, now),
+            CallOutcome::Done(LinkAnswer::Unnamed) => {
+                // Its word is no proof: until the profile is found, its outcome was not seen.
+                self.link_unseen = true;
+                self.look(Look { cause: Cause::Answered, absent: 0 })
+            }
             CallOutcome::NotApplied { retry_after, detail } => {
                 self.back_off(Next::Link, retry_after, detail, rules, now)
             }
@@ -174,7 +200,7 @@ impl Flow {
                 self.settle(Cause::Unseen, rules)
             }
             CallOutcome::Refused(refusal) if self.link_unseen => self.settle(Cause::Refused(refusal), rules),
-            CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }, now),
+            CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }),
             CallOutcome::Misconfigured { detail } => self.stand_by(Next::Link, detail, rules, now),
             CallOutcome::Withdrawn => self.become_(State::Linking, Effect::Nothing),
         }
@@ -184,18 +210,19 @@ impl Flow {
         self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(rules.settle))
     }
 
-    fn look(&mut self, look: Look, now: Moment) -> Effect {
+    /// Working time runs on from the call that is looked after: settling and looking are part of its failure.
+    fn look(&mut self, look: Look) -> Effect {
         self.attempts.lookup += 1;
-        self.since = now.tick;
         self.become_(State::Looking(look), Effect::LookUp)
     }
 
-    fn on_look(&mut self, look: Look, outcome: LookOutcome, rules: &Rules, now: Moment) -> Effect {
+    fn on_look(&mut self, look: Look, outcome: LookOutcome, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         match outcome {
             LookOutcome::Found(profiles) => match profiles.into_iter().next() {
-                Some(profile) => self.end(End::Linked { profile, by_look_up: look.cause != Cause::Answered }),
+                Some(profile) => self.on_found(look, profile, facts, rules, now),
                 None => self.on_absent(look, rules, now),
             },
+            LookOutcome::Absent | LookOutcome::CustomerMissing { .. } if self.linked.is_some() => self.end_as_linked(),
             LookOutcome::Absent => self.on_absent(look, rules, now),
             LookOutcome::CustomerMissing { detail } => {
                 self.last_trouble = detail;
@@ -205,6 +232,60 @@ impl Flow {
                 self.back_off(Next::Look(look), retry_after, detail, rules, now)
             }
             LookOutcome::Misconfigured { detail } => self.stand_by(Next::Look(look), detail, rules, now),
+        }
+    }
+
+    /// Our profile is there. Linked as not primary, it is promoted if it shall be; that sets what it finds, so it may be
+    /// sent again, and a crash between the two steps finds the profile and goes on here.
+    fn on_found(&mut self, look: Look, profile: FoundProfile, facts: Facts, rules: &Rules, now: Moment) -> Effect {
+        let earlier = self.linked.take();
+        let by_look_up = earlier.as_ref().map_or(look.cause != Cause::Answered, |linked| linked.by_look_up);
+        let in_vain = earlier.is_some_and(|linked| linked.promoted);
+        let done = profile.primary || !facts.wants_primary;
+        self.linked = Some(Linked { profile, by_look_up, promoted: false });
+        if done {
+            return self.end_as_linked();
+        }
+        if in_vain {
+            let detail = "the promotion was answered as done, but the profile is not primary";
+            return self.back_off(Next::Promote, None, detail.to_owned(), rules, now);
+        }
+        self.promote(now)
+    }
+
+    fn promote(&mut self, now: Moment) -> Effect {
+        let Some(linked) = &self.linked else { return self.become_(State::Ending, Effect::Nothing) };
+        let profile = linked.profile.clone();
+        self.since = now.tick;
+        self.become_(State::Promoting, Effect::Promote(profile))
+    }
+
+    fn on_promotion(&mut self, outcome: CallOutcome<()>, rules: &Rules, now: Moment) -> Effect {
+        let look = Look { cause: Cause::Answered, absent: 0 };
+        match outcome {
+            CallOutcome::Done(()) => {
+                if let Some(linked) = &mut self.linked {
+                    linked.promoted = true;
+                }
+                self.look(look)
+            }
+            CallOutcome::NotApplied { retry_after, detail } => {
+                self.back_off(Next::Promote, retry_after, detail, rules, now)
+            }
+            CallOutcome::Unknown { retry_after, detail } => {
+                self.back_off(Next::Look(look), retry_after, detail, rules, now)
+            }
+            // Linked it is; a result tells primary as it was achieved.
+            CallOutcome::Refused(_) => self.end_as_linked(),
+            CallOutcome::Misconfigured { detail } => self.stand_by(Next::Promote, detail, rules, now),
+            CallOutcome::Withdrawn => self.become_(State::Promoting, Effect::Nothing),
+        }
+    }
+
+    fn end_as_linked(&mut self) -> Effect {
+        match self.linked.take() {
+            Some(Linked { profile, by_look_up, .. }) => self.end(End::Linked { profile, by_look_up }),
+            None => self.become_(State::Ending, Effect::Nothing),
         }
     }
 
@@ -219,7 +300,6 @@ impl Flow {
         match look.cause {
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
             Cause::Answered => {
-                self.link_unseen = true;
                 let detail = "the link was answered as done, but the profile is not there";
                 self.back_off(Next::Link, None, detail.to_owned(), rules, now)
             }
@@ -233,7 +313,15 @@ impl Flow {
 
     fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
         match check {
-            CustomerCheck::Exists => self.on_absent(look, rules, now),
+            CustomerCheck::Exists => {
+                // That look listed no profiles, so it cannot say that ours is not among them.
+                let detail = "the look-up says that the customer is missing, but it is found".to_owned();
+                self.back_off(Next::Look(look), None, detail, rules, now)
+            }
+            CustomerCheck::Missing if self.link_unseen && look.absent + 1 < rules.looks => {
+                let again = Look { cause: look.cause, absent: look.absent + 1 };
+                self.become_(State::Settling(again), Effect::Wait(rules.settle))
+            }
             CustomerCheck::Missing => {
                 let detail = "the probe customer is found, and after it this customer is still missing";
                 self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
@@ -247,10 +335,12 @@ impl Flow {
         if counts {
             self.spent += now.tick.saturating_sub(self.since);
         }
+        self.since = now.tick;
         match next {
             Next::Convert => self.convert(facts, now),
             Next::Link => self.link(now),
-            Next::Look(look) => self.look(look, now),
+            Next::Look(look) => self.look(look),
+            Next::Promote => self.promote(now),
         }
     }
 
@@ -276,9 +366,12 @@ impl Flow {
     }
 
     fn give_up(&mut self, next: &Next, detail: &str) -> Effect {
+        if self.linked.is_some() {
+            return self.end_as_linked();
+        }
         let (code, stage) = match next {
             Next::Convert => (ReasonCode::RetriesExhausted, Stage::Convert),
-            Next::Link => (ReasonCode::RetriesExhausted, Stage::Link),
+            Next::Link | Next::Promote => (ReasonCode::RetriesExhausted, Stage::Link),
             Next::Look(_) => (ReasonCode::LinkUnknown, Stage::Link),
         };
         self.reject(code, stage, format!("the retry budget is spent; last: {detail}"))

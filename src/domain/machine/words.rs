@@ -35,6 +35,8 @@ pub struct Facts {
     pub temporary: bool,
     /// When a temporary token is known to be dead, milliseconds since 1970.
     pub expires_at: Option<i64>,
+    /// It asks to be its customer's primary profile, at a target that knows one.
+    pub wants_primary: bool,
 }
 
 /// Why we look.
@@ -66,6 +68,8 @@ pub enum Next {
     Link,
     /// Look again.
     Look(Look),
+    /// Promote again.
+    Promote,
 }
 
 /// Where an event stands.
@@ -87,6 +91,8 @@ pub enum State {
     Looking(Look),
     /// The customer is being checked behind a probe.
     CheckingCustomer(Look),
+    /// The linked profile is being made the primary one.
+    Promoting,
     /// Backs off; the flag says whether the wait spends budget.
     Waiting(Next, bool),
     /// Its end is being written down.
@@ -114,6 +120,8 @@ pub enum Observation {
     Looked(LookOutcome),
     /// The customer check's answer.
     Customer(CustomerCheck),
+    /// A promotion's answer.
+    Promotion(CallOutcome<()>),
 }
 
 /// How an event ends.
@@ -145,6 +153,8 @@ pub enum Effect {
     LookUp,
     /// Check the customer behind the probe.
     CheckCustomer,
+    /// Make this profile the primary one.
+    Promote(FoundProfile),
     /// Report `Due` after this time.
     Wait(Duration),
     /// As `Wait`, and write due time and budget down.

@@ -137,7 +137,7 @@ fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
 /// Aloha has neither titles nor primaries.
 fn profile(fields: &Map<String, Value>) -> Option<FoundProfile> {
     let id = json::id(fields.get("AccountId"))?;
-    Some(FoundProfile { id, primary: false, secondary: false, title: None, active: true })
+    Some(FoundProfile { id, primary: false, secondary: false, title: None, active: true, other_primary: None })
 }
 
 fn refused(code: ReasonCode, detail: String) -> CallOutcome<LinkAnswer> {

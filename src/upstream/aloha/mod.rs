@@ -22,7 +22,7 @@ use super::credential::{Credential, CredentialError, header_value, idempotency_h
 use super::http::{Call, Exchange, Transport};
 use super::{
     CallOutcome, CustomerCheck, Gate, IDEMPOTENCY_KEY, Link, LinkAnswer, LinkTarget, LookOutcome, LookUp, OpenGate,
-    Refusal,
+    Promotion, Refusal,
 };
 use crate::config::SecretSource;
 use crate::domain::{Customer, ReasonCode, Secret, System};
@@ -102,6 +102,11 @@ impl LinkTarget for Aloha {
         let call = call.header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key)).json(body);
         let exchange = self.transport.exchange(call, gate).await;
         classify_link(exchange, &[&link.token, &password])
+    }
+
+    async fn promote(&self, _promotion: &Promotion, _gate: &dyn Gate) -> CallOutcome<()> {
+        let detail = "Aloha knows no primary payment method".to_owned();
+        CallOutcome::Refused(Refusal { code: ReasonCode::LinkRefused, detail })
     }
 
     async fn look_up(&self, look_up: &LookUp) -> LookOutcome {

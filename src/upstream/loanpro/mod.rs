@@ -9,6 +9,7 @@ mod check;
 mod link;
 mod lookup;
 mod page;
+mod promote;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub use page::{Page, classify_page};
 
 use super::credential::{Credential, CredentialError, header_value};
 use super::http::{Call, Transport};
-use super::{CallOutcome, CustomerCheck, Gate, Link, LinkAnswer, LinkTarget, LookOutcome, LookUp};
+use super::{CallOutcome, CustomerCheck, Gate, Link, LinkAnswer, LinkTarget, LookOutcome, LookUp, Promotion};
 use crate::config::SecretSource;
 use crate::domain::{Customer, Secret, System};
 
@@ -106,6 +107,10 @@ impl LoanPro {
 impl LinkTarget for LoanPro {
     async fn link(&self, link: &Link, gate: &dyn Gate) -> CallOutcome<LinkAnswer> {
         self.put_link(link, gate).await
+    }
+
+    async fn promote(&self, promotion: &Promotion, gate: &dyn Gate) -> CallOutcome<()> {
+        self.put_promotion(promotion, gate).await
     }
 
     async fn look_up(&self, look_up: &LookUp) -> LookOutcome {

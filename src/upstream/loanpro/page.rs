@@ -22,6 +22,8 @@ pub struct Page {
     pub marked: Vec<FoundProfile>,
     /// Entries that echo the token and carry nobody's marker.
     pub echoed: Vec<FoundProfile>,
+    /// The customer's primary profile, if it is among them.
+    pub primary: Option<String>,
     /// Entries on this page.
     pub entries: u64,
     /// Their ids, as far as they have any.
@@ -40,6 +42,7 @@ impl Page {
         let is_new = |profile: &FoundProfile| !self.ids.contains(&profile.id);
         self.marked.extend(page.marked.into_iter().filter(is_new));
         self.echoed.extend(page.echoed.into_iter().filter(is_new));
+        self.primary = self.primary.take().or(page.primary);
         self.entries += page.entries;
         self.legible &= page.legible && self.ids.is_disjoint(&page.ids);
         self.ids.extend(page.ids);
@@ -54,9 +57,15 @@ impl Page {
 
     /// The marker is ours alone; the token may be another event's, too, so it counts only where no marker does.
     pub(super) fn outcome(self) -> LookOutcome {
+        let beside = |mut found: Vec<FoundProfile>| {
+            for profile in &mut found {
+                profile.other_primary = self.primary.clone().filter(|primary| *primary != profile.id);
+            }
+            LookOutcome::Found(found)
+        };
         match (self.marked.is_empty(), self.echoed.is_empty()) {
-            (false, _) => LookOutcome::Found(self.marked),
-            (true, false) => LookOutcome::Found(self.echoed),
+            (false, _) => beside(self.marked),
+            (true, false) => beside(self.echoed),
             (true, true) if !self.legible => failed("the profiles hold an entry that cannot be read"),
             (true, true) => LookOutcome::Absent,
         }
@@ -114,7 +123,11 @@ fn judge(entry: &Value, look_up: &LookUp, page: &mut Page) {
     let marker = title.and_then(marker_of);
     let marked = marker == Some(look_up.marker.as_str());
     let echoed = marker.is_none_or(|marker| !looks_like_ours(marker)) && echoes(fields, &look_up.token);
-    match profile(fields, title) {
+    let profile = profile(fields, title);
+    if let Some(primary) = profile.as_ref().filter(|profile| profile.primary) {
+        page.primary = Some(primary.id.clone());
+    }
+    match profile {
         Some(profile) if marked => page.marked.push(profile),
         Some(profile) if echoed => page.echoed.push(profile),
         // Ours, but without an id; or nothing to judge it by.
@@ -155,6 +168,7 @@ fn profile(fields: &Map<String, Value>, title: Option<&str>) -> Option<FoundProf
         title: title.map(str::to_owned),
         // A profile that does not say otherwise is active.
         active: json::flag(fields.get("active")).unwrap_or(true),
+        other_primary: None,
     })
 }
 

@@ -1,0 +1,121 @@
+//! The retry budget: what spends it, what does not, and how it ends an event.
+
+use std::time::Duration;
+
+use profile_linker::domain::ReasonCode;
+use profile_linker::domain::machine::{Effect, Observation};
+
+use crate::driver::{
+    BUDGET, Driver, LOOKS, MAX_INTERVAL, SETTLE, absent, asked_to_wait, begun, code, link, look_failed, misconfigured,
+    not_applied, to_linking, unknown,
+};
+
+/// What a call takes that times out.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Drives an event whose observations all come from `answer` until it ends; answers how long it worked.
+fn until_its_end(
+    event: &mut Driver,
+    mut effect: Effect,
+    answer: impl Fn(&Effect) -> Observation,
+) -> (Effect, Duration) {
+    let began = event.now.tick;
+    loop {
+        match &effect {
+            Effect::End(_) => return (effect, event.now.tick - began),
+            Effect::Wait(wait) | Effect::BackOff(wait) => {
+                event.pass(*wait);
+                effect = event.see(Observation::Due);
+            }
+            call => {
+                let observation = answer(call);
+                event.pass(CALL);
+                effect = event.see(observation);
+            }
+        }
+        assert!(event.now.tick - began < BUDGET * 10, "it does not end");
+    }
+}
+
+#[test]
+fn conversions_that_always_fail_exhaust_the_budget() {
+    for chance in [0.0, 0.5, 1.0] {
+        let mut event = Driver::temporary();
+        event.now.chance = chance;
+        let effect = event.see(begun());
+        let (end, took) = until_its_end(&mut event, effect, |_| Observation::Conversion(not_applied()));
+        assert_eq!(code(&end), ReasonCode::RetriesExhausted);
+        assert!(took >= BUDGET && took <= BUDGET + MAX_INTERVAL + CALL, "{took:?}");
+    }
+}
+
+#[test]
+fn links_that_always_time_out_and_are_never_there_exhaust_the_budget() {
+    for chance in [0.0, 0.5, 1.0] {
+        let mut event = Driver::permanent();
+        event.now.chance = chance;
+        let effect = event.see_all(to_linking());
+        let (end, took) = until_its_end(&mut event, effect, |call| match call {
+            Effect::Link => link(unknown()),
+            _ => absent(),
+        });
+        assert_eq!(code(&end), ReasonCode::RetriesExhausted);
+        let round = CALL + (SETTLE + CALL) * LOOKS;
+        assert!(took >= BUDGET && took <= BUDGET + MAX_INTERVAL + round, "{took:?}");
+    }
+}
+
+#[test]
+fn look_ups_that_always_fail_after_an_unseen_link_end_as_link_unknown() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    let effect = event.see(link(unknown()));
+    let (end, took) = until_its_end(&mut event, effect, |_| look_failed());
+    assert_eq!(code(&end), ReasonCode::LinkUnknown);
+    assert!(took <= BUDGET + MAX_INTERVAL + CALL + SETTLE, "{took:?}");
+}
+
+#[test]
+fn waiting_as_asked_does_not_spend_the_budget() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    for _ in 0..100 {
+        event.see(link(asked_to_wait(60)));
+        event.pass(Duration::from_secs(61));
+        assert_eq!(event.see(Observation::Due), Effect::Link);
+    }
+    assert_eq!(event.flow.spent, Duration::ZERO);
+}
+
+#[test]
+fn our_own_misconfiguration_does_not_spend_the_budget() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    for _ in 0..100 {
+        event.pass(CALL);
+        event.see(link(misconfigured()));
+        event.pass(Duration::from_secs(60));
+        assert_eq!(event.see(Observation::Due), Effect::Link);
+    }
+    assert_eq!(event.flow.spent, Duration::ZERO);
+}
+
+#[test]
+fn waiting_for_earlier_events_of_the_customer_does_not_spend_the_budget() {
+    let mut event = Driver::permanent();
+    event.see(begun());
+    event.pass(BUDGET * 2);
+    event.see(Observation::Turn);
+    assert!(matches!(event.see(link(not_applied())), Effect::BackOff(_)));
+    assert_eq!(event.flow.spent, Duration::ZERO);
+}
+
+#[test]
+fn a_resumed_event_does_not_spend_the_time_before_its_turn() {
+    let mut event = Driver::converted();
+    event.see(crate::driver::resumed());
+    event.pass(BUDGET * 2);
+    event.see_all([Observation::Turn, Observation::Due]);
+    assert!(matches!(event.see(look_failed()), Effect::BackOff(_)));
+    assert_eq!(event.flow.spent, Duration::ZERO);
+}

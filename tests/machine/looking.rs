@@ -1,0 +1,94 @@
+//! Look-ups that fail, and customers that may be missing.
+
+use profile_linker::domain::ReasonCode;
+use profile_linker::domain::machine::{Effect, Next, Observation, State};
+use profile_linker::domain::outcome::{CustomerCheck, LookOutcome};
+
+use crate::driver::{
+    Driver, LOOKS, SETTLE, absent, code, customer_missing, found, link, linked, look_failed, refused, to_linking,
+    unclear, unknown,
+};
+
+/// Looking after a refusal that nothing unseen precedes.
+fn looking() -> Driver {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.see(link(refused(ReasonCode::LinkRefused)));
+    event
+}
+
+/// Looking after a link whose outcome was not seen.
+fn looking_after_unseen() -> Driver {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.see_all([link(unknown()), Observation::Due]);
+    event
+}
+
+#[test]
+fn a_failed_look_up_is_repeated_and_proves_nothing() {
+    let mut event = looking_after_unseen();
+    for _ in 0..LOOKS {
+        assert!(matches!(event.see(look_failed()), Effect::BackOff(_)));
+        assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), true)));
+        assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    }
+    assert_eq!(event.see(absent()), Effect::Wait(SETTLE), "the first look that says absent");
+}
+
+#[test]
+fn a_misconfigured_look_up_waits_and_looks_again() {
+    let mut event = looking();
+    let outcome = LookOutcome::Misconfigured { detail: "401".to_owned() };
+    assert!(matches!(event.see(Observation::Looked(outcome)), Effect::BackOff(_)));
+    assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), false)));
+    assert_eq!(event.see(Observation::Due), Effect::LookUp);
+}
+
+#[test]
+fn an_empty_list_of_found_profiles_is_absence() {
+    let end = looking().see(Observation::Looked(LookOutcome::Found(Vec::new())));
+    assert_eq!(code(&end), ReasonCode::LinkRefused);
+}
+
+#[test]
+fn a_missing_customer_is_rejected_only_behind_the_probe() {
+    let mut event = looking();
+    assert_eq!(event.see(customer_missing()), Effect::CheckCustomer);
+    assert_eq!(code(&event.see(Observation::Customer(CustomerCheck::Missing))), ReasonCode::CustomerNotFound);
+}
+
+#[test]
+fn a_missing_customer_after_an_unseen_link_is_final_only_after_every_look() {
+    let mut event = looking_after_unseen();
+    for _ in 1..LOOKS {
+        event.see(customer_missing());
+        assert_eq!(event.see(Observation::Customer(CustomerCheck::Missing)), Effect::Wait(SETTLE));
+        assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    }
+    event.see(customer_missing());
+    assert_eq!(code(&event.see(Observation::Customer(CustomerCheck::Missing))), ReasonCode::CustomerNotFound);
+}
+
+#[test]
+fn a_customer_said_missing_that_exists_is_not_an_absent_profile() {
+    let mut event = looking_after_unseen();
+    for _ in 0..LOOKS {
+        event.see(customer_missing());
+        assert!(matches!(event.see(Observation::Customer(CustomerCheck::Exists)), Effect::BackOff(_)));
+        assert_eq!(event.see(Observation::Due), Effect::LookUp, "never a link on a look that listed nothing");
+    }
+    assert_eq!(linked(&event.see(found())), Some(true));
+}
+
+#[test]
+fn an_unclear_check_looks_again_and_a_misconfigured_one_waits() {
+    let mut event = looking();
+    event.see(customer_missing());
+    assert!(matches!(event.see(unclear()), Effect::BackOff(_)));
+    assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), true)));
+    assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    event.see(customer_missing());
+    event.see(Observation::Customer(CustomerCheck::Misconfigured { detail: "no probe".to_owned() }));
+    assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), false)));
+}

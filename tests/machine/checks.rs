@@ -16,6 +16,8 @@ pub struct Book {
     /// The same, since the last link's answer.
     absent_since_answer: u32,
     token_rejected: bool,
+    /// Our profile was seen at the target.
+    found: bool,
 }
 
 impl Book {
@@ -30,6 +32,7 @@ impl Book {
                 self.token_rejected = refusal.code == ReasonCode::TokenRejected;
             }
             Observation::Link(outcome) => self.note_link(outcome),
+            Observation::Looked(LookOutcome::Found(_)) => self.found = true,
             Observation::Looked(LookOutcome::Absent) | Observation::Customer(CustomerCheck::Missing) => {
                 self.absent_since_unseen += 1;
                 self.absent_since_answer += 1;
@@ -59,6 +62,7 @@ impl Book {
             assert!(enough, "linked again after {} looks", self.absent_since_unseen);
         }
         let Effect::End(End::Rejected(reason)) = effect else { return };
+        assert!(!self.found, "rejected as {} although it is linked", reason.code);
         if matches!(reason.code, ReasonCode::CustomerNotFound | ReasonCode::LinkRefused) && self.link_unseen {
             let looks = self.absent_since_answer;
             assert!(looks >= LOOKS, "{} after an unseen link and {looks} looks", reason.code);
@@ -76,6 +80,7 @@ fn invariant_one_effect_that_fits_the_state(effect: &Effect, state: &State) {
         Effect::AwaitTurn => *state == State::Converted,
         Effect::Link => *state == State::Linking,
         Effect::LookUp => matches!(state, State::Looking(_)),
+        Effect::Promote(_) => *state == State::Promoting,
         Effect::CheckCustomer => matches!(state, State::CheckingCustomer(_)),
         Effect::Wait(_) => matches!(state, State::Settling(_)),
         Effect::BackOff(wait) => {

@@ -46,7 +46,7 @@ impl Driver {
         let retry = RetryPolicy::new(Duration::from_millis(200), 2.0, MAX_INTERVAL, BUDGET, Instant::now());
         Self {
             flow,
-            facts: Facts { temporary, expires_at: None },
+            facts: Facts { temporary, expires_at: None, wants_primary: false },
             rules: Rules { retry, settle: SETTLE, looks: LOOKS },
             now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0 },
         }
@@ -117,6 +117,11 @@ pub fn found() -> Observation {
     Observation::Looked(LookOutcome::Found(vec![profile()]))
 }
 
+pub fn found_primary() -> Observation {
+    let primary = FoundProfile { primary: true, secondary: false, ..profile() };
+    Observation::Looked(LookOutcome::Found(vec![primary]))
+}
+
 pub fn look_failed() -> Observation {
     Observation::Looked(LookOutcome::Failed { retry_after: None, detail: "503".to_owned() })
 }
@@ -130,7 +135,7 @@ pub fn unclear() -> Observation {
 }
 
 pub fn profile() -> FoundProfile {
-    FoundProfile { id: "7".to_owned(), primary: false, secondary: true, title: None, active: true }
+    FoundProfile { id: "7".to_owned(), primary: false, secondary: true, title: None, active: true, other_primary: None }
 }
 
 /// The code of a rejection.

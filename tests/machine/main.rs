@@ -7,5 +7,6 @@ mod converting;
 mod driver;
 mod linking;
 mod looking;
+mod promoting;
 mod stale;
 mod walks;

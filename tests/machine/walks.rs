@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use crate::checks::Book;
 use crate::driver::{
-    BUDGET, Driver, LOOKS, MAX_INTERVAL, absent, asked_to_wait, begun, customer_missing, done, found, link,
-    look_failed, misconfigured, not_applied, refused, resumed, unclear, unknown,
+    BUDGET, Driver, LOOKS, MAX_INTERVAL, absent, asked_to_wait, begun, customer_missing, done, found, found_primary,
+    link, look_failed, misconfigured, not_applied, refused, resumed, unclear, unknown,
 };
 use crate::stale::observation;
 
@@ -23,11 +23,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn start(kind: u8, is_resumed: bool) -> (Driver, Observation, bool) {
-    let driver = match kind % 3 {
+    let mut driver = match kind % 3 {
         0 => Driver::temporary(),
         1 => Driver::permanent(),
         _ => Driver::converted(),
     };
+    driver.facts.wants_primary = kind >= 128;
     (driver, if is_resumed { resumed() } else { begun() }, kind % 3 != 0)
 }
 
@@ -54,11 +55,20 @@ fn answer(effect: &Effect, choice: u8) -> Option<Observation> {
         }),
         Effect::LookUp => match choice % 16 {
             0 => found(),
+            13 => found_primary(),
             1..=9 => absent(),
             10 | 11 => look_failed(),
             12 => Observation::Looked(LookOutcome::Misconfigured { detail: "401".to_owned() }),
             _ => customer_missing(),
         },
+        Effect::Promote(_) => Observation::Promotion(match choice % 8 {
+            0 | 1 => done(()),
+            2 => not_applied(),
+            3 => asked_to_wait(30),
+            4 | 5 => unknown(),
+            6 => misconfigured(),
+            _ => refused(ReasonCode::LinkRefused),
+        }),
         Effect::CheckCustomer => match choice % 4 {
             0 | 1 => Observation::Customer(CustomerCheck::Missing),
             2 => Observation::Customer(CustomerCheck::Exists),
@@ -74,7 +84,8 @@ fn good_answer(effect: &Effect, there: bool) -> Option<Observation> {
     match effect {
         Effect::Convert => Some(Observation::Conversion(done(()))),
         Effect::Link => Some(link(done(LinkAnswer::Named("1".to_owned())))),
-        Effect::LookUp if there => Some(found()),
+        Effect::Promote(_) => Some(Observation::Promotion(done(()))),
+        Effect::LookUp if there => Some(found_primary()),
         Effect::LookUp => Some(absent()),
         Effect::CheckCustomer => Some(Observation::Customer(CustomerCheck::Exists)),
         other => answer(other, 0),

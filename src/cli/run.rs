@@ -20,7 +20,7 @@ pub struct Args {}
 /// The configuration or the ledger is wrong (78), the ledger or the broker is unreachable (69).
 pub async fn execute(_args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
-    config.require_keys()?;
+    config.require_worker()?;
     telemetry::init(config.telemetry.log_json, telemetry::WORKER_FILTER);
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;

@@ -77,7 +77,8 @@ pub(super) struct Scribe {
     pub confirmations: Arc<Confirmations>,
     pub jobs: UnboundedReceiver<Job>,
     pub reports: UnboundedSender<Written>,
-    pub next_seq: BTreeMap<Lane, i64>,
+    /// Each lane's present claim and the number of its next result.
+    pub numbering: BTreeMap<Lane, (Claim, i64)>,
 }
 
 #[derive(Default)]
@@ -107,7 +108,8 @@ impl Scribe {
         for job in jobs {
             match job {
                 Job::Open { claim, next_seq } => {
-                    self.next_seq.insert(claim.lane, next_seq);
+                    self.numbering.insert(claim.lane, (claim, next_seq));
+                    flush.drop_older(claim);
                 }
                 Job::Barrier(claim) => flush.barriers.push(claim),
                 Job::Accept { claim, position, drafts } => flush.accepts.push((claim, position, drafts)),
@@ -212,7 +214,7 @@ impl Scribe {
             },
             _ => return,
         };
-        self.next_seq.insert(lane, self.seq(lane).max(seq.0 + 1));
+        self.number_on(lane, self.seq(lane).max(seq.0 + 1));
         ended.push(EndedResult { seq, records });
     }
 
@@ -256,7 +258,7 @@ impl Scribe {
         let mut rows = Vec::with_capacity(ends.len());
         for End { key, lane, ending, attempts, timeline } in ends {
             let publish_seq = PublishSeq(self.seq(lane));
-            self.next_seq.insert(lane, publish_seq.0 + 1);
+            self.number_on(lane, publish_seq.0 + 1);
             let Ending { state, reason, records } = ending;
             rows.push(EndedRow { key, lane, state, publish_seq, reason, records, attempts, timeline });
         }
@@ -317,7 +319,13 @@ impl Scribe {
     }
 
     fn seq(&self, lane: Lane) -> i64 {
-        self.next_seq.get(&lane).copied().unwrap_or(1)
+        self.numbering.get(&lane).map_or(1, |(_, next)| *next)
+    }
+
+    fn number_on(&mut self, lane: Lane, next: i64) {
+        if let Some((_, number)) = self.numbering.get_mut(&lane) {
+            *number = next;
+        }
     }
 
     fn fenced(&self, claims: &[Claim], refused: &Refused) {
@@ -329,6 +337,19 @@ impl Scribe {
     fn report(&self, written: Written) {
         // The worker has ended; the ledger knows what its successor needs.
         let _ = self.reports.send(written);
+    }
+}
+
+impl Flush {
+    /// A lane was taken anew: what was asked for under an older claim would be refused, and use up the new one's numbers.
+    /// Barriers stay: whoever waits for one must hear of it.
+    fn drop_older(&mut self, opened: Claim) {
+        let stays = |claim: &Claim| claim.lane != opened.lane || claim.epoch >= opened.epoch;
+        self.accepts.retain(|(claim, ..)| stays(claim));
+        self.back_offs.retain(|(claim, _)| stays(claim));
+        self.converted.retain(|(claim, _)| stays(claim));
+        self.ends.retain(|(claim, _)| stays(claim));
+        self.cursors.retain(|claim, _| stays(claim));
     }
 }
 
@@ -369,3 +390,6 @@ fn claim_of(claims: &[Claim], lane: Lane) -> Claim {
 fn lanes_claims(lanes: &[AcceptLane]) -> Vec<Claim> {
     lanes.iter().map(|lane| lane.claim).collect()
 }
+
+#[cfg(test)]
+mod tests;

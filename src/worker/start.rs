@@ -108,7 +108,7 @@ impl Worker {
                 confirmations: Arc::clone(&confirmations),
                 jobs,
                 reports: written_to.clone(),
-                next_seq: BTreeMap::new(),
+                numbering: BTreeMap::new(),
             };
             tokio::spawn(scribe.run());
             scribes.push(sender);

@@ -65,4 +65,58 @@ mod tests {
         assert_eq!(customers.remove(Lane(0), &customer, key(0)), [key(1), key(8)]);
         assert!(customers.is_first(Lane(0), &customer, key(1)));
     }
+
+    #[test]
+    fn an_event_that_ends_behind_the_first_lets_one_more_begin_and_keeps_the_order() {
+        let customer = Customer { system: System::Loanpro, id: "1".to_owned() };
+        let mut customers = Customers::default();
+        for n in 0..10 {
+            customers.push(Lane(0), &customer, key(n));
+        }
+        assert!(customers.remove(Lane(0), &customer, key(3)).contains(&key(8)));
+        assert!(customers.is_first(Lane(0), &customer, key(0)));
+    }
+
+    #[test]
+    fn customers_of_two_systems_or_two_lanes_do_not_wait_for_each_other() {
+        let of = |system| Customer { system, id: "1".to_owned() };
+        let (loanpro, aloha) = (of(System::Loanpro), of(System::Aloha));
+        let mut customers = Customers::default();
+        customers.push(Lane(0), &loanpro, key(0));
+        customers.push(Lane(0), &aloha, key(1));
+        customers.push(Lane(1), &loanpro, key(2));
+        assert!(customers.is_first(Lane(0), &aloha, key(1)));
+        assert!(customers.is_first(Lane(1), &loanpro, key(2)));
+        customers.drop_lane(Lane(0));
+        assert!(!customers.is_first(Lane(0), &loanpro, key(0)));
+        assert!(customers.is_first(Lane(1), &loanpro, key(2)));
+    }
+
+    proptest::proptest! {
+        /// Whatever ends when: the first is the earliest unfinished, every event begins, and never too many at once.
+        #[test]
+        fn every_event_has_its_turn_in_input_order(ends in proptest::collection::vec(0_usize..RUN_AHEAD, 30)) {
+            let customer = Customer { system: System::Aloha, id: "1".to_owned() };
+            let mut customers = Customers::default();
+            let mut unfinished: Vec<EventKey> = (0..30).map(key).collect();
+            let mut begun: Vec<EventKey> =
+                unfinished.iter().copied().filter(|key| customers.push(Lane(0), &customer, *key)).collect();
+            for place in ends {
+                let ended = begun.remove(place % begun.len());
+                unfinished.retain(|key| *key != ended);
+                for next in customers.remove(Lane(0), &customer, ended) {
+                    if !begun.contains(&next) {
+                        begun.push(next);
+                    }
+                }
+                begun.sort();
+                proptest::prop_assert_eq!(&begun[..], &unfinished[..unfinished.len().min(RUN_AHEAD)]);
+                for key in &unfinished {
+                    let is_first = customers.is_first(Lane(0), &customer, *key);
+                    proptest::prop_assert_eq!(is_first, Some(key) == unfinished.first());
+                }
+            }
+            proptest::prop_assert!(customers.queues.is_empty());
+        }
+    }
 }

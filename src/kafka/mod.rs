@@ -75,7 +75,7 @@ pub trait Source: Send + Sync + 'static {
     async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble>;
     /// Commits positions outside of a transaction and waits for the answer.
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble>;
-    /// The membership under which a cycle is put together.
+    /// The membership under which a cycle is put together; `None` without one, or once the group gave our partitions away.
     fn group(&self) -> Option<ConsumerGroupMetadata>;
     /// Leaves the group; every partition must have been given up.
     async fn close(&self);

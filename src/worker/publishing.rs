@@ -41,14 +41,18 @@ impl Dispatcher {
         if now < self.cycle_after {
             return;
         }
+        if !self.lanes.values().any(Lane::has_news) {
+            return;
+        }
+        // The membership is taken here, where ownership is known, never at the commit. Without one nothing is ours.
+        let Some(group) = self.shared.source.group() else { return };
         let parts = self.take_parts(now);
         if parts.is_empty() {
             return;
         }
         let records = parts.values().flat_map(|part| &part.results).flat_map(|result| result.records.clone()).collect();
         let positions = parts.iter().map(|(partition, part)| self.position(*partition, part)).collect();
-        // The membership is taken here, where ownership is known, never at the commit.
-        let cycle = Cycle { records, positions, group: self.shared.source.group() };
+        let cycle = Cycle { records, positions, group: Some(group) };
         self.cycle = Some(CycleInFlight { parts });
         let shared = Arc::clone(&self.shared);
         self.spawn(async move { Report::Published(shared.publisher.publish(cycle).await) });
@@ -62,7 +66,11 @@ impl Dispatcher {
         let mut parts = BTreeMap::new();
         for (partition, lane) in &mut self.lanes {
             let chosen = alone.map_or(lane.held.is_none(), |alone| alone == *partition);
-            let (true, true, Some(position)) = (chosen, quota > 0 && lane.has_news(), lane.position) else { continue };
+            if !chosen || quota == 0 || !lane.has_news() {
+                continue;
+            }
+            // Nothing accepted of a topic that was made anew: results of the old one are published all the same.
+            let position = lane.position.unwrap_or(0);
             let (results, cursor) = lane.take(quota);
             quota = quota.saturating_sub(results.iter().map(|result| result.records.len()).sum());
             parts.insert(*partition, CyclePart { claim: lane.claim, results, cursor, position });
@@ -120,6 +128,8 @@ impl Dispatcher {
 
     /// What the committed cursors say of a cycle in doubt, lane by lane.
     pub fn on_resolved(&mut self, committed: &[Committed]) {
+        // What made it doubtful may last: a group that rebalances refuses commits for a while.
+        self.cycle_after = self.shared.clock.tick() + CYCLE_PAUSE;
         for (partition, part) in self.cycle.take().map(|cycle| cycle.parts).unwrap_or_default() {
             let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == part.claim) else { continue };
             let stands = committed.iter().find(|committed| committed.partition == partition);

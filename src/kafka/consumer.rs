@@ -1,8 +1,8 @@
 //! The one polled consumer. A thread of its own polls, always; rebalances are handed over to the worker, which answers
 //! them when it has given up or taken over what they name, while polling goes on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,8 @@ const BATCH: usize = 500;
 const POLL: Duration = Duration::from_millis(50);
 /// Limit of a call to the group's coordinator.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long leaving the group may take; after that the group finds out by itself.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// The consumer as the worker sees it.
 pub struct KafkaSource {
@@ -34,6 +36,7 @@ pub struct KafkaSource {
     thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
     stop: Arc<AtomicBool>,
     restarts: std::sync::mpsc::Sender<(i32, Option<i64>)>,
+    assigning: Arc<std::sync::Mutex<()>>,
 }
 
 /// Where callbacks go. The channel is bounded by pausing, not by blocking: polling must never wait.
@@ -91,11 +94,13 @@ impl KafkaSource {
         consumer.subscribe(&[settings.topics.created.as_str()])?;
         let topic = settings.topics.created.clone();
         let (restarts, asked) = std::sync::mpsc::channel();
+        let assigning = Arc::new(std::sync::Mutex::new(()));
         let poller = Poller {
             topic: topic.clone(),
             consumer: Arc::clone(&consumer),
             events,
             restarts: asked,
+            assigning: Arc::clone(&assigning),
             stop: Arc::clone(&stop),
         };
         let thread = std::thread::Builder::new()
@@ -103,7 +108,7 @@ impl KafkaSource {
             .spawn(move || poller.run())
             .map_err(|error| KafkaTrouble(format!("starting the polling thread: {error}")))?;
         let thread = std::sync::Mutex::new(Some(thread));
-        Ok((Arc::new(Self { topic, consumer, thread, stop, restarts }), receiver))
+        Ok((Arc::new(Self { topic, consumer, thread, stop, restarts, assigning }), receiver))
     }
 
     /// The cluster's id, within 30 s.
@@ -152,6 +157,8 @@ struct Poller {
     consumer: Arc<BaseConsumer<Handover>>,
     events: UnboundedSender<SourceEvent>,
     restarts: std::sync::mpsc::Receiver<(i32, Option<i64>)>,
+    /// Held while the assignment is changed, so that a restart does not take back what is given up meanwhile.
+    assigning: Arc<std::sync::Mutex<()>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -194,6 +201,10 @@ impl Poller {
     }
 
     fn restart_one(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
+        let _changing = self.assigning.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.consumer.assignment()?.find_partition(&self.topic, partition).is_none() {
+            return Ok(());
+        }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, partition, start.map_or(Offset::Beginning, Offset::Offset))?;
         self.consumer.incremental_unassign(&list)?;
@@ -241,6 +252,7 @@ impl Source for KafkaSource {
     }
 
     fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        let _changing = self.assigning.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.consumer.incremental_unassign(&self.list(partitions))?)
     }
 
@@ -268,7 +280,9 @@ impl Source for KafkaSource {
     }
 
     fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
+        let membership = self.consumer.group_metadata();
+        // Asked after: a lost membership's metadata has no member, and the broker would take it for an outsider's word.
+        membership.filter(|_| !self.consumer.assignment_lost())
     }
 
     async fn close(&self) {
@@ -280,7 +294,13 @@ impl Source for KafkaSource {
                 thread.join().map_err(|_| KafkaTrouble("the polling thread panicked".to_owned()))?;
             }
             consumer.close_queue()?;
+            let began = std::time::Instant::now();
             while !consumer.closed() {
+                if began.elapsed() > CLOSE_LIMIT {
+                    // Its destructor would wait in the same way; the process is about to end.
+                    std::mem::forget(Arc::clone(&consumer));
+                    return Err(KafkaTrouble(format!("no answer within {} s", CLOSE_LIMIT.as_secs())));
+                }
                 consumer.poll(POLL);
             }
             Ok(())

@@ -1,6 +1,6 @@
 //! The one task that owns all state in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,10 @@ pub(super) enum Report {
     Observed(Box<Answered>),
     /// Lanes were taken over.
     Opened(Result<Vec<Opened>, WorkerError>),
+    /// A lane that another worker took may be taken again, if it is still ours to take.
+    Retake(i32),
+    /// A lane was taken again.
+    Retaken(i32, Result<Vec<Opened>, WorkerError>),
     /// A cycle ended.
     Published(Result<(), CycleError>),
     /// The committed cursors after a cycle in doubt.
@@ -101,6 +105,8 @@ pub(super) struct Dispatcher {
     pub leaving: Option<Leaving>,
     /// Take-overs that are under way.
     pub opening: usize,
+    /// Partitions of ours that are being taken again from another worker.
+    pub retaking: BTreeSet<i32>,
     /// Partitions that Kafka's group gave us and that we did not give up.
     pub assigned: Vec<i32>,
     pub intake_paused: bool,
@@ -148,7 +154,7 @@ impl Dispatcher {
     fn on_source(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Records(records) => self.take_in(records),
-            SourceEvent::Assigned(partitions) => self.open(partitions, Duration::ZERO),
+            SourceEvent::Assigned(partitions) => self.open(partitions),
             SourceEvent::Revoked { partitions, lost } => self.begin_leaving(partitions, lost),
             SourceEvent::Restarted(partition) => {
                 if let Some(lane) = self.lanes.get_mut(&partition) {
@@ -180,6 +186,8 @@ impl Dispatcher {
         match report {
             Report::Observed(answered) => self.on_answer(*answered),
             Report::Opened(opened) => self.on_opened(opened),
+            Report::Retake(partition) => self.retake(partition),
+            Report::Retaken(partition, opened) => self.on_retaken(partition, opened),
             Report::Published(result) => self.on_published(result),
             Report::Resolved(committed) => self.on_resolved(&committed),
             Report::Released(partitions) => self.on_released(&partitions),
@@ -190,6 +198,8 @@ impl Dispatcher {
     fn on_heartbeat(&mut self) {
         self.confirm_ownership();
         self.save_cursors();
+        // What was given up makes room, too.
+        self.room_made();
     }
 
     /// The claim under which a partition is worked on, unless it is being given up.

@@ -1,7 +1,8 @@
 //! The last step before a changing call's bytes: is this lane still ours, as far as the ledger knew a moment ago?
 //!
 //! A fence stops writes, not calls. So a call leaves only if the ledger confirmed the lane's epoch in answer to a request
-//! *sent* less than [`OWNERSHIP_FRESH`] ago by the boot-time clock. Otherwise it waits for a new confirmation.
+//! *sent* less than [`OWNERSHIP_FRESH`] ago by the boot-time clock. Otherwise it waits for a new confirmation, until the
+//! lane is given up.
 //! Known residue: a freeze between this check and the kernel's send.
 
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub(super) struct Confirmations {
 struct Confirmed {
     epoch: Epoch,
     asked_at: Duration,
+    /// We gave the lane up: no call of this epoch leaves any more, whatever is confirmed later.
+    given_up: bool,
 }
 
 impl Confirmations {
@@ -46,9 +49,10 @@ impl Confirmations {
     pub fn confirm(&self, claims: impl IntoIterator<Item = Claim>, asked_at: Duration) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         for claim in claims {
-            let confirmed = lanes.entry(claim.lane).or_insert(Confirmed { epoch: claim.epoch, asked_at });
+            let new = Confirmed { epoch: claim.epoch, asked_at, given_up: false };
+            let confirmed = lanes.entry(claim.lane).or_insert(new);
             if confirmed.epoch < claim.epoch {
-                *confirmed = Confirmed { epoch: claim.epoch, asked_at };
+                *confirmed = new;
             } else if confirmed.epoch == claim.epoch {
                 confirmed.asked_at = confirmed.asked_at.max(asked_at);
             }
@@ -57,10 +61,20 @@ impl Confirmations {
         self.changed.send_replace(());
     }
 
+    /// Calls of this claim that still wait are withdrawn: nobody will confirm it again, and each holds a slot.
+    pub fn give_up(&self, claim: Claim) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(confirmed) = lanes.get_mut(&claim.lane).filter(|confirmed| confirmed.epoch == claim.epoch) {
+            confirmed.given_up = true;
+        }
+        drop(lanes);
+        self.changed.send_replace(());
+    }
+
     fn state(&self, claim: Claim) -> Freshness {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         match lanes.get(&claim.lane) {
-            Some(confirmed) if confirmed.epoch != claim.epoch => Freshness::Gone,
+            Some(confirmed) if confirmed.epoch != claim.epoch || confirmed.given_up => Freshness::Gone,
             Some(confirmed) if self.clock.tick().saturating_sub(confirmed.asked_at) < OWNERSHIP_FRESH => {
                 Freshness::Fresh
             }
@@ -99,3 +113,6 @@ impl Gate for LaneGate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,11 +119,16 @@ impl Dispatcher {
     /// Tells the consumer whether to fetch.
     pub fn apply_pause(&self) {
         let partitions: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
+        self.apply_pause_to(&partitions);
+    }
+
+    /// The same for some partitions.
+    pub fn apply_pause_to(&self, partitions: &[i32]) {
         if partitions.is_empty() {
             return;
         }
         let source = &self.shared.source;
-        let answer = if self.intake_paused { source.pause(&partitions) } else { source.resume(&partitions) };
+        let answer = if self.intake_paused { source.pause(partitions) } else { source.resume(partitions) };
         match answer {
             Ok(()) => tracing::debug!(paused = self.intake_paused, "intake"),
             // A partition that just left cannot be paused; its successor regulates itself.

@@ -32,14 +32,11 @@ pub(super) struct Leaving {
 }
 
 impl Dispatcher {
-    /// Takes partitions over, beside the dispatcher.
-    pub fn open(&mut self, partitions: Vec<i32>, after: Duration) {
+    /// Takes partitions over that Kafka assigned, beside the dispatcher.
+    pub fn open(&mut self, partitions: Vec<i32>) {
         self.opening += 1;
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
-            tokio::time::sleep(after).await;
-            Report::Opened(take_over(&shared, &partitions).await)
-        });
+        self.spawn(async move { Report::Opened(take_over(&shared, &partitions).await) });
     }
 
     /// Lanes were taken over: their results are published, their events go on, their fetching starts.
@@ -52,28 +49,49 @@ impl Dispatcher {
                 return;
             }
         };
-        let is_ours = |opened: &Opened| self.assigned.contains(&opened.row.claim.lane.0);
-        // A lane taken again is fetched anew; anything else answers Kafka's assignment, an empty one too.
-        let answers = !opened.first().is_some_and(is_ours);
         let starts: Vec<_> = opened.iter().map(|opened| (opened.row.claim.lane.0, opened.start)).collect();
         for opened in opened {
-            self.install(opened);
+            self.install(opened, false);
         }
-        if answers {
-            self.assigned.extend(starts.iter().map(|(partition, _)| *partition));
-            if let Err(error) = self.shared.source.assign(&starts) {
-                self.failed = Some(WorkerError::Kafka(error.0));
-            }
+        self.assigned.extend(starts.iter().map(|(partition, _)| *partition));
+        // This answers Kafka's assignment, an empty one too.
+        if let Err(error) = self.shared.source.assign(&starts) {
+            self.failed = Some(WorkerError::Kafka(error.0));
         }
-        if self.intake_paused {
-            self.apply_pause();
+        // In either direction: the client remembers a partition's pause from the last time that it was ours.
+        let opened: Vec<i32> = starts.iter().map(|(partition, _)| *partition).collect();
+        self.apply_pause_to(&opened);
+    }
+
+    /// Takes a lane again that another worker took, if Kafka still says that it is ours. A revocation that comes while it
+    /// is taken waits for that: else the raise would fence the partition's next owner.
+    pub fn retake(&mut self, partition: i32) {
+        let ours = self.assigned.contains(&partition) && !self.lanes.contains_key(&partition);
+        if self.is_going(partition) || !ours || self.stopping.is_some() || !self.retaking.insert(partition) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { Report::Retaken(partition, take_over(&shared, &[partition]).await) });
+    }
+
+    /// A lane was taken again: it is fetched anew, unless it is to be given up.
+    pub fn on_retaken(&mut self, partition: i32, opened: Result<Vec<Opened>, WorkerError>) {
+        self.retaking.remove(&partition);
+        match opened {
+            // Nothing was begun, so nothing has to be ended: its next owner finds it as it was left.
+            Ok(_) if self.is_going(partition) => {}
+            Ok(opened) => opened.into_iter().for_each(|opened| self.install(opened, true)),
+            Err(error) => self.failed = Some(error),
         }
     }
 
-    fn install(&mut self, opened: Opened) {
+    fn is_going(&self, partition: i32) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.partitions.contains(&partition))
+    }
+
+    fn install(&mut self, opened: Opened, again: bool) {
         let Opened { row, start, committed, cursor, raised_at, unfinished, unpublished } = opened;
         let (claim, partition) = (row.claim, row.claim.lane.0);
-        let again = self.assigned.contains(&partition);
         let mut lane = Lane::new(claim, row.position, committed, cursor, row.saved_cursor);
         for result in unpublished {
             lane.push(result.publish_seq, result.records);
@@ -128,13 +146,18 @@ impl Dispatcher {
         let leaving = self.lanes.get(&partition).is_some_and(|lane| lane.leaving);
         self.forget(partition);
         if !leaving {
-            self.open(vec![partition], FENCED_PAUSE);
+            self.spawn(async move {
+                tokio::time::sleep(FENCED_PAUSE).await;
+                Report::Retake(partition)
+            });
         }
     }
 
     fn forget(&mut self, partition: i32) {
         let lane = domain::Lane(partition);
-        self.lanes.remove(&partition);
+        if let Some(lane) = self.lanes.remove(&partition) {
+            self.shared.confirmations.give_up(lane.claim);
+        }
         self.customers.drop_lane(lane);
         self.events.retain(|_, event| event.claim.lane != lane);
     }
@@ -145,6 +168,8 @@ impl Dispatcher {
         for partition in &partitions {
             if let Some(lane) = self.lanes.get_mut(partition) {
                 lane.leaving = true;
+                // What still waits for its turn to be sent is not begun any more.
+                self.shared.confirmations.give_up(lane.claim);
             }
         }
         let until = self.shared.clock.tick() + if lost { Duration::ZERO } else { LEAVE_LIMIT };
@@ -155,7 +180,7 @@ impl Dispatcher {
     pub fn leave(&mut self) {
         let now = self.shared.clock.tick();
         let Some(leaving) = self.leaving.as_mut() else { return };
-        if leaving.releasing {
+        if leaving.releasing || leaving.partitions.iter().any(|partition| self.retaking.contains(partition)) {
             return;
         }
         let lanes: Vec<&Lane> = leaving.partitions.iter().filter_map(|id| self.lanes.get(id)).collect();
@@ -243,7 +268,7 @@ impl Dispatcher {
                 self.leave();
             }
         }
-        let given_up = self.lanes.is_empty() && self.leaving.is_none() && self.opening == 0;
+        let given_up = self.lanes.is_empty() && self.leaving.is_none() && self.opening + self.retaking.len() == 0;
         given_up || (late && self.shared.clock.tick() >= until + LEAVE_LIMIT)
     }
 

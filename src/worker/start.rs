@@ -1,6 +1,6 @@
 //! Putting a worker together and running it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,7 @@ impl Worker {
             cycle_after: Duration::ZERO,
             leaving: None,
             opening: 0,
+            retaking: BTreeSet::new(),
             assigned: Vec::new(),
             intake_paused: false,
             stopping: None,

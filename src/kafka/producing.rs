@@ -16,15 +16,15 @@ use crate::contract::{OutgoingRecord, TopicRole};
 /// `flush` polls in steps of 100 ms; this is our own step.
 const STEP: Duration = Duration::from_millis(1);
 
-/// Collects the first refused record of a batch.
+/// Collects the first record of a batch that was not delivered.
 #[derive(Default)]
 pub(super) struct DeliveryReports {
-    refused: Mutex<Option<(usize, String)>>,
+    failed: Mutex<Option<(usize, KafkaError)>>,
 }
 
 impl DeliveryReports {
-    fn take(&self) -> Option<(usize, String)> {
-        self.refused.lock().map_or(None, |mut refused| refused.take())
+    fn take(&self) -> Option<(usize, KafkaError)> {
+        self.failed.lock().map_or(None, |mut failed| failed.take())
     }
 }
 
@@ -42,9 +42,9 @@ impl ProducerContext for DeliveryReports {
     type DeliveryOpaque = Box<usize>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: Box<usize>) {
-        if let (Err((error, _)), Ok(mut refused)) = (result, self.refused.lock()) {
-            // The first refusal is the cause; the rest are purged with it.
-            refused.get_or_insert_with(|| (*index, error.to_string()));
+        if let (Err((error, _)), Ok(mut failed)) = (result, self.failed.lock()) {
+            // The first failure is the cause; the rest are purged with it.
+            failed.get_or_insert_with(|| (*index, error.clone()));
         }
     }
 }
@@ -68,8 +68,31 @@ pub(super) fn produce_all(
         producer.poll(STEP);
     }
     match producer.context().take() {
-        Some((index, error)) => Err(CycleError::Refused { index, error }),
+        Some((index, error)) => Err(undelivered(index, &error)),
         None => Ok(()),
+    }
+}
+
+/// Whose fault it is: the record's own, or the way's, which any record would have met.
+fn undelivered(index: usize, error: &KafkaError) -> CycleError {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+            | Code::InvalidTopic
+            | Code::TopicAuthorizationFailed
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTimestamp
+            | Code::UnsupportedForMessageFormat,
+        ) => CycleError::Refused { index, error: error.to_string() },
+        _ => CycleError::Aborted(error.to_string()),
     }
 }
 
@@ -88,7 +111,7 @@ fn send(
                 producer.poll(STEP);
                 message = back;
             }
-            Err((error, _)) => return Err(CycleError::Refused { index, error: error.to_string() }),
+            Err((error, _)) => return Err(undelivered(index, &error)),
         }
     }
 }
@@ -112,4 +135,29 @@ fn to_message<'a>(
         message = message.key(&key[..]);
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(code: RDKafkaErrorCode) -> CycleError {
+        undelivered(3, &KafkaError::MessageProduction(code))
+    }
+
+    #[test]
+    fn a_record_that_the_broker_does_not_take_is_named() {
+        for code in [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::TopicAuthorizationFailed] {
+            assert!(matches!(class(code), CycleError::Refused { index: 3, .. }), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_no_records_fault() {
+        for code in
+            [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::QueueFull, RDKafkaErrorCode::NotEnoughReplicas]
+        {
+            assert!(matches!(class(code), CycleError::Aborted(_)), "{code}");
+        }
+    }
 }

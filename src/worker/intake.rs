@@ -11,6 +11,10 @@ use super::scribe::{EndedResult, Job};
 use crate::contract::InputRecord;
 use crate::ledger::{Accepted, Claim, RowState, StoredRow};
 
+/// A lane with more unpublished results than this is not fetched: its publishing is held up, and each of them stays in
+/// memory until it is published.
+const MAX_UNPUBLISHED: usize = 10_000;
+
 impl Dispatcher {
     /// Takes fetched records in; those of partitions that are not ours any more will be fetched by their owner.
     pub fn take_in(&mut self, records: Vec<InputRecord>) {
@@ -114,6 +118,21 @@ impl Dispatcher {
             self.intake_paused = full;
             self.apply_pause();
         }
+        self.regulate_lanes();
+    }
+
+    /// Pauses single lanes whose publishing is held up; resumes them at half of the limit.
+    fn regulate_lanes(&mut self) {
+        let mut changed = Vec::new();
+        for (partition, lane) in &mut self.lanes {
+            let (waiting, paused) = (lane.unpublished.len(), lane.held_up);
+            lane.held_up = waiting >= MAX_UNPUBLISHED || (paused && waiting > MAX_UNPUBLISHED / 2);
+            if lane.held_up != paused {
+                tracing::warn!(kafka.partition = partition, paused = lane.held_up, "publishing holds up the intake");
+                changed.push(*partition);
+            }
+        }
+        self.apply_pause_to(&changed);
     }
 
     /// Tells the consumer whether to fetch.
@@ -127,18 +146,22 @@ impl Dispatcher {
         if partitions.is_empty() {
             return;
         }
+        let held_up = |partition: &i32| self.lanes.get(partition).is_some_and(|lane| lane.held_up);
+        let (pause, resume): (Vec<i32>, Vec<i32>) =
+            partitions.iter().partition(|partition| self.intake_paused || held_up(partition));
         let source = &self.shared.source;
-        let answer = if self.intake_paused { source.pause(partitions) } else { source.resume(partitions) };
-        match answer {
-            Ok(()) => tracing::debug!(paused = self.intake_paused, "intake"),
-            // A partition that just left cannot be paused; its successor regulates itself.
-            Err(error) => tracing::debug!(error = %error, "pausing or resuming the intake"),
+        tracing::debug!(?pause, ?resume, "intake");
+        for answer in [source.pause(&pause), source.resume(&resume)] {
+            if let Err(error) = answer {
+                // A partition that just left cannot be paused; its successor regulates itself.
+                tracing::debug!(error = %error, "pausing or resuming the intake");
+            }
         }
     }
 
     /// Called when events end: fetching may go on.
     pub fn room_made(&mut self) {
-        if self.intake_paused {
+        if self.intake_paused || self.lanes.values().any(|lane| lane.held_up) {
             self.regulate();
         }
     }

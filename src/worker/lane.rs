@@ -35,6 +35,8 @@ pub(super) struct Lane {
     pub on_the_wire: usize,
     /// Set where the broker refused one of its records: it is tried alone.
     pub held: Option<Held>,
+    /// So many results wait to be published that nothing is fetched.
+    pub held_up: bool,
     /// Being given up: nothing new is begun.
     pub leaving: bool,
     /// Fetching was taken up anew; records before the consumer's word of it are stale.
@@ -53,6 +55,7 @@ impl Lane {
             accepting: 0,
             on_the_wire: 0,
             held: None,
+            held_up: false,
             leaving: false,
             stale: false,
         }

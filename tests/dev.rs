@@ -105,7 +105,7 @@ impl Dev {
     }
 
     /// Waits until its samples are done and it has told how to go on.
-    fn is_up(self) -> Self {
+    fn once_up(self) -> Self {
         self.says("In a second terminal:").says("Ctrl-C ends")
     }
 
@@ -230,13 +230,13 @@ fn a_second_dev_on_the_same_data_dir_is_refused_while_the_first_runs() {
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.err.contains("another `profile-linker dev` uses the data directory"), "{}", second.err);
     assert!(second.err.contains(text(&directory)) && second.err.contains("--data-dir"), "{}", second.err);
-    assert_eq!(first.is_up().terminate().code, Some(0), "the first one is not disturbed");
+    assert_eq!(first.once_up().terminate().code, Some(0), "the first one is not disturbed");
 }
 
 #[test]
 fn publish_and_watch_find_the_running_dev_without_any_configuration() {
     let user = User::new();
-    let dev = user.dev(&[]).is_up();
+    let dev = user.dev(&[]).once_up();
     let published = user.run(&["publish", "--sample", "3", "--wait", "--output", "json"]);
     assert_eq!(published.code, Some(0), "{published:?}");
     let number = (RESULTS + 3).to_string();
@@ -258,7 +258,7 @@ fn publish_and_watch_find_the_running_dev_without_any_configuration() {
 #[test]
 fn the_command_that_dev_prints_for_a_second_terminal_works_as_printed() {
     let user = User::new();
-    let dev = user.dev(&[]).is_up();
+    let dev = user.dev(&[]).once_up();
     let notes = dev.notes();
     let line = notes.lines().find(|line| line.contains(" publish ")).unwrap();
     let (name, value) = ("XDG_STATE_HOME", user.directory.path());

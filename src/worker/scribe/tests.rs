@@ -161,7 +161,10 @@ async fn of_many_waits_of_one_event_the_newest_is_written() {
     let key = identity("e").key();
     for spent_ms in [1, 2, 3] {
         let attempts = Attempts { convert: 1, ..Attempts::default() };
-        stage.ask(Job::BackOff(claim, BackOffRow { key, lane: claim.lane, due_in_ms: 60_000, spent_ms, attempts }));
+        stage.ask(Job::BackOff(
+            claim,
+            BackOffRow { key, lane: claim.lane, due_in_ms: 60_000, spent_ms, attempts, timeline: String::new() },
+        ));
     }
     stage.flush().await;
     assert_eq!(stage.ledger.row(key).await.unwrap().unwrap().spent_ms, 3);

@@ -91,7 +91,13 @@ impl Stage {
             headers: Vec::new(),
         }];
         let ending = Ending { state: RowState::Linked, reason: None, records };
-        let end = End { key: identity(id).key(), lane: claim.lane, ending, attempts: Attempts::default() };
+        let end = End {
+            key: identity(id).key(),
+            lane: claim.lane,
+            ending,
+            attempts: Attempts::default(),
+            timeline: String::new(),
+        };
         self.ask(Job::End(claim, end));
     }
 

@@ -265,6 +265,10 @@ impl Dispatcher {
             if late || (quiet && published && self.writes_are_done()) {
                 let partitions = self.lanes.keys().copied().collect();
                 self.begin_leaving(partitions, false);
+                if late {
+                    // The time to drain is used up: what is on the wire makes the release unclean.
+                    self.leaving.iter_mut().for_each(|leaving| leaving.until = Duration::ZERO);
+                }
                 self.leave();
             }
         }

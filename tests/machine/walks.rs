@@ -29,7 +29,7 @@ fn start(kind: u8, is_resumed: bool) -> (Driver, Observation, bool) {
         _ => Driver::converted(),
     };
     driver.facts.wants_primary = kind >= 128;
-    (driver, if is_resumed { resumed() } else { begun() }, kind % 3 != 0)
+    (driver, if is_resumed { resumed() } else { begun() }, !kind.is_multiple_of(3))
 }
 
 /// An answer to what was asked for; `None` for an end.

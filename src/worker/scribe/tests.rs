@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at its first surprise")]
-
 mod stage;
 
 use std::sync::atomic::Ordering;

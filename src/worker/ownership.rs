@@ -14,7 +14,7 @@ use super::lane::Lane;
 use super::scribe::Job;
 use super::takeover::{Opened, take_over};
 use crate::domain;
-use crate::ledger::{Claim, StoredRow};
+use crate::ledger::{Claim, Ledger, StoredRow};
 
 /// How long a revocation waits for calls on the wire, so that the release is clean: well below the group's patience.
 const LEAVE_LIMIT: Duration = Duration::from_secs(12);
@@ -203,18 +203,11 @@ impl Dispatcher {
         leaving.releasing = true;
         let releases: Vec<(Claim, bool)> = claims.iter().map(|claim| (*claim, self.is_clean(*claim))).collect();
         let partitions = self.leaving.as_ref().map(|leaving| leaving.partitions.clone()).unwrap_or_default();
+        let cursors: Vec<(Claim, i64)> =
+            claims.iter().filter_map(|claim| self.lanes.get(&claim.lane.0).map(|lane| (*claim, lane.cursor))).collect();
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {
-            for slot in 0..shared.ledger.slots() {
-                let lanes: Vec<(Claim, bool)> =
-                    releases.iter().copied().filter(|(claim, _)| shared.ledger.slot(claim.lane) == slot).collect();
-                if lanes.is_empty() {
-                    continue;
-                }
-                if let Err(error) = shared.ledger.release(&lanes).await {
-                    tracing::warn!(error = %error, "a release was not written; the successor waits");
-                }
-            }
+            give_up(&*shared.ledger, &releases, &cursors).await;
             Report::Released(partitions)
         });
     }
@@ -303,6 +296,24 @@ impl Dispatcher {
             if let Some(ours) = ours.filter(|ours| ours.epoch < claim.epoch) {
                 self.on_fenced(ours);
             }
+        }
+    }
+}
+
+/// Stores what was published and releases the lanes, each over its own connection.
+async fn give_up(ledger: &dyn Ledger, releases: &[(Claim, bool)], cursors: &[(Claim, i64)]) {
+    for slot in 0..ledger.slots() {
+        let here = |claim: &Claim| ledger.slot(claim.lane) == slot;
+        let lanes: Vec<_> = releases.iter().copied().filter(|(claim, _)| here(claim)).collect();
+        let published: Vec<_> = cursors.iter().copied().filter(|(claim, _)| here(claim)).collect();
+        if lanes.is_empty() {
+            continue;
+        }
+        if let Err(error) = ledger.save_cursors(&published).await {
+            tracing::warn!(error = %error, "a cursor was not stored; Kafka's commit has it, too");
+        }
+        if let Err(error) = ledger.release(&lanes).await {
+            tracing::warn!(error = %error, "a release was not written; the successor waits");
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Screen<'a> {
     rows: Vec<Row>,
     shell: &'a Shell,
     began: Instant,
+    /// Results made before this are of an earlier run that did not come to publish them.
+    since: jiff::Timestamp,
 }
 
 impl<'a> Screen<'a> {
@@ -44,6 +46,7 @@ impl<'a> Screen<'a> {
             endpoint.brokers,
             endpoint.sandbox.as_deref().unwrap_or("-"),
         ));
+        let since = jiff::Timestamp::now();
         let live = !shell.is_json() && std::io::stdout().is_terminal();
         let bars = live.then(MultiProgress::new);
         let row = |sample: &Sample| Row {
@@ -56,7 +59,7 @@ impl<'a> Screen<'a> {
             results: Vec::new(),
             bar: bars.as_ref().map(|bars| bars.add(bar())),
         };
-        Self { rows: samples.iter().map(row).collect(), shell, began: Instant::now() }
+        Self { rows: samples.iter().map(row).collect(), shell, began: Instant::now(), since }
     }
 
     /// The samples stand in the input topic.
@@ -81,6 +84,10 @@ impl<'a> Screen<'a> {
     pub fn result(&mut self, record: &Record) -> anyhow::Result<()> {
         if self.shell.is_json() {
             self.shell.line(record, String::new)?;
+        }
+        let made = record.text("/time").and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        if made.is_some_and(|made| made < self.since) {
+            return Ok(());
         }
         let Some(index) = self.rows.iter().position(|row| row.is_of(record)) else { return Ok(()) };
         let row = &mut self.rows[index];

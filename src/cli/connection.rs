@@ -1,5 +1,5 @@
 //! The connection file: how `publish` and `watch` find the `dev` that runs on this machine. `dev` writes it into its data
-//! directory and to one well-known place, and removes the latter when it ends.
+//! directory and to one well-known place, and removes both when it ends.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -51,11 +51,13 @@ impl Connection {
         put(&well_known(), &json)
     }
 
-    /// Removes the well-known file if it is still this process's own.
-    pub fn remove(&self) {
-        if read(&well_known()).is_some_and(|there| there.pid == self.pid) {
-            // A file that stays behind is noticed as stale by its pid.
-            let _ = std::fs::remove_file(well_known());
+    /// Removes both files where they are still this process's own.
+    pub fn remove(&self, data_dir: &Path) {
+        for path in [data_dir.join(FILE), well_known()] {
+            if read(&path).is_some_and(|there| there.pid == self.pid) {
+                // A file that stays behind is noticed as stale by its pid.
+                let _ = std::fs::remove_file(path);
+            }
         }
     }
 

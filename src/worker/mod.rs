@@ -1,12 +1,12 @@
 //! The shell that drives the domain: accepts records, performs effects, writes ends down, publishes.
 //!
-//! One task, the [`dispatcher`], owns all state in memory; nothing is shared, so there is nothing to lock. It never waits:
+//! One task, the `dispatcher`, owns all state in memory; nothing is shared, so there is nothing to lock. It never waits:
 //! calls, writes, cycles and rebalances run beside it and report back. The pieces, in the order in which an event meets
 //! them:
 //!
-//! - `intake`: fetched records become rows ([`prepare`]) and are accepted; positions advance after that.
-//! - `running`: the state machine's effects, within the limits of slots and of the customer's order ([`customers`]).
-//! - `scribe`: group commit; [`gate`]: the last look at the fence before a changing call.
+//! - `intake`: fetched records become rows (`prepare`) and are accepted; positions advance after that.
+//! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
+//! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over and giving them up.
 

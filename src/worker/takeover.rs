@@ -90,8 +90,8 @@ fn starting_point(
     match cursor::decode(committed.map_or("", |committed| &committed.metadata), ledger_id) {
         CursorText::Ours(cursor) => Ok((Some(offset), cursor.max(row.saved_cursor))),
         CursorText::AnotherLedger => Err(WorkerError::Misconfigured(format!(
-            "partition {partition}'s position was committed with another ledger; use that ledger, or declare this one \
-             with `profile-linker run --adopt-ledger`"
+            "partition {partition}'s position was committed with another ledger; use that ledger, or a consumer group \
+             of its own for this one"
         ))),
         CursorText::Newer | CursorText::Foreign => {
             tracing::warn!(

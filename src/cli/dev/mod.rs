@@ -155,7 +155,7 @@ impl System {
         self.stop.cancel();
         worker.await?.map_err(|error| system::worker_failure(&error))?;
         self.sandbox.stop().await?;
-        self.connection.remove();
+        self.connection.remove(std::path::Path::new(&self.home_shown));
         Ok(exit)
     }
 }

@@ -19,6 +19,8 @@ const WRONG: Style = AnsiColor::Red.on_default().bold();
 const FAINT: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
+const ARRIVED: &str = "arrived";
+
 struct Row {
     name: &'static str,
     customer: String,
@@ -26,6 +28,8 @@ struct Row {
     expected: Expected,
     place: Option<(i32, i64)>,
     said: String,
+    /// Steps after its arrival.
+    steps: usize,
     results: Vec<bool>,
     bar: Option<ProgressBar>,
 }
@@ -51,11 +55,12 @@ impl<'a> Screen<'a> {
         let bars = live.then(MultiProgress::new);
         let row = |sample: &Sample| Row {
             name: sample.name,
-            customer: sample.customer.chars().take(13).collect(),
+            customer: short(&sample.customer),
             id: sample.id.clone(),
             expected: sample.expected,
             place: None,
             said: String::new(),
+            steps: 0,
             results: Vec::new(),
             bar: bars.as_ref().map(|bars| bars.add(bar())),
         };
@@ -68,7 +73,7 @@ impl<'a> Screen<'a> {
             if let Some(row) = self.rows.get_mut(index) {
                 row.place = Some(*place);
             }
-            self.say(index, &format!("{FAINT}arrived{FAINT:#}"));
+            self.say(index, &format!("{FAINT}{ARRIVED}{FAINT:#}"));
         }
     }
 
@@ -101,7 +106,7 @@ impl<'a> Screen<'a> {
         let seconds = self.began.elapsed().as_secs_f64();
         let text = match code {
             None => {
-                let account = record.text("/data/paymentAccountId").unwrap_or("?");
+                let account = short(record.text("/data/paymentAccountId").unwrap_or("?"));
                 let how = record.text("/data/resolvedBy").unwrap_or("?");
                 format!("{GOOD}linked as {account}{GOOD:#} {FAINT}by {how}, {seconds:.1} s{FAINT:#}")
             }
@@ -153,11 +158,15 @@ impl<'a> Screen<'a> {
 
     fn say(&mut self, index: usize, text: &str) {
         let Some(row) = self.rows.get_mut(index) else { return };
-        let head = format!("{:<24}{FAINT}{:<15}{FAINT:#}", row.name, row.customer);
-        if !row.said.is_empty() {
+        let head = format!("{:<23}{FAINT}{:<10}{FAINT:#}", row.name, row.customer);
+        // On a terminal of 80 columns a row must not wrap: its arrival is dropped once more is known.
+        if row.place.is_some() && row.steps > 0 {
             row.said.push_str(" \u{2192} ");
+        } else {
+            row.said.clear();
         }
         row.said.push_str(text);
+        row.steps += usize::from(!text.contains(ARRIVED));
         if let Some(bar) = &row.bar {
             bar.set_message(plain_unless_coloured(&format!("{head}{}", row.said)));
         } else if !self.shell.is_json() {
@@ -185,6 +194,14 @@ impl Row {
     }
 }
 
+/// A GUID's beginning is enough to recognise it by; a number stays whole.
+fn short(id: &str) -> String {
+    match id.char_indices().nth(8) {
+        Some((end, _)) => format!("{}\u{2026}", &id[..end]),
+        None => id.to_owned(),
+    }
+}
+
 /// Colours, unless NO_COLOR or the terminal says otherwise.
 fn plain_unless_coloured(text: &str) -> String {
     match anstream::AutoStream::choice(&std::io::stdout()) {
@@ -204,7 +221,7 @@ pub(super) fn commands(home: &str) -> String {
         std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
     format!(
         "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n\
-         {FAINT}They find this process by {home}/connection.json's twin in your state directory.\n\
+         {FAINT}They find this process by themselves; its configuration is {home}/worker.toml.\n\
          Results are shown here as they come; Ctrl-C ends.{FAINT:#}\n"
     )
 }

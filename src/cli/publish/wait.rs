@@ -70,6 +70,6 @@ impl Waiting {
         ids.sort_unstable();
         let what = format!("no result for {} within {}", count(ids.len()), crate::config::format_duration(limit));
         let failure = Failure::new(Exit::TryAgain, what).at(ids[..ids.len().min(NAMED)].join(", "));
-        failure.fix("see `profile-linker status`; they may still come: `profile-linker watch`. An event that had its result before gets no second one")
+        failure.fix("they may still come: see `profile-linker watch`, and `profile-linker ledger show` for how far one got. An event that had its result before gets no second one")
     }
 }

@@ -1,8 +1,8 @@
 //! LoanPro LMS: links a payment profile to a customer (upstreams, section 2).
 //!
 //! The link appends, whatever its method says: sent twice, it makes two profiles. Its answer does not name the profile,
-//! so even a success is only a claim; [`lookup`] is the proof. Its 409 is a catch-all, so no text in it proves anything
-//! about the customer; [`check`] does.
+//! so even a success is only a claim; `lookup` is the proof. Its 409 is a catch-all, so no text in it proves anything
+//! about the customer; `check` does.
 
 mod answer;
 mod check;

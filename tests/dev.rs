@@ -137,8 +137,9 @@ impl Ended {
 
     /// What was said about a sample, in order.
     fn steps(&self, sample: &str) -> Vec<&str> {
-        let of_sample = |line: &&str| line.chars().take(24).collect::<String>().trim_end() == sample;
-        self.out.lines().filter(of_sample).map(|line| line.get(39..).unwrap_or_default()).collect()
+        let of_sample = |line: &&str| line.chars().take(23).collect::<String>().trim_end() == sample;
+        let step = |line: &'_ str| line.char_indices().nth(33).map_or(line.len(), |(start, _)| start);
+        self.out.lines().filter(of_sample).map(|line| &line[step(line)..]).collect()
     }
 
     fn linked(&self) -> Vec<Value> {
@@ -161,7 +162,7 @@ fn every_sample_shows_its_steps_in_plain_lines_when_piped_and_dev_exits_with_0()
         let as_expected = steps.iter().zip(expected).all(|(step, expected)| step.starts_with(expected));
         assert!(steps.len() == expected.len() && as_expected, "{sample}: {steps:?}");
     }
-    assert!(ended.steps("answer lost, looked up")[2].contains("by lookup"), "{}", ended.out);
+    assert!(ended.steps("answer lost, looked up")[2].contains("(lookup) "), "{}", ended.out);
     for stream in [&ended.out, &ended.err] {
         assert!(!stream.contains(['\u{1b}', '\r']), "no escapes in a pipe: {stream:?}");
     }

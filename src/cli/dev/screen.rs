@@ -108,7 +108,7 @@ impl<'a> Screen<'a> {
             None => {
                 let account = short(record.text("/data/paymentAccountId").unwrap_or("?"));
                 let how = record.text("/data/resolvedBy").unwrap_or("?");
-                format!("{GOOD}linked as {account}{GOOD:#} {FAINT}by {how}, {seconds:.1} s{FAINT:#}")
+                format!("{GOOD}linked as {account}{GOOD:#} {FAINT}({how}) {seconds:.1} s{FAINT:#}")
             }
             Some(code) => {
                 let end = record.text("/data/disposition").unwrap_or("?");
@@ -196,7 +196,7 @@ impl Row {
 
 /// A GUID's beginning is enough to recognise it by; a number stays whole.
 fn short(id: &str) -> String {
-    match id.char_indices().nth(8) {
+    match id.char_indices().nth(6) {
         Some((end, _)) => format!("{}\u{2026}", &id[..end]),
         None => id.to_owned(),
     }

@@ -92,3 +92,22 @@ fn an_unclear_check_looks_again_and_a_misconfigured_one_waits() {
     event.see(Observation::Customer(CustomerCheck::Misconfigured { detail: "no probe".to_owned() }));
     assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), false)));
 }
+
+#[test]
+fn a_refusal_under_a_wrong_tenant_is_forgotten_once_that_is_mended() {
+    let mut driver = Driver::permanent();
+    driver.see_all(to_linking());
+    driver.see(link(refused(ReasonCode::LinkRefused)));
+    assert_eq!(driver.see(customer_missing()), Effect::CheckCustomer);
+    let wrong = CustomerCheck::Misconfigured { detail: "the probe is not found".to_owned() };
+    assert!(matches!(driver.see(Observation::Customer(wrong)), Effect::BackOff(_)));
+    let mut effect = driver.see(Observation::Due);
+    while effect == Effect::LookUp {
+        effect = match driver.see(absent()) {
+            Effect::Wait(_) => driver.see(Observation::Due),
+            other => other,
+        };
+    }
+    assert!(matches!(effect, Effect::BackOff(_)), "{effect:?}");
+    assert_eq!(driver.see(Observation::Due), Effect::Link);
+}

@@ -12,7 +12,7 @@ crate::cases! {
     an_unreadable_record_is_rejected_and_dead_lettered needs [Kafka, Postgres];
     an_event_published_twice_has_one_result needs [Kafka, Postgres];
     a_worker_on_an_unmigrated_ledger_ends_with_the_command_to_run needs [Kafka, Postgres];
-    a_worker_whose_positions_are_of_another_ledger_ends_and_says_what_to_declare needs [Kafka, Postgres];
+    a_worker_whose_positions_are_of_another_ledger_ends_and_says_so needs [Kafka, Postgres];
 }
 
 async fn a_declined_account_is_rejected_for_good(parts: &RealParts) {
@@ -83,7 +83,7 @@ async fn a_worker_on_an_unmigrated_ledger_ends_with_the_command_to_run(parts: &R
     assert!(worker.log().contains("profile-linker migrate"), "it names the command to run:\n{}", worker.log());
 }
 
-async fn a_worker_whose_positions_are_of_another_ledger_ends_and_says_what_to_declare(parts: &RealParts) {
+async fn a_worker_whose_positions_are_of_another_ledger_ends_and_says_so(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
     let first_worker = stand.worker().await;
     stand.publish_bytes("4711", b"unreadable").await;
@@ -93,7 +93,7 @@ async fn a_worker_whose_positions_are_of_another_ledger_ends_and_says_what_to_de
     // It learns of it in the midst of taking its partitions over: the client waits for an answer to their assignment.
     let mut worker = stand.start_worker();
     assert_eq!(worker.exit_code(), 78, "{}", worker.log());
-    assert!(worker.log().contains("--adopt-ledger"), "it names what to declare:\n{}", worker.log());
+    assert!(worker.log().contains("was committed with another ledger"), "it says why:\n{}", worker.log());
 }
 
 fn give_another_ledger(stand: &Stand<'_>, database: &str) {

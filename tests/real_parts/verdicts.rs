@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use crate::support::events;
 use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 crate::cases! {
     every_verdict_of_the_converter_ends_the_event_as_the_contract_says needs [Kafka, Postgres];
     what_never_gets_better_ends_when_the_budget_is_spent needs [Kafka, Postgres];
+    an_expired_token_is_rejected_without_a_call needs [Kafka, Postgres];
     a_missing_customer_is_believed_only_behind_the_probe needs [Kafka, Postgres];
+    a_wrong_tenant_rejects_nothing_and_is_gone_on_with_when_mended needs [Kafka, Postgres];
 }
 
 /// Outcome of the token, reason, disposition.
@@ -67,6 +70,44 @@ async fn a_missing_customer_is_believed_only_behind_the_probe(parts: &RealParts)
     stand.publish(&events::temporary("missing", "999999999", &token)).await;
     let expected = told("customer_not_found", "link", "final");
     assert_eq!(rejections(&stand, 1).await, BTreeMap::from([("missing".to_owned(), expected)]));
+}
+
+async fn an_expired_token_is_rejected_without_a_call(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let _worker = stand.worker().await;
+    let customer = stand.sandbox.create_customer().await;
+    let token = stand.sandbox.tokenise(json!({})).await;
+    let mut event = events::temporary("expired", &customer, &token);
+    event["data"]["expiresAt"] = json!("2020-01-01T00:00:00Z");
+    stand.publish(&event).await;
+    let expected = told("token_expired", "convert", "final");
+    assert_eq!(rejections(&stand, 1).await, BTreeMap::from([("expired".to_owned(), expected)]));
+    let state = stand.sandbox.state().await;
+    assert_eq!(state["calls"]["counts"].get("payiq.convert"), None, "no conversion was tried");
+}
+
+/// A wrong tenant answers like a missing customer, to the link, to the look-up and to the probe.
+async fn a_wrong_tenant_rejects_nothing_and_is_gone_on_with_when_mended(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let probe = stand.sandbox.create_customer().await;
+    let body = json!({"error": {"message": {"lang": "en", "value": "Customer not found"}}});
+    let rule = json!({"route": "loanpro.*", "action": "status", "status": 409, "body": body});
+    stand.sandbox.fault(rule).await;
+    let settings = [setting("TARGET__LOANPRO__PROBE_CUSTOMER_ID", &probe), setting("RETRY__BUDGET", "3s")];
+    let mut worker = stand.start_worker_with(&settings);
+    worker.ready().await;
+    let customer = stand.sandbox.create_customer().await;
+    let token = stand.sandbox.tokenise(json!({})).await;
+    stand.publish(&events::temporary("waits", &customer, &token)).await;
+    let probed = eventually("the probe was asked for longer than the budget", PATIENCE, async || {
+        let state = stand.sandbox.state().await;
+        state["calls"]["counts"]["loanpro.customer"].as_u64().filter(|count| *count >= 8)
+    });
+    probed.await;
+    stand.sandbox.heal().await;
+    let mut reader = stand.reader(&[&stand.topics.linked]);
+    reader.read_until("the event is linked", PATIENCE, |seen| !seen.is_empty()).await;
+    assert!(stand.all(&stand.topics.rejected).await.is_empty(), "no event pays for a wrong tenant");
 }
 
 fn setting(name: &str, value: &str) -> (String, String) {

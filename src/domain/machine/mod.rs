@@ -226,12 +226,14 @@ impl Flow {
             LookOutcome::Absent => self.on_absent(look, rules, now),
             LookOutcome::CustomerMissing { detail } => {
                 self.last_trouble = detail;
-                self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
+                self.become_(State::CheckingCustomer(look.doubting_refusal()), Effect::CheckCustomer)
             }
             LookOutcome::Failed { retry_after, detail } => {
                 self.back_off(Next::Look(look), retry_after, detail, rules, now)
             }
-            LookOutcome::Misconfigured { detail } => self.stand_by(Next::Look(look), detail, rules, now),
+            LookOutcome::Misconfigured { detail } => {
+                self.stand_by(Next::Look(look.doubting_refusal()), detail, rules, now)
+            }
         }
     }
 

@@ -59,6 +59,18 @@ pub struct Look {
     pub absent: u32,
 }
 
+impl Look {
+    /// A look that finds no such customer, or is refused, casts doubt on an earlier refusal too: a wrong tenant answers so
+    /// to everything. Once that is mended the link is sent again instead of being taken for refused.
+    #[must_use]
+    pub fn doubting_refusal(self) -> Self {
+        match self.cause {
+            Cause::Refused(_) => Self { cause: Cause::Unseen, absent: 0 },
+            _ => self,
+        }
+    }
+}
+
 /// What follows a back-off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {

@@ -9,6 +9,8 @@
 mod brokers;
 #[path = "real_parts/failures.rs"]
 mod failures;
+#[path = "real_parts/leaving.rs"]
+mod leaving;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
 #[path = "real_parts/stories.rs"]
@@ -27,7 +29,7 @@ use support::parts::{Case, RealParts, trial};
 
 /// Every test, module by module.
 const CASES: &[&[Case]] =
-    &[brokers::CASES, story::CASES, stories::CASES, verdicts::CASES, refusals::CASES, failures::CASES];
+    &[brokers::CASES, leaving::CASES, story::CASES, stories::CASES, verdicts::CASES, refusals::CASES, failures::CASES];
 
 fn main() -> ExitCode {
     let parts = Arc::new(RealParts::default());

@@ -293,6 +293,7 @@ impl Source for KafkaSource {
             if let Some(thread) = thread {
                 thread.join().map_err(|_| KafkaTrouble("the polling thread panicked".to_owned()))?;
             }
+            answer_open_rebalance(&consumer);
             consumer.close_queue()?;
             let began = std::time::Instant::now();
             while !consumer.closed() {
@@ -308,6 +309,19 @@ impl Source for KafkaSource {
         if let Err(error) = closed.await {
             tracing::warn!(error = %error, "leaving the group");
         }
+    }
+}
+
+/// A rebalance that was handed over and that the worker did not come to answer, say because its last cycle is stuck with
+/// the broker, would keep `close` waiting for ever. Nothing is done where none is open.
+fn answer_open_rebalance(consumer: &BaseConsumer<Handover>) {
+    let assigned = consumer.incremental_assign(&TopicPartitionList::new());
+    let held = consumer.assignment().and_then(|held| match held.count() {
+        0 => Ok(()),
+        _ => consumer.incremental_unassign(&held),
+    });
+    for error in [assigned, held].into_iter().filter_map(Result::err) {
+        tracing::debug!(kafka.error = %error, "answering the last rebalance");
     }
 }
 

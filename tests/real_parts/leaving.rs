@@ -1,0 +1,83 @@
+//! Leaving the group, whatever the worker still owes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use profile_linker::config::{Delivery, Kafka, Topics};
+use profile_linker::contract::results::OutputMode;
+use profile_linker::kafka::consumer::KafkaSource;
+use profile_linker::kafka::{Source, SourceEvent};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::support::parts::RealParts;
+
+crate::cases! {
+    a_consumer_leaves_although_its_last_rebalance_was_never_answered needs [Kafka];
+}
+
+/// Long beside a rebalance and a leave, short beside for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A cycle that is stuck with a broker that is away keeps the worker from answering; its stop must end all the same.
+async fn a_consumer_leaves_although_its_last_rebalance_was_never_answered(parts: &RealParts) {
+    let topic = Uuid::new_v4().to_string();
+    parts.kafka().create_topic(&topic, 2).await;
+    let settings = settings(parts.kafka().brokers(), &topic);
+    let (source, mut events) = KafkaSource::start(&settings).expect("a consumer");
+    let SourceEvent::Assigned(partitions) = rebalance(&mut events).await else {
+        panic!("partitions are assigned first")
+    };
+    let starts: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
+    source.assign(&starts).expect("the assignment is answered");
+    let (other, _others_events) = KafkaSource::start(&settings).expect("another consumer");
+    let revoked = rebalance(&mut events).await;
+    assert!(matches!(revoked, SourceEvent::Revoked { .. }), "the other wants its share");
+    let (source, other) = (leaves(source).await, leaves(other).await);
+    assert!(source && other, "a consumer never leaves");
+}
+
+/// On a thread of its own: a runtime would wait for a client that never leaves, and the test would hang, not fail.
+async fn leaves(source: Arc<KafkaSource>) -> bool {
+    let (left, has_left) = oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(source.close());
+        // Nobody listens where it took too long.
+        let _ = left.send(());
+    });
+    timeout(PATIENCE, has_left).await.is_ok()
+}
+
+/// The next thing that the consumer waits for an answer to.
+async fn rebalance(events: &mut UnboundedReceiver<SourceEvent>) -> SourceEvent {
+    let next = async {
+        loop {
+            let event = events.recv().await.expect("the consumer goes on");
+            if matches!(event, SourceEvent::Assigned(_) | SourceEvent::Revoked { .. }) {
+                return event;
+            }
+        }
+    };
+    timeout(PATIENCE, next).await.expect("a rebalance")
+}
+
+fn settings(brokers: &str, topic: &str) -> Kafka {
+    let topics = Topics {
+        created: topic.to_owned(),
+        linked: format!("{topic}-linked"),
+        rejected: format!("{topic}-rejected"),
+        dead_letter: format!("{topic}-dlq"),
+    };
+    Kafka {
+        brokers: brokers.to_owned(),
+        group: topic.to_owned(),
+        topics,
+        delivery: Delivery::Transactional,
+        output_mode: OutputMode::Structured,
+        properties: BTreeMap::new(),
+    }
+}

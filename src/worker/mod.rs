@@ -20,6 +20,7 @@ mod lane;
 mod milestone;
 mod outcome;
 mod ownership;
+mod positions;
 mod prepare;
 mod publishing;
 mod running;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
 use super::lane::{Held, Lane};
+use super::positions;
 use super::scribe::{EndedResult, Job};
 use crate::kafka::cursor::{self, CursorText};
 use crate::kafka::{Committed, Cycle, CycleError, Position};
@@ -113,17 +114,7 @@ impl Dispatcher {
     fn resolve(&mut self) {
         let partitions: Vec<i32> = self.cycle.iter().flat_map(|cycle| cycle.parts.keys().copied()).collect();
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
-            loop {
-                match shared.source.committed(&partitions).await {
-                    Ok(committed) => return Report::Resolved(committed),
-                    Err(error) => {
-                        tracing::warn!(error = %error, "the committed cursors cannot be read; trying again");
-                        tokio::time::sleep(CYCLE_PAUSE).await;
-                    }
-                }
-            }
-        });
+        self.spawn(async move { Report::Resolved(positions::committed(&shared, &partitions).await) });
     }
 
     /// What the committed cursors say of a cycle in doubt, lane by lane.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::WorkerError;
 use super::dispatcher::Shared;
+use super::positions;
 use crate::domain;
+use crate::kafka::Committed;
 use crate::kafka::cursor::{self, CursorText};
-use crate::kafka::{Committed, KafkaTrouble};
 use crate::ledger::{Claim, LaneRow, LedgerError, StoredRow, Unpublished};
 
 /// Pause before a step of a take-over is tried again.
@@ -33,7 +34,7 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
     forget_old_topic(shared, &mut rows).await?;
-    let committed = answered_by_kafka(shared, partitions).await;
+    let committed = positions::committed(shared, partitions).await;
     let mut starts = BTreeMap::new();
     for row in rows {
         let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
@@ -120,19 +121,6 @@ async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => return Err(WorkerError::Ledger(error.to_string())),
-        }
-    }
-}
-
-/// The stable committed positions. A killed predecessor's open transaction makes this wait until it times out.
-async fn answered_by_kafka(shared: &Shared, partitions: &[i32]) -> Vec<Committed> {
-    loop {
-        match shared.source.committed(partitions).await {
-            Ok(committed) => return committed,
-            Err(KafkaTrouble(why)) => {
-                tracing::warn!(error = %why, "the committed positions cannot be read yet; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
         }
     }
 }

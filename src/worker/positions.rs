@@ -1,0 +1,41 @@
+//! The group's committed positions, read stably: asked again until they are answered.
+//!
+//! An open transaction holds the answer back. A living producer's ends with its time-out, a killed one's is ended by the
+//! broker. One that nobody ends can be left by the broker itself: Kafka drops the end marker of a partition that has no
+//! leader while its coordinator starts, as in a cluster of one broker that was killed between the two steps of a commit
+//! (seen on 4.3.1). Whether that transaction is to count cannot be told from here, so a person is told what to do.
+
+use std::time::Duration;
+
+use super::dispatcher::Shared;
+use crate::kafka::{Committed, KafkaTrouble};
+
+/// Pause before the question is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longer than our transactions' time-out, the broker's scan for timed out ones and a coordinator's start together.
+const ALARM_AFTER: Duration = Duration::from_secs(45);
+
+/// The stable committed positions.
+pub(super) async fn committed(shared: &Shared, partitions: &[i32]) -> Vec<Committed> {
+    let began = shared.clock.tick();
+    loop {
+        match shared.source.committed(partitions).await {
+            Ok(committed) => return committed,
+            Err(error) => say(shared.clock.tick().saturating_sub(began), &error),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn say(waited: Duration, error: &KafkaTrouble) {
+    if waited < ALARM_AFTER {
+        tracing::warn!(error = %error, "the committed positions cannot be read yet; trying again");
+        return;
+    }
+    tracing::error!(
+        error = %error,
+        waited_s = waited.as_secs(),
+        "the committed positions cannot be read; if the broker is up, a transaction that nobody ends holds them: \
+         `kafka-transactions.sh find-hanging --max-transaction-timeout 0` lists its partitions, `abort` ends it in each",
+    );
+}

@@ -77,10 +77,10 @@ impl Follower {
 }
 
 /// The place of each partition, as a list to assign.
-pub(super) fn list(places: &[(String, i32, i64)]) -> Result<TopicPartitionList, rdkafka::error::KafkaError> {
+pub(super) fn list(places: &[(String, i32, Offset)]) -> Result<TopicPartitionList, rdkafka::error::KafkaError> {
     let mut list = TopicPartitionList::new();
     for (topic, partition, offset) in places {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        list.add_partition_offset(topic, *partition, *offset)?;
     }
     Ok(list)
 }

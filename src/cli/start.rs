@@ -73,14 +73,19 @@ impl Start {
         let mut places = Vec::with_capacity(partitions.len());
         let times = self.time().map(|time| offsets_for(consumer, partitions, time)).transpose()?;
         for (topic, partition) in partitions {
+            if self == Self::Beginning {
+                // The fetcher finds the start itself; asking for it first is one more answer that can go astray while
+                // leaders are elected.
+                places.push((topic.clone(), *partition, Offset::Beginning));
+                continue;
+            }
             let (low, high) = consumer.fetch_watermarks(topic, *partition, ANSWER_LIMIT)?;
             let offset = match self {
-                Self::Beginning => low,
-                Self::End => high,
+                Self::Beginning | Self::End => high,
                 Self::Back(number) => low.max(high - number),
                 Self::Time(_) => times.as_ref().and_then(|list| offset_of(list, topic, *partition)).unwrap_or(high),
             };
-            places.push((topic.clone(), *partition, offset));
+            places.push((topic.clone(), *partition, Offset::Offset(offset)));
         }
         list(&places)
     }
@@ -91,7 +96,8 @@ fn offsets_for(
     partitions: &[(String, i32)],
     time: i64,
 ) -> Result<TopicPartitionList, KafkaError> {
-    let places: Vec<_> = partitions.iter().map(|(topic, partition)| (topic.clone(), *partition, time)).collect();
+    let places: Vec<_> =
+        partitions.iter().map(|(topic, partition)| (topic.clone(), *partition, Offset::Offset(time))).collect();
     consumer.offsets_for_times(list(&places)?, ANSWER_LIMIT)
 }
 

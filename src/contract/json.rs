@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use zeroize::Zeroize;
+
+use crate::domain::secret::wipe_json;
 
 /// Deeper than any event, far from the end of a thread's stack.
 const MAX_DEPTH: usize = 64;
@@ -16,17 +17,7 @@ pub(super) struct Json(pub(super) Value);
 
 impl Drop for Json {
     fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-/// Depth is limited by [`parse`], so the recursion is.
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        wipe_json(&mut self.0);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes that must never be shown. Cloning shares the one copy in memory. There is deliberately no `Debug`, `Display`,
 /// `Serialize` or `PartialEq`.
@@ -39,5 +40,15 @@ impl Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Self::new(text.into_bytes())
+    }
+}
+
+/// Wipes every text of a JSON value that may hold a token. As deep as serde_json lets values nest (128).
+pub fn wipe_json(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe_json),
+        Value::Object(members) => members.values_mut().for_each(wipe_json),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -1,9 +1,10 @@
 //! A vendor's JSON, read with suspicion and wiped after use: answers hold tokens, and so do error texts that echo them.
 
 use serde_json::{Map, Value};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::domain::Secret;
+use crate::domain::secret::wipe_json;
 
 /// A parsed body, wiped on drop.
 pub struct Json(Value);
@@ -34,17 +35,7 @@ impl Json {
 
 impl Drop for Json {
     fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-/// As deep as the parser lets values nest (128).
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(entries) => entries.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        wipe_json(&mut self.0);
     }
 }
 

@@ -70,8 +70,8 @@ pub struct Linked<'a> {
     pub secondary: bool,
     /// How it became known.
     pub resolved_by: ResolvedBy,
-    /// Keyed HMAC of the permanent token.
-    pub token_fingerprint: &'a str,
+    /// Keyed HMAC of the permanent token; `None` where the profile was found without ever knowing it.
+    pub token_fingerprint: Option<&'a str>,
 }
 
 /// The sealed original of a dead letter.
@@ -102,7 +102,7 @@ pub fn linked(subject: &Subject<'_>, linked: &Linked<'_>, mode: OutputMode) -> O
     data.insert("primary".to_owned(), json!(linked.primary));
     data.insert("secondary".to_owned(), json!(linked.secondary));
     data.insert("resolvedBy".to_owned(), json!(linked.resolved_by));
-    data.insert("tokenFingerprint".to_owned(), json!(linked.token_fingerprint));
+    insert_some(&mut data, "tokenFingerprint", linked.token_fingerprint);
     subject.event(PROFILE_LINKED, data).into_record(TopicRole::Linked, subject.record_key(), mode)
 }
 

@@ -80,12 +80,38 @@ pub struct FoundProfile {
     pub active: bool,
     /// The customer's present primary profile, if that is another one.
     pub other_primary: Option<String>,
+    /// What it is, where the target tells.
+    pub form: Option<AccountForm>,
+}
+
+impl FoundProfile {
+    /// A profile of which only the id is known.
+    #[must_use]
+    pub fn named(id: String) -> Self {
+        Self { id, primary: false, secondary: false, title: None, active: true, other_primary: None, form: None }
+    }
+}
+
+/// What a payment profile is, as its target tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountForm {
+    /// A card.
+    Card,
+    /// A checking account.
+    Checking,
+    /// A savings account.
+    Savings,
 }
 
 /// What a look-up saw.
 pub enum LookOutcome {
-    /// Ours, in the target's order; more than one is an alarm.
-    Found(Vec<FoundProfile>),
+    /// Ours is there.
+    Found {
+        /// The one that counts: the first that is active, else the first.
+        profile: FoundProfile,
+        /// How many more are ours by the same sign: made by hand, or a second link of ours. A person must look.
+        others: usize,
+    },
     /// All pages read, none is ours.
     Absent,
     /// The target says that there is no such customer; proves nothing by itself.
@@ -105,6 +131,20 @@ pub enum LookOutcome {
         /// For people; scrubbed.
         detail: String,
     },
+}
+
+impl LookOutcome {
+    /// All that are ours, in the target's order. Deactivating a profile by hand does not undo that it was linked, but where
+    /// several are ours an active one is what can be charged.
+    #[must_use]
+    pub fn of(mut ours: Vec<FoundProfile>) -> Self {
+        if ours.is_empty() {
+            return Self::Absent;
+        }
+        let others = ours.len() - 1;
+        let first = ours.iter().position(|profile| profile.active).unwrap_or(0);
+        Self::Found { profile: ours.swap_remove(first), others }
+    }
 }
 
 /// What the customer check found.

@@ -19,7 +19,9 @@ use uuid::Uuid;
 pub use setup::{UpstreamError, Upstreams, build};
 
 use crate::contract::{Account, Provider};
-pub use crate::domain::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
+pub use crate::domain::outcome::{
+    AccountForm, CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal,
+};
 use crate::domain::{Customer, Secret};
 
 /// On every changing call (upstreams, section 5). No vendor documents honouring it, and nothing relies on it.
@@ -110,8 +112,8 @@ pub struct LookUp {
     pub customer: Customer,
     /// The marker in the title.
     pub marker: String,
-    /// The permanent token, where the target echoes it.
-    pub token: Secret,
+    /// The permanent token, where the target echoes it; `None` before it is known.
+    pub token: Option<Secret>,
 }
 
 /// Links profiles to customers. The link is *not* idempotent.

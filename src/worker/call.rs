@@ -25,15 +25,15 @@ pub(super) enum Call {
 impl Call {
     pub fn of(event: &Event, effect: Effect) -> Self {
         let customer = event.profile.customer.clone();
-        // A token is known from the state `Storing` on; the effects that need one come later.
-        let token = event.token.clone().unwrap_or_else(|| Secret::new(Vec::new()));
+        let token = event.token.clone();
         match effect {
             Effect::Link => Self::Link(
                 customer.system,
                 Link {
                     customer,
-                    token,
-                    account: event.account.clone().unwrap_or_else(outcome::unknown_account),
+                    // The machine asks for a link only behind `Storing`, or for a token that came permanent.
+                    token: token.unwrap_or_else(|| Secret::new(Vec::new())),
+                    account: event.account.clone().unwrap_or_else(|| outcome::account_of(None)),
                     provider: event.profile.provider,
                     title: event.title(),
                     secondary: event.profile.secondary,

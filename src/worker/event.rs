@@ -51,6 +51,7 @@ impl Event {
             expires_at: self.profile.expires_at,
             // Aloha knows no primary.
             wants_primary: self.profile.primary && self.profile.customer.system == System::Loanpro,
+            found_by_marker: self.profile.customer.system == System::Loanpro,
         }
     }
 

@@ -10,7 +10,8 @@ use crate::contract::results::{
 };
 use crate::contract::{Account, AccountKind, InputRecord, OutgoingRecord};
 use crate::domain::machine::End;
-use crate::domain::{Attempts, Disposition, EventIdentity, Reason, ReasonCode, Secret, Stage};
+use crate::domain::outcome::AccountForm;
+use crate::domain::{Attempts, Disposition, EventIdentity, Reason, ReasonCode, Stage};
 use crate::ledger::{NewRow, RowState, Vault};
 
 /// A dead letter above this carries no sealed original: Kafka's default limit of a record is 1,048,576 bytes, and 64 KB
@@ -41,9 +42,9 @@ pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
     };
     match end {
         End::Linked { profile, by_look_up } => {
-            let account = event.account.clone().unwrap_or_else(unknown_account);
+            let account = event.account.clone().unwrap_or_else(|| account_of(profile.form));
             let title = profile.title.clone().unwrap_or_else(|| event.title());
-            let fingerprint = preparer.hash_key.fingerprint(event.token.as_ref().map_or(&[], Secret::expose));
+            let fingerprint = event.token.as_ref().map(|token| preparer.hash_key.fingerprint(token.expose()));
             let parts = Linked {
                 payment_account_id: &profile.id,
                 account: &account,
@@ -51,7 +52,7 @@ pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
                 primary: profile.primary,
                 secondary: profile.secondary,
                 resolved_by: if *by_look_up { ResolvedBy::Lookup } else { ResolvedBy::Response },
-                token_fingerprint: &fingerprint,
+                token_fingerprint: fingerprint.as_deref(),
             };
             let records = vec![linked(&subject, &parts, preparer.mode)];
             Ending { state: RowState::Linked, reason: None, records }
@@ -117,14 +118,12 @@ fn rejection(
     (RowState::DeadLettered, records)
 }
 
-/// A permanent token without an account cannot pass the schema; only the types do not know.
-pub(super) fn unknown_account() -> Account {
-    Account {
-        kind: AccountKind::Checking,
-        last_four: None,
-        brand: None,
-        expiration: None,
-        masked_number: None,
-        holder_name: None,
-    }
+/// What the target says of a profile that was found before its token was converted.
+pub(super) fn account_of(form: Option<AccountForm>) -> Account {
+    let kind = match form {
+        Some(AccountForm::Card) => AccountKind::Card,
+        Some(AccountForm::Savings) => AccountKind::Savings,
+        Some(AccountForm::Checking) | None => AccountKind::Checking,
+    };
+    Account { kind, last_four: None, brand: None, expiration: None, masked_number: None, holder_name: None }
 }

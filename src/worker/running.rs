@@ -11,7 +11,7 @@ use super::outcome;
 use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, End, Observation};
+use crate::domain::machine::{Effect, End, Observation, Past};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 use crate::upstream::journal;
 
@@ -24,7 +24,7 @@ impl Dispatcher {
         }
         event.begun = true;
         let (claim, resumed) = (event.claim, event.resumed);
-        self.observe(key, claim, Observation::Begun { resumed });
+        self.observe(key, claim, Observation::Begun(Past { resumed, ..Past::default() }));
     }
 
     /// A wait is over.

@@ -56,7 +56,7 @@ fn word(observation: &Observation) -> String {
         Observation::Link(outcome) => call_word(outcome),
         Observation::Promotion(outcome) => call_word(outcome),
         Observation::Looked(outcome) => match outcome {
-            LookOutcome::Found(profiles) => format!("found:{}", profiles.len()),
+            LookOutcome::Found { others, .. } => format!("found:{}", others + 1),
             LookOutcome::Absent => "absent".to_owned(),
             LookOutcome::CustomerMissing { .. } => "customer_missing".to_owned(),
             LookOutcome::Failed { .. } => "failed".to_owned(),
@@ -69,7 +69,9 @@ fn word(observation: &Observation) -> String {
             CustomerCheck::Misconfigured { .. } => "misconfigured",
         }
         .to_owned(),
-        Observation::Begun { .. } | Observation::Stored | Observation::Turn | Observation::Due => "-".to_owned(),
+        Observation::Begun(_) | Observation::Noted | Observation::Stored | Observation::Turn | Observation::Due => {
+            "-".to_owned()
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn a_linked(mode: OutputMode) -> OutgoingRecord {
         primary: true,
         secondary: false,
         resolved_by: ResolvedBy::Lookup,
-        token_fingerprint: "f00d",
+        token_fingerprint: Some("f00d"),
     };
     linked(&input().subject(), &parts, mode)
 }

@@ -25,14 +25,15 @@ impl Book {
     pub fn note(&mut self, observation: &Observation, converted: bool) {
         self.token_rejected = false;
         match observation {
-            Observation::Begun { resumed: true } if converted => self.note_unseen_link(),
-            Observation::Begun { resumed: true } => self.conversion_unseen = true,
+            Observation::Begun(past) if past.possibly_sent || (past.resumed && converted) => self.note_unseen_link(),
+            Observation::Noted => self.note_unseen_link(),
+            Observation::Begun(past) if past.resumed => self.conversion_unseen = true,
             Observation::Conversion(CallOutcome::Unknown { .. }) => self.conversion_unseen = true,
             Observation::Conversion(CallOutcome::Refused(refusal)) => {
                 self.token_rejected = refusal.code == ReasonCode::TokenRejected;
             }
             Observation::Link(outcome) => self.note_link(outcome),
-            Observation::Looked(LookOutcome::Found(_)) => self.found = true,
+            Observation::Looked(LookOutcome::Found { .. }) => self.found = true,
             Observation::Looked(LookOutcome::Absent) | Observation::Customer(CustomerCheck::Missing) => {
                 self.absent_since_unseen += 1;
                 self.absent_since_answer += 1;
@@ -77,10 +78,10 @@ fn invariant_one_effect_that_fits_the_state(effect: &Effect, state: &State) {
     let fits = match effect {
         Effect::Convert => *state == State::Converting,
         Effect::Store => *state == State::Storing,
-        Effect::AwaitTurn => *state == State::Converted,
+        Effect::AwaitTurn => matches!(state, State::Converted(_)),
         Effect::Link => *state == State::Linking,
         Effect::LookUp => matches!(state, State::Looking(_)),
-        Effect::Promote(_) => *state == State::Promoting,
+        Effect::Promote(_) => matches!(state, State::Promoting(_)),
         Effect::CheckCustomer => matches!(state, State::CheckingCustomer(_)),
         Effect::Wait(_) => matches!(state, State::Settling(_)),
         Effect::BackOff(wait) => {

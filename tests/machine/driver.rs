@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use profile_linker::domain::machine::{Effect, End, Facts, Flow, Moment, Observation, Rules};
+use profile_linker::domain::machine::{Effect, End, Facts, Flow, Linked, Moment, Observation, Past, Rules};
 use profile_linker::domain::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
 use profile_linker::domain::retry::RetryPolicy;
 use profile_linker::domain::{Attempts, ReasonCode};
@@ -46,7 +46,7 @@ impl Driver {
         let retry = RetryPolicy::new(Duration::from_millis(200), 2.0, MAX_INTERVAL, BUDGET, Instant::now());
         Self {
             flow,
-            facts: Facts { temporary, expires_at: None, wants_primary: false },
+            facts: Facts { temporary, expires_at: None, wants_primary: false, found_by_marker: true },
             rules: Rules { retry, settle: SETTLE, looks: LOOKS },
             now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0 },
         }
@@ -69,11 +69,21 @@ impl Driver {
 }
 
 pub fn begun() -> Observation {
-    Observation::Begun { resumed: false }
+    Observation::Begun(Past::default())
 }
 
 pub fn resumed() -> Observation {
-    Observation::Begun { resumed: true }
+    Observation::Begun(Past { resumed: true, ..Past::default() })
+}
+
+/// Accepted into a ledger that may not know of an earlier link.
+pub fn possibly_sent() -> Observation {
+    Observation::Begun(Past { possibly_sent: true, ..Past::default() })
+}
+
+/// Resumed after so many unclean ends during which it was running.
+pub fn started(starts: u32) -> Observation {
+    Observation::Begun(Past { resumed: true, starts, ..Past::default() })
 }
 
 /// A permanent token's way up to its link.
@@ -114,12 +124,12 @@ pub fn absent() -> Observation {
 }
 
 pub fn found() -> Observation {
-    Observation::Looked(LookOutcome::Found(vec![profile()]))
+    Observation::Looked(LookOutcome::Found { profile: profile(), others: 0 })
 }
 
 pub fn found_primary() -> Observation {
     let primary = FoundProfile { primary: true, secondary: false, ..profile() };
-    Observation::Looked(LookOutcome::Found(vec![primary]))
+    Observation::Looked(LookOutcome::Found { profile: primary, others: 0 })
 }
 
 pub fn look_failed() -> Observation {
@@ -135,7 +145,12 @@ pub fn unclear() -> Observation {
 }
 
 pub fn profile() -> FoundProfile {
-    FoundProfile { id: "7".to_owned(), primary: false, secondary: true, title: None, active: true, other_primary: None }
+    FoundProfile { secondary: true, ..FoundProfile::named("7".to_owned()) }
+}
+
+/// That profile, as the machine keeps it.
+pub fn kept(by_look_up: bool) -> Linked {
+    Linked { profile: profile(), by_look_up, promoted: false }
 }
 
 /// The code of a rejection.

@@ -46,12 +46,6 @@ fn a_misconfigured_look_up_waits_and_looks_again() {
 }
 
 #[test]
-fn an_empty_list_of_found_profiles_is_absence() {
-    let end = looking().see(Observation::Looked(LookOutcome::Found(Vec::new())));
-    assert_eq!(code(&end), ReasonCode::LinkRefused);
-}
-
-#[test]
 fn a_missing_customer_is_rejected_only_behind_the_probe() {
     let mut event = looking();
     assert_eq!(event.see(customer_missing()), Effect::CheckCustomer);

@@ -7,6 +7,7 @@ mod converting;
 mod driver;
 mod linking;
 mod looking;
+mod past;
 mod promoting;
 mod stale;
 mod walks;

@@ -125,7 +125,7 @@ impl Walk {
     fn late(&mut self, kind: Option<usize>, awaited: &Observation) {
         let Some(late) = kind.map(observation) else { return };
         // A second beginning of an event that waits for its turn only repeats that it waits.
-        let is_begun = matches!(late, Observation::Begun { .. });
+        let is_begun = matches!(late, Observation::Begun(_));
         if std::mem::discriminant(&late) != std::mem::discriminant(awaited) && !is_begun {
             let before = format!("{:?}", self.driver.flow);
             assert_eq!(self.driver.see(late), Effect::Nothing);

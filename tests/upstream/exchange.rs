@@ -96,10 +96,8 @@ pub fn named(outcome: CallOutcome<LinkAnswer>) -> Option<String> {
 
 pub fn look_word(outcome: &LookOutcome) -> String {
     match outcome {
-        LookOutcome::Found(found) => {
-            let ids: Vec<&str> = found.iter().map(|profile| profile.id.as_str()).collect();
-            format!("found {}", ids.join(","))
-        }
+        LookOutcome::Found { profile, others: 0 } => format!("found {}", profile.id),
+        LookOutcome::Found { profile, others } => format!("found {} and {others} more", profile.id),
         LookOutcome::Absent => "absent".to_owned(),
         LookOutcome::CustomerMissing { .. } => "customer missing".to_owned(),
         LookOutcome::Failed { retry_after: Some(wait), .. } => format!("failed, wait {}", wait.as_secs()),

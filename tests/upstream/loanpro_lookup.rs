@@ -4,7 +4,7 @@ use profile_linker::config::SecretSource;
 use profile_linker::domain::{Customer, System};
 use profile_linker::upstream::http::{Exchange, TransportErrorKind};
 use profile_linker::upstream::loanpro::LoanPro;
-use profile_linker::upstream::{FoundProfile, LinkTarget, LookOutcome, LookUp};
+use profile_linker::upstream::{AccountForm, FoundProfile, LinkTarget, LookOutcome, LookUp};
 use serde_json::{Value, json};
 
 use super::exchange::{Played, answer, answer_with, look_word, secret, sent, unsent};
@@ -13,7 +13,7 @@ const FIRST: &str = "odata.svc/Customers(7)/PaymentAccounts?$expand=CheckingAcco
 
 fn question() -> LookUp {
     let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
-    LookUp { customer, marker: "ABCD2345".to_owned(), token: secret("perm-token-1") }
+    LookUp { customer, marker: "ABCD2345".to_owned(), token: Some(secret("perm-token-1")) }
 }
 
 async fn look(pages: Vec<Exchange>) -> (LookOutcome, Vec<String>) {
@@ -48,19 +48,9 @@ async fn a_profile_is_found_in_every_shape_of_the_list() {
 #[tokio::test]
 async fn what_is_found_is_told_as_it_stands_there() {
     let (outcome, _) = look(vec![answer(200, &json!({"d": {"results": [ours(json!(31))]}}).to_string())]).await;
-    let LookOutcome::Found(found) = outcome else { panic!("not found") };
+    let LookOutcome::Found { profile, others: 0 } = outcome else { panic!("not found") };
     let title = Some("Checking ••1234 #ABCD2345".to_owned());
-    assert_eq!(
-        found,
-        [FoundProfile {
-            id: "31".to_owned(),
-            primary: false,
-            secondary: true,
-            title,
-            active: true,
-            other_primary: None
-        }]
-    );
+    assert_eq!(profile, FoundProfile { secondary: true, title, ..FoundProfile::named("31".to_owned()) });
 }
 
 #[tokio::test]
@@ -71,9 +61,42 @@ async fn the_marker_counts_before_the_token() {
     assert_eq!(seen(&list(&[echo(1, "renamed"), other(2)])).await, "found 1");
     assert_eq!(seen(&list(&[echo(1, "Visa ••1111 #ZZZZ7777")])).await, "absent", "another event's profile");
     assert_eq!(seen(&list(&[echo(1, "rent #3")])).await, "found 1");
-    assert_eq!(seen(&list(&[ours(json!(1)), ours(json!(2))])).await, "found 1,2");
+    assert_eq!(seen(&list(&[ours(json!(1)), ours(json!(2))])).await, "found 1 and 1 more");
     let elsewhere = json!({"id": 1, "title": "x", "CheckingAccount": {"token": "perm-token-2"}, "CreditCard": []});
     assert_eq!(seen(&list(&[elsewhere])).await, "absent");
+}
+
+#[tokio::test]
+async fn of_several_that_are_ours_an_active_one_counts_and_deactivating_does_not_undo_a_link() {
+    let deactivated = |id: u32| json!({"id": id, "title": "x #ABCD2345", "active": 0});
+    assert_eq!(seen(&json!([deactivated(1)])).await, "found 1");
+    assert_eq!(seen(&json!([deactivated(1), ours(json!(2)), ours(json!(3))])).await, "found 2 and 2 more");
+    assert_eq!(seen(&json!([deactivated(1), deactivated(2)])).await, "found 1 and 1 more");
+}
+
+#[tokio::test]
+async fn a_found_profile_tells_what_kind_of_account_it_is() {
+    for (kind, child, form) in [
+        ("paymentAccount.type.credit", Value::Null, Some(AccountForm::Card)),
+        ("paymentAccount.type.checking", Value::Null, Some(AccountForm::Checking)),
+        ("paymentAccount.type.checking", json!({"accountType": "bankacct.type.savings"}), Some(AccountForm::Savings)),
+        ("paymentAccount.type.checking", json!({"__deferred": {"uri": "x"}}), Some(AccountForm::Checking)),
+        ("something.new", Value::Null, None),
+    ] {
+        let entry = json!({"id": 1, "title": "x #ABCD2345", "type": kind, "CheckingAccount": child});
+        let (outcome, _) = look(vec![answer(200, &json!([entry]).to_string())]).await;
+        let LookOutcome::Found { profile, .. } = outcome else { panic!("not found") };
+        assert_eq!(profile.form, form, "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_token_is_known_only_the_marker_counts() {
+    let question = LookUp { token: None, ..question() };
+    let list = json!([{"id": 1, "title": "x", "CreditCard": {"token": ""}}, {"id": 2, "title": "y #ABCD2345"}]);
+    let played = Played::new(vec![answer(200, &list.to_string())]);
+    let client = LoanPro::new(played, SecretSource::Value(secret("bearer-1")), "tenant", None).unwrap();
+    assert_eq!(look_word(&client.look_up(&question).await), "found 2");
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  Accepted --> Converting --> Storing --> Converted --> Linking --> Looking --> Ending
-//!     |            |  ^                      ^  |          |  ^      | ^ | |       ^
-//!     |            v  |                      |  |          v  |      v | | v       |
-//!     |          Waiting (back-off)          |  |       Waiting  Settling| Promoting
-//!     |                                      |  +-- resumed: look first  v         |
-//!     +-- permanent token -------------------+              CheckingCustomer       |
-//!     +-- expired, refused, budget spent ------------------------------------------+
+//!   | |  |         |  ^                      ^  ^ |        |  ^      | ^ | |       ^
+//!   | |  |         v  |                      |  | |        v  |      v | | v       |
+//!   | |  |       Waiting (back-off)          |  | |     Waiting  Settling| Promoting
+//!   | |  |                                   |  | +-- resumed: look first v        |
+//!   | |  +-- permanent token ----------------+  |          CheckingCustomer        |
+//!   | +-- possibly sent: Looking, and if found and to be primary                   |
+//!   +-- expired, refused, budget spent, resumed too often -------------------------+
 //! ```
 //!
 //! Properties: a link whose outcome was not seen is looked up before it is sent again; after such an attempt every refusal
@@ -18,10 +19,15 @@ mod words;
 
 use std::time::Duration;
 
-pub use words::{Cause, Effect, End, Facts, Look, Moment, Next, Observation, Rules, State};
+pub use words::{Cause, Effect, End, Facts, Linked, Look, Moment, Next, Observation, Past, Rules, State};
 
 use super::outcome::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal};
 use super::{Attempts, Reason, ReasonCode, Stage};
+
+/// A row that was running in so many unclean ends of its process is dead-lettered (guarantees, section 3).
+pub const MAX_STARTS: u32 = 10;
+/// From so many on it runs alone in its process, so that only the guilty one's count goes on.
+pub const ALONE_FROM_STARTS: u32 = 5;
 
 /// An event's state and what it has used up.
 #[derive(Debug, Clone)]
@@ -36,17 +42,9 @@ pub struct Flow {
     since: Duration,
     conversion_unseen: bool,
     link_unseen: bool,
-    /// The profile as it was last seen, once it was found: from here on the event ends as linked.
-    linked: Option<Linked>,
+    /// Another worker's link of this event was noted: an answer that names ours does not rule a second one out.
+    noted: bool,
     last_trouble: String,
-}
-
-#[derive(Debug, Clone)]
-struct Linked {
-    profile: FoundProfile,
-    by_look_up: bool,
-    /// The last promotion was answered as done.
-    promoted: bool,
 }
 
 impl Flow {
@@ -59,7 +57,7 @@ impl Flow {
     /// An event read back from the ledger with its permanent token.
     #[must_use]
     pub fn converted(attempts: Attempts, spent: Duration) -> Self {
-        Self::at(State::Converted, attempts, spent)
+        Self::at(State::Converted(None), attempts, spent)
     }
 
     fn at(state: State, attempts: Attempts, spent: Duration) -> Self {
@@ -71,7 +69,7 @@ impl Flow {
             since: Duration::ZERO,
             conversion_unseen: false,
             link_unseen: false,
-            linked: None,
+            noted: false,
             last_trouble: String::new(),
         }
     }
@@ -92,24 +90,25 @@ impl Flow {
     pub fn step(&mut self, observation: Observation, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         let state = std::mem::replace(&mut self.state, State::Ending);
         match (state, observation) {
-            (State::Accepted, Observation::Begun { resumed }) => self.begin(resumed, facts, now),
-            (State::Converted, Observation::Begun { resumed }) => {
-                self.link_unseen |= resumed;
-                self.become_(State::Converted, Effect::AwaitTurn)
-            }
+            (State::Accepted, Observation::Begun(past)) if facts.temporary => self.begin(past, facts, now),
+            (State::Accepted | State::Converted(None), Observation::Begun(past)) => self.begin_converted(past),
             (State::Converting, Observation::Conversion(outcome)) => self.on_conversion(outcome, rules, now),
-            (State::Storing, Observation::Stored) => self.become_(State::Converted, Effect::AwaitTurn),
-            (State::Converted, Observation::Turn) if self.link_unseen => {
+            (State::Storing, Observation::Stored) => self.become_(State::Converted(None), Effect::AwaitTurn),
+            (State::Converted(Some(linked)), Observation::Turn) => self.promote(linked, now),
+            (State::Converted(None), Observation::Turn) if self.link_unseen => {
                 self.since = now.tick;
-                self.settle(Cause::Unseen, rules)
+                self.settle(Cause::Unseen, rules.settle)
             }
-            (State::Converted, Observation::Turn) => self.link(now),
+            (State::Converted(None), Observation::Turn) => self.link(now),
             (State::Linking, Observation::Link(outcome)) => self.on_link(outcome, rules, now),
             (State::Settling(look), Observation::Due) => self.look(look),
             (State::Looking(look), Observation::Looked(outcome)) => self.on_look(look, outcome, facts, rules, now),
             (State::CheckingCustomer(look), Observation::Customer(check)) => self.on_check(look, check, rules, now),
-            (State::Promoting, Observation::Promotion(outcome)) => self.on_promotion(outcome, rules, now),
+            (State::Promoting(linked), Observation::Promotion(outcome)) => {
+                self.on_promotion(linked, outcome, rules, now)
+            }
             (State::Waiting(next, counts), Observation::Due) => self.go_on(next, counts, facts, now),
+            (state, Observation::Noted) => self.on_note(state),
             (state, _) => self.become_(state, Effect::Nothing),
         }
     }
@@ -119,13 +118,43 @@ impl Flow {
         effect
     }
 
-    fn begin(&mut self, resumed: bool, facts: Facts, now: Moment) -> Effect {
-        if facts.temporary {
-            self.conversion_unseen |= resumed;
-            return self.convert(facts, now);
+    /// A temporary token. What may have been linked before it was accepted here is looked for before the token is used.
+    fn begin(&mut self, past: Past, facts: Facts, now: Moment) -> Effect {
+        if past.starts >= MAX_STARTS {
+            return self.reject_as_poison(Stage::Convert);
         }
-        self.link_unseen |= resumed;
-        self.become_(State::Converted, Effect::AwaitTurn)
+        self.conversion_unseen |= past.resumed || past.possibly_sent;
+        self.link_unseen |= past.possibly_sent;
+        if past.possibly_sent && facts.found_by_marker {
+            self.since = now.tick;
+            return self.look(Look { cause: Cause::BeforeConversion, absent: 0 });
+        }
+        self.convert(facts, now)
+    }
+
+    /// A permanent token, or one that was converted already: its acceptance was the intent to link.
+    fn begin_converted(&mut self, past: Past) -> Effect {
+        if past.starts >= MAX_STARTS {
+            return self.reject_as_poison(Stage::Link);
+        }
+        self.link_unseen |= past.resumed || past.possibly_sent;
+        self.become_(State::Converted(None), Effect::AwaitTurn)
+    }
+
+    fn reject_as_poison(&mut self, stage: Stage) -> Effect {
+        let detail = format!("it was being worked on in {MAX_STARTS} unclean ends of the worker's process");
+        self.reject(ReasonCode::RetriesExhausted, stage, detail)
+    }
+
+    /// Another worker's link of this event may have been applied: look before the next step.
+    fn on_note(&mut self, state: State) -> Effect {
+        self.link_unseen = true;
+        self.noted = true;
+        let state = match state {
+            State::Waiting(Next::Link, counts) => State::Waiting(Next::Look(Look::UNSEEN), counts),
+            state => state,
+        };
+        self.become_(state, Effect::Nothing)
     }
 
     fn convert(&mut self, facts: Facts, now: Moment) -> Effect {
@@ -175,39 +204,31 @@ impl Flow {
 
     fn on_link(&mut self, outcome: CallOutcome<LinkAnswer>, rules: &Rules, now: Moment) -> Effect {
         match outcome {
-            CallOutcome::Done(LinkAnswer::Named(id)) => {
-                let profile = FoundProfile {
-                    id,
-                    primary: false,
-                    secondary: false,
-                    title: None,
-                    active: true,
-                    other_primary: None,
-                };
-                self.end(End::Linked { profile, by_look_up: false })
+            CallOutcome::Done(LinkAnswer::Named(id)) if !self.noted => {
+                self.end(End::Linked { profile: FoundProfile::named(id), by_look_up: false })
             }
-            CallOutcome::Done(LinkAnswer::Unnamed) => {
-                // Its word is no proof: until the profile is found, its outcome was not seen.
+            // Its word is no proof: until the profile is found, its outcome was not seen.
+            CallOutcome::Done(_) => {
                 self.link_unseen = true;
                 self.look(Look { cause: Cause::Answered, absent: 0 })
             }
             CallOutcome::NotApplied { retry_after, detail } => {
                 self.back_off(Next::Link, retry_after, detail, rules, now)
             }
-            CallOutcome::Unknown { detail, .. } => {
+            CallOutcome::Unknown { retry_after, detail } => {
                 self.link_unseen = true;
                 self.last_trouble = detail;
-                self.settle(Cause::Unseen, rules)
+                self.settle(Cause::Unseen, rules.settle.max(retry_after.unwrap_or_default()))
             }
-            CallOutcome::Refused(refusal) if self.link_unseen => self.settle(Cause::Refused(refusal), rules),
+            CallOutcome::Refused(refusal) if self.link_unseen => self.settle(Cause::Refused(refusal), rules.settle),
             CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }),
             CallOutcome::Misconfigured { detail } => self.stand_by(Next::Link, detail, rules, now),
             CallOutcome::Withdrawn => self.become_(State::Linking, Effect::Nothing),
         }
     }
 
-    fn settle(&mut self, cause: Cause, rules: &Rules) -> Effect {
-        self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(rules.settle))
+    fn settle(&mut self, cause: Cause, wait: Duration) -> Effect {
+        self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(wait))
     }
 
     /// Working time runs on from the call that is looked after: settling and looking are part of its failure.
@@ -217,78 +238,76 @@ impl Flow {
     }
 
     fn on_look(&mut self, look: Look, outcome: LookOutcome, facts: Facts, rules: &Rules, now: Moment) -> Effect {
-        match outcome {
-            LookOutcome::Found(profiles) => match profiles.into_iter().next() {
-                Some(profile) => self.on_found(look, profile, facts, rules, now),
-                None => self.on_absent(look, rules, now),
-            },
-            LookOutcome::Absent | LookOutcome::CustomerMissing { .. } if self.linked.is_some() => self.end_as_linked(),
-            LookOutcome::Absent => self.on_absent(look, rules, now),
-            LookOutcome::CustomerMissing { detail } => {
+        match (outcome, look.cause) {
+            (LookOutcome::Found { profile, .. }, cause) => self.on_found(cause, profile, facts, rules, now),
+            (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::Promoted(linked)) => {
+                self.end_as_linked(linked)
+            }
+            (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::BeforeConversion) => {
+                self.convert(facts, now)
+            }
+            (LookOutcome::Absent, cause) => self.on_absent(Look { cause, ..look }, rules, now),
+            (LookOutcome::CustomerMissing { detail }, cause) => {
                 self.last_trouble = detail;
-                self.become_(State::CheckingCustomer(look.doubting_refusal()), Effect::CheckCustomer)
+                let look = Look { cause, ..look }.doubting_refusal();
+                self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
-            LookOutcome::Failed { retry_after, detail } => {
-                self.back_off(Next::Look(look), retry_after, detail, rules, now)
+            (LookOutcome::Failed { retry_after, detail }, cause) => {
+                self.back_off(Next::Look(Look { cause, ..look }), retry_after, detail, rules, now)
             }
-            LookOutcome::Misconfigured { detail } => {
-                self.stand_by(Next::Look(look.doubting_refusal()), detail, rules, now)
+            (LookOutcome::Misconfigured { detail }, cause) => {
+                self.stand_by(Next::Look(Look { cause, ..look }.doubting_refusal()), detail, rules, now)
             }
         }
     }
 
     /// Our profile is there. Linked as not primary, it is promoted if it shall be; that sets what it finds, so it may be
     /// sent again, and a crash between the two steps finds the profile and goes on here.
-    fn on_found(&mut self, look: Look, profile: FoundProfile, facts: Facts, rules: &Rules, now: Moment) -> Effect {
-        let earlier = self.linked.take();
-        let by_look_up = earlier.as_ref().map_or(look.cause != Cause::Answered, |linked| linked.by_look_up);
-        let in_vain = earlier.is_some_and(|linked| linked.promoted);
-        let done = profile.primary || !facts.wants_primary;
-        self.linked = Some(Linked { profile, by_look_up, promoted: false });
-        if done {
-            return self.end_as_linked();
+    fn on_found(&mut self, cause: Cause, profile: FoundProfile, facts: Facts, rules: &Rules, now: Moment) -> Effect {
+        let (by_look_up, in_vain) = match &cause {
+            Cause::Promoted(earlier) => (earlier.by_look_up, earlier.promoted),
+            cause => (*cause != Cause::Answered, false),
+        };
+        let linked = Linked { profile, by_look_up, promoted: false };
+        if linked.profile.primary || !facts.wants_primary {
+            return self.end_as_linked(linked);
+        }
+        // Who is primary follows the input's order: an event that looked before its turn waits for it.
+        if cause == Cause::BeforeConversion {
+            return self.become_(State::Converted(Some(linked)), Effect::AwaitTurn);
         }
         if in_vain {
             let detail = "the promotion was answered as done, but the profile is not primary";
-            return self.back_off(Next::Promote, None, detail.to_owned(), rules, now);
+            return self.back_off(Next::Promote(linked), None, detail.to_owned(), rules, now);
         }
-        self.promote(now)
+        self.promote(linked, now)
     }
 
-    fn promote(&mut self, now: Moment) -> Effect {
-        let Some(linked) = &self.linked else { return self.become_(State::Ending, Effect::Nothing) };
+    fn promote(&mut self, linked: Linked, now: Moment) -> Effect {
         let profile = linked.profile.clone();
         self.since = now.tick;
-        self.become_(State::Promoting, Effect::Promote(profile))
+        self.become_(State::Promoting(linked), Effect::Promote(profile))
     }
 
-    fn on_promotion(&mut self, outcome: CallOutcome<()>, rules: &Rules, now: Moment) -> Effect {
-        let look = Look { cause: Cause::Answered, absent: 0 };
+    fn on_promotion(&mut self, linked: Linked, outcome: CallOutcome<()>, rules: &Rules, now: Moment) -> Effect {
+        let look = |linked| Look { cause: Cause::Promoted(linked), absent: 0 };
         match outcome {
-            CallOutcome::Done(()) => {
-                if let Some(linked) = &mut self.linked {
-                    linked.promoted = true;
-                }
-                self.look(look)
-            }
+            CallOutcome::Done(()) => self.look(look(Linked { promoted: true, ..linked })),
             CallOutcome::NotApplied { retry_after, detail } => {
-                self.back_off(Next::Promote, retry_after, detail, rules, now)
+                self.back_off(Next::Promote(linked), retry_after, detail, rules, now)
             }
             CallOutcome::Unknown { retry_after, detail } => {
-                self.back_off(Next::Look(look), retry_after, detail, rules, now)
+                self.back_off(Next::Look(look(linked)), retry_after, detail, rules, now)
             }
             // Linked it is; a result tells primary as it was achieved.
-            CallOutcome::Refused(_) => self.end_as_linked(),
-            CallOutcome::Misconfigured { detail } => self.stand_by(Next::Promote, detail, rules, now),
-            CallOutcome::Withdrawn => self.become_(State::Promoting, Effect::Nothing),
+            CallOutcome::Refused(_) => self.end_as_linked(linked),
+            CallOutcome::Misconfigured { detail } => self.stand_by(Next::Promote(linked), detail, rules, now),
+            CallOutcome::Withdrawn => self.become_(State::Promoting(linked), Effect::Nothing),
         }
     }
 
-    fn end_as_linked(&mut self) -> Effect {
-        match self.linked.take() {
-            Some(Linked { profile, by_look_up, .. }) => self.end(End::Linked { profile, by_look_up }),
-            None => self.become_(State::Ending, Effect::Nothing),
-        }
+    fn end_as_linked(&mut self, Linked { profile, by_look_up, .. }: Linked) -> Effect {
+        self.end(End::Linked { profile, by_look_up })
     }
 
     /// One more look said "not there". A refusal that nothing unseen precedes needs one; everything else `looks`.
@@ -301,7 +320,9 @@ impl Flow {
         }
         match look.cause {
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
-            Cause::Answered => {
+            // These two never come here; neither leads anywhere else than where their look leads.
+            Cause::Promoted(linked) => self.end_as_linked(linked),
+            Cause::BeforeConversion | Cause::Answered => {
                 let detail = "the link was answered as done, but the profile is not there";
                 self.back_off(Next::Link, None, detail.to_owned(), rules, now)
             }
@@ -342,7 +363,7 @@ impl Flow {
             Next::Convert => self.convert(facts, now),
             Next::Link => self.link(now),
             Next::Look(look) => self.look(look),
-            Next::Promote => self.promote(now),
+            Next::Promote(linked) => self.promote(linked, now),
         }
     }
 
@@ -359,7 +380,7 @@ impl Flow {
         self.since = now.tick;
         self.failures = self.failures.saturating_add(1);
         if self.spent >= rules.retry.budget() {
-            return self.give_up(&next, &detail);
+            return self.give_up(next, &detail);
         }
         self.last_trouble = detail;
         let delay = rules.retry.delay(self.failures, now.chance);
@@ -367,13 +388,13 @@ impl Flow {
         self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
     }
 
-    fn give_up(&mut self, next: &Next, detail: &str) -> Effect {
-        if self.linked.is_some() {
-            return self.end_as_linked();
-        }
+    fn give_up(&mut self, next: Next, detail: &str) -> Effect {
         let (code, stage) = match next {
+            Next::Promote(linked) | Next::Look(Look { cause: Cause::Promoted(linked), .. }) => {
+                return self.end_as_linked(linked);
+            }
             Next::Convert => (ReasonCode::RetriesExhausted, Stage::Convert),
-            Next::Link | Next::Promote => (ReasonCode::RetriesExhausted, Stage::Link),
+            Next::Link => (ReasonCode::RetriesExhausted, Stage::Link),
             Next::Look(_) => (ReasonCode::LinkUnknown, Stage::Link),
         };
         self.reject(code, stage, format!("the retry budget is spent; last: {detail}"))

@@ -37,6 +37,30 @@ pub struct Facts {
     pub expires_at: Option<i64>,
     /// It asks to be its customer's primary profile, at a target that knows one.
     pub wants_primary: bool,
+    /// Its profile can be found at the target without the permanent token (LoanPro: by the marker in the title).
+    pub found_by_marker: bool,
+}
+
+/// What may have happened to an event before this process begins it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// An earlier process may have sent what the row's state allows.
+    pub resumed: bool,
+    /// It may have been sent before it was accepted here at all: the ledger was restored or adopted, or the record is old.
+    pub possibly_sent: bool,
+    /// In how many unclean ends of a process it was running.
+    pub starts: u32,
+}
+
+/// The profile as it was last seen, once it was found: from there on the event ends as linked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// As the target shows it.
+    pub profile: FoundProfile,
+    /// Found by reading back after an unseen outcome or a refusal.
+    pub by_look_up: bool,
+    /// The last promotion was answered as done.
+    pub promoted: bool,
 }
 
 /// Why we look.
@@ -48,6 +72,10 @@ pub enum Cause {
     Unseen,
     /// The target refused; it may be refusing what it already has.
     Refused(Refusal),
+    /// It may have been linked before it was accepted here.
+    BeforeConversion,
+    /// It was promoted, or may have been.
+    Promoted(Linked),
 }
 
 /// A read-back in progress.
@@ -60,6 +88,9 @@ pub struct Look {
 }
 
 impl Look {
+    /// The first look after a link whose outcome was not seen.
+    pub(super) const UNSEEN: Self = Self { cause: Cause::Unseen, absent: 0 };
+
     /// A look that finds no such customer, or is refused, casts doubt on an earlier refusal too: a wrong tenant answers so
     /// to everything. Once that is mended the link is sent again instead of being taken for refused.
     #[must_use]
@@ -81,7 +112,7 @@ pub enum Next {
     /// Look again.
     Look(Look),
     /// Promote again.
-    Promote,
+    Promote(Linked),
 }
 
 /// Where an event stands.
@@ -93,8 +124,8 @@ pub enum State {
     Converting,
     /// The permanent token is being written down: the intent to link.
     Storing,
-    /// Waits for its customer's earlier events.
-    Converted,
+    /// Waits for its customer's earlier events; with a profile that was found before its turn and is to be promoted.
+    Converted(Option<Linked>),
     /// A link is out.
     Linking,
     /// Waits until a write would be visible.
@@ -104,7 +135,7 @@ pub enum State {
     /// The customer is being checked behind a probe.
     CheckingCustomer(Look),
     /// The linked profile is being made the primary one.
-    Promoting,
+    Promoting(Linked),
     /// Backs off; the flag says whether the wait spends budget.
     Waiting(Next, bool),
     /// Its end is being written down.
@@ -113,11 +144,10 @@ pub enum State {
 
 /// What was observed.
 pub enum Observation {
-    /// The shell begins the event; `resumed` if an earlier process may have sent something.
-    Begun {
-        /// Whether something may have been sent before.
-        resumed: bool,
-    },
+    /// The shell begins the event.
+    Begun(Past),
+    /// Another worker left a note: a link of this event may have been applied that nobody here knows of.
+    Noted,
     /// A conversion's answer.
     Conversion(CallOutcome<()>),
     /// The permanent token is durable.

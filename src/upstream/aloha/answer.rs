@@ -62,7 +62,7 @@ pub fn classify_payments(exchange: Exchange, token: &Secret, secrets: &[&Secret]
 pub fn customer_check(exchange: Exchange, secrets: &[&Secret]) -> CustomerCheck {
     // An empty account number is none, so nothing equals the empty token: this only reads the list.
     match classify_payments(exchange, &Secret::new(Vec::new()), secrets) {
-        LookOutcome::Found(_) | LookOutcome::Absent => CustomerCheck::Exists,
+        LookOutcome::Found { .. } | LookOutcome::Absent => CustomerCheck::Exists,
         LookOutcome::CustomerMissing { .. } => CustomerCheck::Missing,
         LookOutcome::Failed { detail, .. } => CustomerCheck::Unclear { detail },
         LookOutcome::Misconfigured { detail } => CustomerCheck::Misconfigured { detail },
@@ -127,7 +127,7 @@ fn find(entries: &[Value], token: &Secret) -> LookOutcome {
             found.push(profile);
         }
     }
-    if found.is_empty() { LookOutcome::Absent } else { LookOutcome::Found(found) }
+    LookOutcome::of(found)
 }
 
 fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
@@ -136,8 +136,7 @@ fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
 
 /// Aloha has neither titles nor primaries.
 fn profile(fields: &Map<String, Value>) -> Option<FoundProfile> {
-    let id = json::id(fields.get("AccountId"))?;
-    Some(FoundProfile { id, primary: false, secondary: false, title: None, active: true, other_primary: None })
+    json::id(fields.get("AccountId")).map(FoundProfile::named)
 }
 
 fn refused(code: ReasonCode, detail: String) -> CallOutcome<LinkAnswer> {

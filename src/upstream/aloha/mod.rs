@@ -114,8 +114,12 @@ impl LinkTarget for Aloha {
             let detail = "the customer id is not one of Aloha's".to_owned();
             return LookOutcome::Failed { retry_after: None, detail };
         };
+        let Some(token) = &look_up.token else {
+            let detail = "Aloha's payments can be told by their card token only, and it is not known yet".to_owned();
+            return LookOutcome::Failed { retry_after: None, detail };
+        };
         match self.payments("lookup", customer).await {
-            Ok((exchange, password)) => classify_payments(exchange, &look_up.token, &[&look_up.token, &password]),
+            Ok((exchange, password)) => classify_payments(exchange, token, &[token, &password]),
             Err(error) => LookOutcome::Misconfigured { detail: error.to_string() },
         }
     }

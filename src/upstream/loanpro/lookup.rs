@@ -40,7 +40,8 @@ impl LoanPro {
             .authorised("lookup", Method::GET, target)
             .map_err(|error| LookOutcome::Misconfigured { detail: error.to_string() })?;
         let exchange = self.transport.exchange(authorised.call, &OpenGate).await;
-        classify_page(exchange, look_up, &[&look_up.token, &authorised.credential])
+        let secrets: Vec<_> = look_up.token.iter().chain([&authorised.credential]).collect();
+        classify_page(exchange, look_up, &secrets)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::upstream::answer_text;
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{self, Json};
 use crate::upstream::retry_after::retry_after;
-use crate::upstream::{FoundProfile, LookOutcome, LookUp};
+use crate::upstream::{AccountForm, FoundProfile, LookOutcome, LookUp};
 
 /// The children that may echo the token.
 const CHILDREN: [&str; 2] = ["CheckingAccount", "CreditCard"];
@@ -61,7 +61,7 @@ impl Page {
             for profile in &mut found {
                 profile.other_primary = self.primary.clone().filter(|primary| *primary != profile.id);
             }
-            LookOutcome::Found(found)
+            LookOutcome::of(found)
         };
         match (self.marked.is_empty(), self.echoed.is_empty()) {
             (false, _) => beside(self.marked),
@@ -122,7 +122,7 @@ fn judge(entry: &Value, look_up: &LookUp, page: &mut Page) {
     let title = fields.get("title").and_then(Value::as_str).map(str::trim_end);
     let marker = title.and_then(marker_of);
     let marked = marker == Some(look_up.marker.as_str());
-    let echoed = marker.is_none_or(|marker| !looks_like_ours(marker)) && echoes(fields, &look_up.token);
+    let echoed = marker.is_none_or(|marker| !looks_like_ours(marker)) && echoes(fields, look_up.token.as_ref());
     let profile = profile(fields, title);
     if let Some(primary) = profile.as_ref().filter(|profile| profile.primary) {
         page.primary = Some(primary.id.clone());
@@ -152,8 +152,8 @@ fn tokens(fields: &Map<String, Value>) -> impl Iterator<Item = &str> {
     CHILDREN.iter().filter_map(|child| fields.get(*child)?.get("token")?.as_str())
 }
 
-fn echoes(fields: &Map<String, Value>, token: &Secret) -> bool {
-    tokens(fields).any(|echoed| token.same_as(echoed.as_bytes()))
+fn echoes(fields: &Map<String, Value>, token: Option<&Secret>) -> bool {
+    token.is_some_and(|token| tokens(fields).any(|echoed| token.same_as(echoed.as_bytes())))
 }
 
 fn has_token(fields: &Map<String, Value>) -> bool {
@@ -169,7 +169,19 @@ fn profile(fields: &Map<String, Value>, title: Option<&str>) -> Option<FoundProf
         // A profile that does not say otherwise is active.
         active: json::flag(fields.get("active")).unwrap_or(true),
         other_primary: None,
+        form: form(fields),
     })
+}
+
+/// What kind of account it is: by `type`, and `accountType` of its expanded child (upstreams, section 2).
+fn form(fields: &Map<String, Value>) -> Option<AccountForm> {
+    let account_type = || fields.get("CheckingAccount")?.get("accountType")?.as_str();
+    match fields.get("type")?.as_str()? {
+        "paymentAccount.type.credit" => Some(AccountForm::Card),
+        "paymentAccount.type.checking" if account_type() == Some("bankacct.type.savings") => Some(AccountForm::Savings),
+        "paymentAccount.type.checking" => Some(AccountForm::Checking),
+        _ => None,
+    }
 }
 
 /// A look that failed for a reason of ours, not the vendor's words.

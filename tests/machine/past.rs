@@ -1,0 +1,137 @@
+//! What may have happened before this process began the event: resumed, possibly sent, started too often, noted by another.
+
+use profile_linker::domain::machine::{Effect, End, MAX_STARTS, Observation, State};
+use profile_linker::domain::outcome::LinkAnswer;
+use profile_linker::domain::{Reason, ReasonCode, Stage};
+
+use crate::driver::{
+    Driver, LOOKS, SETTLE, absent, code, customer_missing, done, found, found_primary, kept, link, linked, look_failed,
+    not_applied, possibly_sent, profile, refused, started, to_linking, unknown,
+};
+
+/// Converted and not found by any of the looks that follow.
+fn converted_and_absent(event: &mut Driver) -> Effect {
+    event.see_all([Observation::Conversion(done(())), Observation::Stored]);
+    assert_eq!(event.see(Observation::Turn), Effect::Wait(SETTLE));
+    for _ in 1..LOOKS {
+        event.see_all([Observation::Due, absent()]);
+    }
+    event.see_all([Observation::Due, absent()])
+}
+
+#[test]
+fn a_possibly_sent_event_is_looked_for_before_its_token_is_converted() {
+    let mut event = Driver::temporary();
+    assert_eq!(event.see(possibly_sent()), Effect::LookUp);
+    assert_eq!(event.flow.attempts.convert, 0);
+    assert_eq!(linked(&event.see(found())), Some(true));
+}
+
+#[test]
+fn a_possibly_sent_event_that_is_not_there_is_converted_and_looked_for_again_before_its_link() {
+    for not_there in [absent, customer_missing] {
+        let mut event = Driver::temporary();
+        event.see(possibly_sent());
+        assert_eq!(event.see(not_there()), Effect::Convert);
+        assert!(matches!(converted_and_absent(&mut event), Effect::BackOff(_)), "linked only behind every look");
+    }
+}
+
+#[test]
+fn a_used_token_of_a_possibly_sent_event_is_conversion_unknown() {
+    let mut event = Driver::temporary();
+    event.see_all([possibly_sent(), absent()]);
+    let end = event.see(Observation::Conversion(refused(ReasonCode::TokenRejected)));
+    assert_eq!(code(&end), ReasonCode::ConversionUnknown);
+}
+
+#[test]
+fn a_possibly_sent_event_whose_target_needs_the_token_to_look_is_converted_first() {
+    let mut event = Driver::temporary();
+    event.facts.found_by_marker = false;
+    assert_eq!(event.see(possibly_sent()), Effect::Convert);
+    assert!(matches!(converted_and_absent(&mut event), Effect::BackOff(_)), "linked only behind every look");
+}
+
+#[test]
+fn a_look_before_the_conversion_that_fails_is_repeated_and_converts_nothing() {
+    let mut event = Driver::temporary();
+    event.see(possibly_sent());
+    assert!(matches!(event.see(look_failed()), Effect::BackOff(_)));
+    assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    assert_eq!(event.flow.attempts.convert, 0);
+}
+
+#[test]
+fn a_possibly_sent_permanent_token_is_looked_for_before_it_is_linked() {
+    let mut event = Driver::permanent();
+    assert_eq!(event.see(possibly_sent()), Effect::AwaitTurn);
+    assert_eq!(event.see(Observation::Turn), Effect::Wait(SETTLE));
+    assert_eq!(event.see(Observation::Due), Effect::LookUp);
+}
+
+#[test]
+fn a_profile_found_before_its_turn_waits_for_it_to_become_primary() {
+    let mut event = Driver::temporary();
+    event.facts.wants_primary = true;
+    event.see(possibly_sent());
+    assert_eq!(event.see(found()), Effect::AwaitTurn);
+    assert_eq!(event.flow.state, State::Converted(Some(kept(true))));
+    assert_eq!(event.see(Observation::Turn), Effect::Promote(profile()));
+    assert_eq!(event.see(Observation::Promotion(done(()))), Effect::LookUp);
+    assert_eq!(linked(&event.see(found_primary())), Some(true));
+}
+
+#[test]
+fn a_row_that_was_running_in_ten_unclean_ends_is_dead_lettered() {
+    for (mut event, stage) in
+        [(Driver::temporary(), Stage::Convert), (Driver::permanent(), Stage::Link), (Driver::converted(), Stage::Link)]
+    {
+        let Effect::End(End::Rejected(Reason { code, stage: at, .. })) = event.see(started(MAX_STARTS)) else {
+            panic!("not rejected")
+        };
+        assert_eq!((code, at), (ReasonCode::RetriesExhausted, stage));
+    }
+    assert_eq!(Driver::temporary().see(started(MAX_STARTS - 1)), Effect::Convert);
+}
+
+#[test]
+fn a_link_that_another_worker_noted_is_looked_up_before_the_next_step() {
+    let mut waiting = Driver::permanent();
+    waiting.see_all(to_linking());
+    waiting.see(link(not_applied()));
+    assert_eq!(waiting.see(Observation::Noted), Effect::Nothing);
+    assert_eq!(waiting.see(Observation::Due), Effect::LookUp, "not the link");
+    let mut in_turn = Driver::permanent();
+    in_turn.see_all([crate::driver::begun(), Observation::Noted]);
+    assert_eq!(in_turn.see(Observation::Turn), Effect::Wait(SETTLE));
+}
+
+#[test]
+fn a_named_answer_is_no_proof_that_it_is_the_only_one_once_another_was_noted() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.see(Observation::Noted);
+    assert_eq!(event.see(link(done(LinkAnswer::Named("9".to_owned())))), Effect::LookUp);
+}
+
+#[test]
+fn a_note_makes_every_refusal_go_through_all_looks() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.see(Observation::Noted);
+    assert_eq!(event.see(link(refused(ReasonCode::LinkRefused))), Effect::Wait(SETTLE));
+}
+
+#[test]
+fn an_unseen_link_settles_at_least_as_long_as_the_vendor_asks() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    let asked = std::time::Duration::from_secs(20);
+    let outcome =
+        profile_linker::domain::outcome::CallOutcome::Unknown { retry_after: Some(asked), detail: "503".to_owned() };
+    assert_eq!(event.see(link(outcome)), Effect::Wait(asked));
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    assert_eq!(event.see(link(unknown())), Effect::Wait(SETTLE));
+}

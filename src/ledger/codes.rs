@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 
-use super::{LedgerError, RowState};
+use super::{LedgerError, NoteKind, RowState};
 use crate::contract::TopicRole;
 use crate::domain::{Attempts, ReasonCode, Stage, System};
 
@@ -26,6 +26,21 @@ impl RowState {
             4 => Ok(Self::Rejected),
             5 => Ok(Self::DeadLettered),
             other => Err(LedgerError::Damaged(format!("row state {other}"))),
+        }
+    }
+}
+
+impl NoteKind {
+    /// Its column value.
+    pub(super) fn code(self) -> i16 {
+        self as i16
+    }
+
+    pub(super) fn of_code(code: i64) -> Result<Self, LedgerError> {
+        match code {
+            1 => Ok(Self::LinkSent),
+            2 => Ok(Self::Reopened),
+            other => Err(LedgerError::Damaged(format!("note kind {other}"))),
         }
     }
 }
@@ -105,6 +120,9 @@ mod tests {
         {
             assert_eq!(RowState::of_code(i64::from(state.code())).unwrap(), state);
         }
+        for kind in [NoteKind::LinkSent, NoteKind::Reopened] {
+            assert_eq!(NoteKind::of_code(i64::from(kind.code())).unwrap(), kind);
+        }
         for topic in [TopicRole::Linked, TopicRole::Rejected, TopicRole::DeadLetter] {
             assert_eq!(topic_of_code(i64::from(topic_code(topic))).unwrap(), topic);
         }
@@ -116,6 +134,7 @@ mod tests {
     #[test]
     fn values_that_we_never_write_are_damage() {
         assert!(matches!(RowState::of_code(0), Err(LedgerError::Damaged(_))));
+        assert!(matches!(NoteKind::of_code(3), Err(LedgerError::Damaged(_))));
         assert!(matches!(topic_of_code(9), Err(LedgerError::Damaged(_))));
         assert!(matches!(system_of_name("LoanPro"), Err(LedgerError::Damaged(_))));
         assert!(matches!(attempts_of_counts(0, -1, 0), Err(LedgerError::Damaged(_))));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::codes::{attempts_of_counts, headers_of_text, system_of_name, topic_of_code};
-use super::{Claim, EventSummary, LedgerError, RowState, StoredRow, Unpublished};
+use super::{Claim, EventSummary, LedgerError, Note, NoteKind, RowState, StoredRow, Unpublished};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Customer, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
 
@@ -98,6 +98,7 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         attempts: attempts(row)?,
         due_in_ms: row.int("due_in_ms")?,
         spent_ms: row.int("spent_ms")?,
+        starts: row.small("starts")?,
         first_failed_at: row.optional_int("first_failed_at")?,
         possibly_sent: row.flag("possibly_sent")?,
         publish_seq,
@@ -105,6 +106,12 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         sealed_token: row.optional_bytes("sealed_token")?,
         account: row.optional_text("account")?,
     })
+}
+
+/// A row of `note`, with its event's lane.
+pub(super) fn note(row: &impl Columns) -> Result<Note, LedgerError> {
+    let kind = NoteKind::of_code(row.int("kind")?)?;
+    Ok(Note { number: row.int("number")?, lane: row.lane()?, key: row.key("key")?, kind })
 }
 
 /// A row of `input` and `event`, for people.

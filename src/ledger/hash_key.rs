@@ -92,7 +92,8 @@ mod tests {
     }
 
     fn fixed() -> HashKey {
-        let identity = LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 32]) };
+        let identity =
+            LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 32]), adopted_at: None };
         HashKey::open(&identity, &vault()).unwrap()
     }
 
@@ -136,15 +137,18 @@ mod tests {
 
     #[test]
     fn two_ledgers_hash_differently() {
-        let open =
-            |sealed| HashKey::open(&LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: sealed }, &vault()).unwrap();
+        let open = |sealed| {
+            HashKey::open(&LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: sealed, adopted_at: None }, &vault())
+                .unwrap()
+        };
         let (one, two) = (open(HashKey::make_sealed(&vault())), open(HashKey::make_sealed(&vault())));
         assert_ne!(one.payload_hash(b"same"), two.payload_hash(b"same"));
     }
 
     #[test]
     fn a_key_of_another_length_is_refused() {
-        let identity = LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 31]) };
+        let identity =
+            LedgerIdentity { ledger_id: [0; 8], sealed_hash_key: vault().seal(CONTEXT, &[9; 31]), adopted_at: None };
         assert_eq!(HashKey::open(&identity, &vault()).err(), Some(VaultError::Malformed));
     }
 }

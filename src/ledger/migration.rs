@@ -12,8 +12,14 @@ use super::{LedgerError, Vault, postgres, sqlite};
 use crate::domain::Secret;
 
 /// The schema's steps; the last one's number is [`super::SCHEMA_VERSION`]. Later ones only add.
-const POSTGRES: &[Step] = &[(1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql"))];
-const SQLITE: &[Step] = &[(1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql"))];
+const POSTGRES: &[Step] = &[
+    (1, "ledger", include_str!("../../migrations/postgres/0001_ledger.sql")),
+    (2, "reopening", include_str!("../../migrations/postgres/0002_reopening.sql")),
+];
+const SQLITE: &[Step] = &[
+    (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
+    (2, "reopening", include_str!("../../migrations/sqlite/0002_reopening.sql")),
+];
 
 type Step = (i64, &'static str, &'static str);
 

@@ -31,7 +31,7 @@ pub use vault::Vault;
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Why the ledger did not do a step.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// Binds the ledger to what it serves at first use; `ServesAnother` for anything else later.
     async fn bind(&self, serves: &Serves) -> Result<(), LedgerError>;
 
+    /// Makes the ledger serve something else from now on, or declares that it was restored from the past: stores what it
+    /// serves and the time, marks every unfinished or dead-lettered row possibly sent, forgets the lanes' positions, topic
+    /// ids and suspect offsets if cluster or topic is another, writes an audit line (`adopt-ledger`). Claims from before are
+    /// worth nothing after it, and no lane counts as cleanly released: whoever held one wrote to another ledger, or an
+    /// earlier state of this one. One transaction; workers that take lanes meanwhile may end it, so do it before.
+    async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError>;
+
     /// How many write connections there are; [`Ledger::slot`] is below it.
     fn slots(&self) -> usize;
 
@@ -90,9 +97,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// offsets mean other records). Answers each lane's position as it now stands.
     async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<(Lane, Option<i64>)>, LedgerError>;
 
+    /// Corrects lanes right after a raise, by what Kafka says; fenced like every write.
+    async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError>;
+
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
-    /// claim's epoch is still the lane's.
-    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError>;
+    /// claim's epoch is still the lane's. `only`: of these keys.
+    async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError>;
 
     /// The outbox of these lanes beyond the given cursors, by lane and number; the same condition.
     async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError>;
@@ -102,6 +112,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// (a conflict among them still needs a row of its own); call again with the conflicts' rows, or none, to store it.
     /// Rows that end at once are numbered from their lane's `first_seq` on, without a gap, in the order given.
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError>;
+
+    /// Counts starts. Written before such a row is started.
+    async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Result<Refused, LedgerError>;
 
     /// Stores permanent tokens: from now on these rows may have been linked.
     async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError>;
@@ -121,6 +134,22 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Gives lanes up; `clean` where no call of the lane is on the wire.
     async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError>;
+
+    /// Leaves notes for whoever owns the rows' lanes. Not fenced: that is what they are for. A key without a row is left out.
+    async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError>;
+
+    /// The notes of these lanes' rows, by number, at most 1,000; only while the claim's epoch is still the lane's.
+    async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError>;
+
+    /// Removes notes that were acted on; fenced by the lane of each note's row.
+    async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError>;
+
+    /// Reopens dead-lettered rows, each only if it is dead-lettered with this generation and its record is there: next
+    /// generation, accepted (or converted, if its permanent token is there), due at once, nothing spent, no starts, under
+    /// the lane's present epoch; the record no longer kept; a `Reopened` note and an audit line (`replay`, the key in hex).
+    /// The outbox, attempts, first failure, timeline, number and `possibly_sent` stay. Answers the keys reopened: the repeat
+    /// of a reopening that was applied answers none.
+    async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
 
     /// Events with this id, whatever their source.
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError>;

@@ -12,6 +12,18 @@ pub struct LedgerIdentity {
     pub ledger_id: [u8; 8],
     /// The payload hash's key, sealed (AAD `hash-key`); made once, never changed.
     pub sealed_hash_key: Vec<u8>,
+    /// When it was last made to serve something else, or declared to be restored; milliseconds since 1970 by the ledger's
+    /// clock. Records with an older timestamp are possibly sent for ever.
+    pub adopted_at: Option<i64>,
+}
+
+/// An act of an operator, for the table `audit`.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// Who.
+    pub actor: String,
+    /// Why, if a reason was given.
+    pub why: Option<String>,
 }
 
 /// What a ledger serves: stored at first use.
@@ -49,6 +61,21 @@ pub struct LaneRow {
     pub last_seq: i64,
     /// Records below this offset were possibly sent before (a restored ledger); 0 if none.
     pub suspect_below: i64,
+}
+
+/// What Kafka's word changes about a lane just taken over.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneCorrection {
+    /// The title.
+    pub claim: Claim,
+    /// The next offset to accept, stored as it is (not the greater one): `None` = from the earliest.
+    pub position: Option<i64>,
+    /// A cursor known to be published: the saved cursor becomes at least this, outbox rows at or below it go.
+    pub cursor: i64,
+    /// Records below this offset were possibly sent before; only grows. 0: none.
+    pub suspect_below: i64,
+    /// The ledger was restored from the past: every unfinished or dead-lettered row of the lane becomes possibly sent.
+    pub restored: bool,
 }
 
 /// Where a row stands.
@@ -165,6 +192,8 @@ pub struct StoredRow {
     pub due_in_ms: i64,
     /// Working time spent of its retry budget, milliseconds.
     pub spent_ms: i64,
+    /// How often it was started again after an unclean end during which it was running.
+    pub starts: i32,
     /// First failure, milliseconds since 1970 by the ledger's clock.
     pub first_failed_at: Option<i64>,
     /// Whether it may have been sent before it was accepted here.
@@ -244,6 +273,48 @@ pub struct BackOffRow {
     pub attempts: Attempts,
     /// What the timeline grows by: lines of [`crate::domain::timeline`].
     pub timeline: String,
+}
+
+/// A start to count: a row that is started again after an unclean end during which it was running.
+#[derive(Debug, Clone, Copy)]
+pub struct StartedRow {
+    /// The row.
+    pub key: EventKey,
+    /// Its lane.
+    pub lane: Lane,
+    /// How often, this time included; stored as the greater of old and new, so that a repeat counts nothing twice.
+    pub starts: i32,
+}
+
+/// What a note says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteKind {
+    /// A link outcome that was refused by epoch: its profile may be there.
+    LinkSent = 1,
+    /// The row was reopened by an operator: its lane's owner picks it up.
+    Reopened = 2,
+}
+
+/// Something left for the owner of a row's lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Note {
+    /// Its number, never given twice.
+    pub number: i64,
+    /// The row's lane.
+    pub lane: Lane,
+    /// The row.
+    pub key: EventKey,
+    /// What it says.
+    pub kind: NoteKind,
+}
+
+/// A dead-lettered row to reopen: only with the generation that the operator saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Reopening {
+    /// The row.
+    pub key: EventKey,
+    /// Its generation.
+    pub generation: i32,
 }
 
 /// An ended row's records that were perhaps not published yet.

@@ -11,6 +11,7 @@ impl LedgerIdentity {
         Ok(Self {
             ledger_id: ledger_id.map_err(|_| LedgerError::Damaged("the ledger's id is not of 8 bytes".to_owned()))?,
             sealed_hash_key: row.bytes("sealed_hash_key")?,
+            adopted_at: row.optional_int("adopted_at")?,
         })
     }
 }
@@ -32,7 +33,8 @@ pub(super) fn check_served(row: Option<&impl Columns>, asked: &Serves) -> Result
     }
 }
 
-fn named(serves: &Serves) -> String {
+/// What a ledger serves, for people.
+pub(super) fn named(serves: &Serves) -> String {
     format!("cluster {:?}, group {:?}, topic {:?}", serves.cluster_id, serves.group, serves.topic)
 }
 

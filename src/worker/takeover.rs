@@ -43,7 +43,8 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     }
     let claims: Vec<Claim> = starts.values().map(|(row, ..)| row.claim).collect();
     let cursors: Vec<(Claim, i64)> = starts.values().map(|(row, _, cursor, _)| (row.claim, *cursor)).collect();
-    let mut unfinished = by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims)).await?);
+    let mut unfinished =
+        by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims, None)).await?);
     let outbox = answered("reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
     let mut opened = Vec::new();
     for (lane, (row, start, cursor, committed)) in starts {

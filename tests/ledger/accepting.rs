@@ -142,7 +142,7 @@ async fn a_row_that_ends_at_once_keeps_its_secrets_only_as_a_dead_letter(stage: 
     let (rejected, dead) = (stored(ledger, rows[0].key).await, stored(ledger, rows[1].key).await);
     assert_eq!((rejected.state, rejected.sealed_record.len()), (RowState::Rejected, 0));
     assert_eq!((dead.state, dead.sealed_record), (RowState::DeadLettered, rows[1].sealed_record.clone()));
-    assert!(ledger.unfinished(&[claim]).await.unwrap().is_empty());
+    assert!(ledger.unfinished(&[claim], None).await.unwrap().is_empty());
 }
 
 async fn a_repeated_acceptance_finds_its_rows_with_their_numbers(stage: &Stage) {

@@ -61,7 +61,7 @@ async fn a_dead_lettered_row_keeps_its_secrets(stage: &Stage) {
     assert_eq!(there.state, RowState::DeadLettered);
     assert_eq!(there.sealed_record, row.sealed_record);
     assert!(there.sealed_token.is_some() && there.account.is_some());
-    assert!(ledger.unfinished(&[claim]).await.unwrap().is_empty());
+    assert!(ledger.unfinished(&[claim], None).await.unwrap().is_empty());
     assert_eq!(ledger.unpublished(&[(claim, 0)]).await.unwrap()[0].records, end.records);
 }
 
@@ -135,7 +135,7 @@ async fn a_waiting_row_knows_when_it_is_due_and_when_it_first_failed(stage: &Sta
     ledger.back_off(&[claim], &[back_off(&row, 0)]).await.unwrap();
     let second = stored(ledger, row.key).await;
     assert_eq!((second.due_in_ms, second.first_failed_at), (0, first.first_failed_at));
-    assert_eq!(ledger.unfinished(&[claim]).await.unwrap()[0].first_failed_at, first.first_failed_at);
+    assert_eq!(ledger.unfinished(&[claim], None).await.unwrap()[0].first_failed_at, first.first_failed_at);
 }
 
 async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &Stage) {
@@ -186,10 +186,10 @@ async fn a_large_batch_is_one_write(stage: &Stage) {
     let acceptance = ledger.accept(&[up_to(claim, 500, 1)], &rows).await.unwrap();
     assert!(said(&acceptance.rows).iter().all(|one| one == "new"));
     ledger.converted(&[claim], &rows.iter().map(converted).collect::<Vec<_>>()).await.unwrap();
-    let unfinished = ledger.unfinished(&[claim]).await.unwrap();
+    let unfinished = ledger.unfinished(&[claim], None).await.unwrap();
     assert_eq!(unfinished.iter().map(|row| row.offset).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
     let ends: Vec<_> = rows.iter().map(|row| ended(row, RowState::Linked, row.offset + 1)).collect();
     ledger.end(&[claim], &ends).await.unwrap();
     assert_eq!(ledger.unpublished(&[(claim, 0)]).await.unwrap().len(), 500);
-    assert!(ledger.unfinished(&[claim]).await.unwrap().is_empty());
+    assert!(ledger.unfinished(&[claim], None).await.unwrap().is_empty());
 }

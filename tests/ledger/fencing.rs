@@ -109,7 +109,7 @@ async fn what_is_unfinished_or_unpublished_is_told_to_the_owner_only(stage: &Sta
         ledger.end(&[claim], &[ended(&rows[1], RowState::Linked, 1)]).await.unwrap();
     }
     raise(ledger, [0]).await;
-    let unfinished = ledger.unfinished(&[lost, held]).await.unwrap();
+    let unfinished = ledger.unfinished(&[lost, held], None).await.unwrap();
     assert_eq!(unfinished.iter().map(|row| row.lane).collect::<Vec<_>>(), [held.lane]);
     let unpublished = ledger.unpublished(&[(lost, 0), (held, 0)]).await.unwrap();
     assert_eq!(unpublished.iter().map(|row| row.lane).collect::<Vec<_>>(), [held.lane]);

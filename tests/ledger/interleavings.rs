@@ -236,7 +236,7 @@ async fn batches_of_two_workers_with_the_same_keys_do_not_deadlock(stage: &Stage
     while let Some(worker) = workers.join_next().await {
         worker.unwrap();
     }
-    assert_eq!(ledger.unfinished(&claims).await.unwrap().len(), 1000);
+    assert_eq!(ledger.unfinished(&claims, None).await.unwrap().len(), 1000);
 }
 
 async fn a_lost_connection_is_an_outage_and_the_next_write_goes_on(stage: &Stage) {

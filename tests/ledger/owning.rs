@@ -59,7 +59,7 @@ async fn the_next_owner_finds_unfinished_rows_in_input_order(stage: &Stage) {
     ledger.converted(&[one], &[converted(&rows[1])]).await.unwrap();
     ledger.end(&[one], &[ended(&rows[0], RowState::Linked, 1), ended(&rows[2], RowState::Rejected, 2)]).await.unwrap();
     let [one, two] = raise(ledger, [0, 1]).await;
-    let unfinished = ledger.unfinished(&[two, one]).await.unwrap();
+    let unfinished = ledger.unfinished(&[two, one], None).await.unwrap();
     let places: Vec<_> = unfinished.iter().map(|row| (row.lane.0, row.offset)).collect();
     assert_eq!(places, [(0, 0), (0, 1), (0, 2), (0, 4), (1, 0)]);
     assert!(unfinished[3].sealed_token.is_some() && !unfinished[0].sealed_record.is_empty());

@@ -1,15 +1,16 @@
-//! The writes of an event's way: converted, waiting, ended. Each changes rows only from the states it expects; what was
+//! The writes of an event's way: started again, converted, waiting, ended. Each changes rows only from the states it expects; what was
 //! not changed is looked at by a second statement, which tells a repeat of what was applied from damage.
 
 use std::collections::BTreeSet;
 
 use super::accept::{OutgoingColumns, place_of};
+use super::lanes::of_claims;
 use super::session::{Statement, WriteConnection};
 use crate::domain::{Attempts, EventKey, Lane};
 use crate::ledger::batch::{each_is_claimed, refused};
 use crate::ledger::codes::{attempt_counts, reason_names};
 use crate::ledger::decode::Columns;
-use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused};
+use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused, StartedRow};
 
 /// The claimed lanes that are still ours, locked, and the rows' common columns. What follows takes values from $10 on.
 macro_rules! held_and_rows {
@@ -93,6 +94,23 @@ const BACK_OFF: &str = held_and_rows!(
     )"
 );
 
+const STARTED: &str = "
+WITH held AS MATERIALIZED (
+    SELECT l.lane
+    FROM lane l JOIN unnest($1::int[], $2::bigint[]) AS c(lane, epoch) ON l.lane = c.lane AND l.epoch = c.epoch
+    ORDER BY l.lane
+    FOR NO KEY UPDATE OF l
+), changed AS (
+    UPDATE event e SET starts = GREATEST(e.starts, r.starts)
+    FROM unnest($3::bigint[], $4::bytea[], $5::int[], $6::int[]) AS r(n, key, lane, starts)
+    JOIN held h ON h.lane = r.lane
+    WHERE e.key = r.key AND e.lane = r.lane AND e.state IN (1, 2)
+    RETURNING r.n
+)
+SELECT lane::bigint AS lane, NULL::bigint AS n FROM held
+UNION ALL
+SELECT NULL, n FROM changed";
+
 const ARE_CONVERTED: &str = "
 SELECT r.n FROM unnest($1::bigint[], $2::bytea[], $3::int[]) AS r(n, key, lane)
 JOIN event e ON e.key = r.key AND e.lane = r.lane AND e.state = 2
@@ -101,6 +119,21 @@ JOIN sealed_token t ON t.key = r.key";
 const ARE_ENDED: &str = "
 SELECT r.n FROM unnest($1::bigint[], $2::bytea[], $3::int[], $4::bigint[]) AS r(n, key, lane, publish_seq)
 JOIN event e ON e.key = r.key AND e.lane = r.lane AND e.publish_seq = r.publish_seq";
+
+pub(super) async fn started(
+    writer: &WriteConnection,
+    claims: &[Claim],
+    rows: &[StartedRow],
+) -> Result<Refused, LedgerError> {
+    let step = Step::new(claims, rows.iter().map(|row| (row.key, row.lane, Attempts::default(), "")))?;
+    let statement = of_claims(STARTED, claims)?
+        .bind((0..rows.len()).map(|place| place as i64).collect::<Vec<_>>())?
+        .bind(rows.iter().map(|row| row.key.0.as_slice()).collect::<Vec<_>>())?
+        .bind(rows.iter().map(|row| row.lane.0).collect::<Vec<_>>())?
+        .bind(rows.iter().map(|row| row.starts).collect::<Vec<_>>())?;
+    let (refused, missed) = step.write(writer, &statement).await?;
+    missed.first().map_or(Ok(refused), |place| Err(step.damaged(*place)))
+}
 
 pub(super) async fn converted(
     writer: &WriteConnection,

@@ -12,7 +12,7 @@ use super::session::{self, Statement, WriteConnection};
 use crate::domain::Lane;
 use crate::ledger::batch::refused;
 use crate::ledger::decode::Columns;
-use crate::ledger::{Claim, LaneRow, LedgerError, Refused};
+use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, Refused};
 
 /// How long a raise waits for its lanes before it ends the sessions that hold them. A healthy write is over by then: the
 /// server ends its statement after the same time.
@@ -48,6 +48,28 @@ WITH held AS MATERIALIZED (
     FROM held h WHERE l.lane = h.lane
 )
 SELECT lane::bigint AS lane, CASE WHEN anew THEN NULL ELSE position END AS position FROM held";
+
+/// What is unfinished or dead-lettered is exactly what has its record: no need to look at every event.
+const CORRECT: &str = "
+WITH held AS MATERIALIZED (
+    SELECT l.lane, c.position, c.cursor, c.suspect_below, c.restored
+    FROM lane l
+    JOIN unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[])
+        AS c(lane, epoch, position, cursor, suspect_below, restored) ON l.lane = c.lane AND l.epoch = c.epoch
+    ORDER BY l.lane
+    FOR NO KEY UPDATE OF l
+), corrected AS (
+    UPDATE lane l SET position = h.position, saved_cursor = GREATEST(l.saved_cursor, h.cursor),
+        suspect_below = GREATEST(l.suspect_below, h.suspect_below)
+    FROM held h WHERE l.lane = h.lane
+), removed AS (
+    DELETE FROM outbox o USING held h WHERE o.lane = h.lane AND o.publish_seq <= h.cursor
+), suspected AS (
+    UPDATE event e SET possibly_sent = true
+    FROM held h JOIN sealed_record s ON s.lane = h.lane
+    WHERE h.restored AND e.key = s.key AND e.state IN (1, 2, 5) AND NOT e.possibly_sent
+)
+SELECT lane::bigint AS lane FROM held";
 
 const SAVE_CURSORS: &str = "
 WITH held AS MATERIALIZED (
@@ -137,6 +159,16 @@ pub(super) async fn note_topic(
     lanes.iter().map(|row| Ok((row.lane()?, row.optional_int("position")?))).collect()
 }
 
+pub(super) async fn correct(readers: &PgPool, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
+    let claims: Vec<_> = corrections.iter().map(|one| one.claim).collect();
+    let statement = of_claims(CORRECT, &claims)?
+        .bind(corrections.iter().map(|one| one.position).collect::<Vec<_>>())?
+        .bind(corrections.iter().map(|one| one.cursor).collect::<Vec<_>>())?
+        .bind(corrections.iter().map(|one| one.suspect_below).collect::<Vec<_>>())?
+        .bind(corrections.iter().map(|one| one.restored).collect::<Vec<_>>())?;
+    refused_in(&session::rows_by(readers, &statement).await?, &claims)
+}
+
 pub(super) async fn save_cursors(
     writer: &WriteConnection,
     claims: &[Claim],
@@ -144,7 +176,7 @@ pub(super) async fn save_cursors(
 ) -> Result<Refused, LedgerError> {
     let statement =
         of_claims(SAVE_CURSORS, claims)?.bind(cursors.iter().map(|(_, cursor)| *cursor).collect::<Vec<_>>())?;
-    refused_by(writer, &statement, claims).await
+    refused_in(&writer.rows(&statement).await?, claims)
 }
 
 pub(super) async fn release(
@@ -153,7 +185,7 @@ pub(super) async fn release(
     lanes: &[(Claim, bool)],
 ) -> Result<Refused, LedgerError> {
     let statement = of_claims(RELEASE, claims)?.bind(lanes.iter().map(|(_, clean)| *clean).collect::<Vec<_>>())?;
-    refused_by(writer, &statement, claims).await
+    refused_in(&writer.rows(&statement).await?, claims)
 }
 
 /// A statement whose first two values are the claims.
@@ -163,8 +195,8 @@ pub(super) fn of_claims(sql: &'static str, claims: &[Claim]) -> Result<Statement
         .bind(claims.iter().map(|claim| claim.epoch.0).collect::<Vec<_>>())
 }
 
-async fn refused_by(writer: &WriteConnection, statement: &Statement, claims: &[Claim]) -> Result<Refused, LedgerError> {
-    let answer = writer.rows(statement).await?;
+/// The claimed lanes that a write's answer does not name.
+pub(super) fn refused_in(answer: &[PgRow], claims: &[Claim]) -> Result<Refused, LedgerError> {
     let held = answer.iter().map(Columns::lane).collect::<Result<BTreeSet<_>, _>>()?;
     Ok(refused(claims, &held))
 }

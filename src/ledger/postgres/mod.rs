@@ -16,6 +16,8 @@
 mod accept;
 mod end;
 mod lanes;
+mod notes;
+mod operator;
 mod read;
 mod session;
 mod setup;
@@ -75,6 +77,10 @@ impl Ledger for PostgresLedger {
         setup::bind(&self.readers, serves).await
     }
 
+    async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
+        operator::adopt(&self.options, serves, act).await
+    }
+
     fn slots(&self) -> usize {
         self.writers.len()
     }
@@ -87,8 +93,12 @@ impl Ledger for PostgresLedger {
         lanes::note_topic(&self.readers, claims, topic_id).await
     }
 
-    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
-        read::unfinished(&self.readers, claims).await
+    async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
+        lanes::correct(&self.readers, corrections).await
+    }
+
+    async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError> {
+        read::unfinished(&self.readers, claims, only).await
     }
 
     async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
@@ -98,6 +108,10 @@ impl Ledger for PostgresLedger {
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
         let claims: Vec<_> = lanes.iter().map(|lane| lane.claim).collect();
         accept::accept(self.writer(&claims), lanes, rows).await
+    }
+
+    async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Result<Refused, LedgerError> {
+        end::started(self.writer(claims), claims, rows).await
     }
 
     async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
@@ -124,6 +138,22 @@ impl Ledger for PostgresLedger {
     async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError> {
         let claims: Vec<_> = lanes.iter().map(|(claim, _)| *claim).collect();
         lanes::release(self.writer(&claims), &claims, lanes).await
+    }
+
+    async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError> {
+        notes::leave(&self.readers, notes).await
+    }
+
+    async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError> {
+        notes::notes(&self.readers, claims).await
+    }
+
+    async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError> {
+        notes::remove(&self.readers, claims, numbers).await
+    }
+
+    async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        operator::reopen(&self.options, rows, act).await
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

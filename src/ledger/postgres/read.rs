@@ -18,7 +18,7 @@ macro_rules! stored {
             "SELECT e.key, e.lane::bigint AS lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash,
                 e.state::bigint AS state, e.generation::bigint AS generation,
                 e.convert_attempts::bigint AS convert_attempts, e.link_attempts::bigint AS link_attempts,
-                e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.possibly_sent, e.publish_seq,
+                e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.starts::bigint AS starts, e.possibly_sent, e.publish_seq,
                 GREATEST(0, ceil(extract(epoch FROM e.due_at - now()) * 1000))::bigint AS due_in_ms,
                 (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at,
                 s.bytes AS sealed_record, t.bytes AS sealed_token, t.account ",
@@ -31,7 +31,7 @@ macro_rules! stored {
 const UNFINISHED: &str = stored!(
     "FROM unnest($1::int[], $2::bigint[]) AS c(lane, epoch)
     JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
-    JOIN sealed_record s ON s.lane = l.lane AND NOT s.kept
+    JOIN sealed_record s ON s.lane = l.lane AND NOT s.kept AND ($3::bytea[] IS NULL OR s.key = ANY($3))
     JOIN event e ON e.key = s.key AND e.epoch <= l.epoch
     JOIN input i ON i.key = e.key
     LEFT JOIN sealed_token t ON t.key = e.key
@@ -76,8 +76,13 @@ FROM input i JOIN event e ON e.key = i.key
 WHERE i.id = $1
 ORDER BY i.source";
 
-pub(super) async fn unfinished(readers: &PgPool, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
-    let rows = of_claims(UNFINISHED, claims)?.rows(readers).await?;
+pub(super) async fn unfinished(
+    readers: &PgPool,
+    claims: &[Claim],
+    only: Option<&[EventKey]>,
+) -> Result<Vec<StoredRow>, LedgerError> {
+    let only = only.map(|keys| keys.iter().map(|key| key.0.as_slice()).collect::<Vec<_>>());
+    let rows = of_claims(UNFINISHED, claims)?.bind(only)?.rows(readers).await?;
     rows.iter().map(decode::stored_row).collect()
 }
 

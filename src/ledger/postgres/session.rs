@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgRow};
 use sqlx::{Arguments, ConnectOptions, Connection, Encode, Executor, Postgres, Type};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -103,6 +103,12 @@ impl WriteConnection {
         *place = Some(connection);
         Ok(rows)
     }
+}
+
+/// Sends a write that is of no slot: of several lanes at once, and off the hot path.
+pub(super) async fn rows_by(pool: &PgPool, statement: &Statement) -> Result<Vec<PgRow>, LedgerError> {
+    let mut connection = pool.acquire().await.map_err(|error| LedgerError::of(&error))?;
+    until_no_collision(&mut connection, statement).await
 }
 
 /// Sends a statement again while it is rolled back for the sake of another one.

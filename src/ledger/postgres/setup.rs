@@ -17,7 +17,8 @@ const VERSION: &str = "SELECT COALESCE(max(version), 0) AS version FROM _sqlx_mi
 const IS_MIGRATED: &str = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS yes";
 const MAKE_IDENTITY: &str = "
 INSERT INTO ledger (ledger_id, sealed_hash_key) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING ledger_id";
-const IDENTITY: &str = "SELECT ledger_id, sealed_hash_key FROM ledger";
+const IDENTITY: &str = "
+SELECT ledger_id, sealed_hash_key, (extract(epoch FROM adopted_at) * 1000)::bigint AS adopted_at FROM ledger";
 const BIND: &str = "
 UPDATE ledger SET cluster_id = $1, consumer_group = $2, topic = $3
 WHERE cluster_id IS NULL AND consumer_group IS NULL AND topic IS NULL";

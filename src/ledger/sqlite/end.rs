@@ -1,11 +1,13 @@
-//! The writes of an event's way: converted, waiting, ended.
+//! The writes of an event's way: started again, converted, waiting, ended.
 
 use super::accept::insert_outgoing;
 use super::session::{File, Values, Work};
 use crate::domain::{Attempts, EventKey, Lane};
 use crate::ledger::batch::{each_is_claimed, refused};
 use crate::ledger::codes::{attempt_counts, reason_names};
-use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused, RowState};
+use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refused, RowState, StartedRow};
+
+const STARTED: &str = "UPDATE event SET starts = MAX(starts, ?3) WHERE key = ?1 AND lane = ?2 AND state IN (1, 2)";
 
 const CONVERTED: &str = "
 UPDATE event SET state = 2, due_at = NULL, convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
@@ -34,6 +36,20 @@ UPDATE event SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?7, spen
     convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
     timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
 WHERE key = ?1 AND lane = ?2 AND state IN (1, 2)";
+
+pub(super) async fn started(file: &File, claims: &[Claim], rows: &[StartedRow]) -> Result<Refused, LedgerError> {
+    each_is_claimed(claims.iter().copied(), rows.iter().map(|row| (row.key, row.lane)))?;
+    let mut work = file.write().await?;
+    let held = work.held(claims.iter().copied()).await?;
+    for row in rows.iter().filter(|row| held.contains(&row.lane)) {
+        let query = sqlx::query(STARTED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.starts);
+        if work.run(query).await? == 0 {
+            return Err(damaged(row.key, row.lane));
+        }
+    }
+    work.commit().await?;
+    Ok(refused(claims, &held))
+}
 
 pub(super) async fn converted(file: &File, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
     each_is_claimed(claims.iter().copied(), rows.iter().map(|row| (row.key, row.lane)))?;

@@ -4,7 +4,7 @@ use super::session::{File, Work};
 use crate::domain::Lane;
 use crate::ledger::batch::refused;
 use crate::ledger::decode::Columns;
-use crate::ledger::{Claim, LaneRow, LedgerError, Refused};
+use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, Refused};
 
 const MAKE: &str = "INSERT INTO lane (lane, epoch, clean) VALUES (?, 0, 1) ON CONFLICT DO NOTHING";
 const FOUND: &str = "
@@ -16,6 +16,10 @@ const EPOCH: &str = "SELECT lane, epoch FROM lane WHERE lane = ?";
 const POSITION: &str = "SELECT position FROM lane WHERE lane = ?";
 const FORGET: &str = "UPDATE lane SET position = NULL, suspect_below = 0 WHERE lane = ?1 AND topic_id <> ?2";
 const NOTE: &str = "UPDATE lane SET topic_id = ?2 WHERE lane = ?1";
+const CORRECT: &str = "UPDATE lane SET position = ?2, suspect_below = MAX(suspect_below, ?3) WHERE lane = ?1";
+const SUSPECT: &str = "
+UPDATE event SET possibly_sent = 1
+WHERE state IN (1, 2, 5) AND key IN (SELECT key FROM sealed_record WHERE lane = ?)";
 const SAVE_CURSOR: &str = "UPDATE lane SET saved_cursor = MAX(saved_cursor, ?2) WHERE lane = ?1";
 const REMOVE: &str = "DELETE FROM outbox WHERE lane = ? AND publish_seq <= ?";
 const RELEASE: &str = "UPDATE lane SET owner = NULL, clean = ?2 WHERE lane = ?1";
@@ -75,6 +79,24 @@ pub(super) async fn note_topic(
     }
     work.commit().await?;
     Ok(positions)
+}
+
+pub(super) async fn correct(file: &File, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
+    let claims: Vec<_> = corrections.iter().map(|one| one.claim).collect();
+    let mut work = file.write().await?;
+    let held = work.held(claims.iter().copied()).await?;
+    for one in corrections.iter().filter(|one| held.contains(&one.claim.lane)) {
+        let lane = one.claim.lane.0;
+        work.run(sqlx::query(CORRECT).bind(lane).bind(one.position).bind(one.suspect_below)).await?;
+        for sql in [SAVE_CURSOR, REMOVE] {
+            work.run(sqlx::query(sql).bind(lane).bind(one.cursor)).await?;
+        }
+        if one.restored {
+            work.run(sqlx::query(SUSPECT).bind(lane)).await?;
+        }
+    }
+    work.commit().await?;
+    Ok(refused(&claims, &held))
 }
 
 pub(super) async fn save_cursors(file: &File, cursors: &[(Claim, i64)]) -> Result<Refused, LedgerError> {

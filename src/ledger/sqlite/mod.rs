@@ -7,6 +7,8 @@
 mod accept;
 mod end;
 mod lanes;
+mod notes;
+mod operator;
 mod read;
 mod session;
 mod setup;
@@ -45,6 +47,10 @@ impl Ledger for SqliteLedger {
         setup::bind(&self.file, serves).await
     }
 
+    async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
+        operator::adopt(&self.file, serves, act).await
+    }
+
     fn slots(&self) -> usize {
         1
     }
@@ -57,8 +63,12 @@ impl Ledger for SqliteLedger {
         lanes::note_topic(&self.file, claims, topic_id).await
     }
 
-    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
-        read::unfinished(&self.file, claims).await
+    async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
+        lanes::correct(&self.file, corrections).await
+    }
+
+    async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError> {
+        read::unfinished(&self.file, claims, only).await
     }
 
     async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
@@ -67,6 +77,10 @@ impl Ledger for SqliteLedger {
 
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
         accept::accept(&self.file, lanes, rows).await
+    }
+
+    async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Result<Refused, LedgerError> {
+        end::started(&self.file, claims, rows).await
     }
 
     async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
@@ -91,6 +105,22 @@ impl Ledger for SqliteLedger {
 
     async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError> {
         lanes::release(&self.file, lanes).await
+    }
+
+    async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError> {
+        notes::leave(&self.file, notes).await
+    }
+
+    async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError> {
+        notes::notes(&self.file, claims).await
+    }
+
+    async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError> {
+        notes::remove(&self.file, claims, numbers).await
+    }
+
+    async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        operator::reopen(&self.file, rows, act).await
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

@@ -11,7 +11,7 @@ macro_rules! stored {
     ($rest:literal) => {
         concat!(
             "SELECT e.key, e.lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash, e.state, e.generation,
-                e.convert_attempts, e.link_attempts, e.lookup_attempts, e.spent_ms, e.possibly_sent, e.publish_seq,
+                e.convert_attempts, e.link_attempts, e.lookup_attempts, e.spent_ms, e.starts, e.possibly_sent, e.publish_seq,
                 MAX(0, COALESCE(e.due_at - CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)) AS due_in_ms,
                 e.first_failed_at, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account
             FROM event e
@@ -40,7 +40,11 @@ FROM input i JOIN event e ON e.key = i.key
 WHERE i.id = ?
 ORDER BY i.source";
 
-pub(super) async fn unfinished(file: &File, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
+pub(super) async fn unfinished(
+    file: &File,
+    claims: &[Claim],
+    only: Option<&[EventKey]>,
+) -> Result<Vec<StoredRow>, LedgerError> {
     let mut work = file.read().await?;
     let mut found = Vec::new();
     for claim in claims {
@@ -48,6 +52,7 @@ pub(super) async fn unfinished(file: &File, claims: &[Claim]) -> Result<Vec<Stor
     }
     work.done();
     let mut rows: Vec<_> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
+    rows.retain(|row| only.is_none_or(|keys| keys.contains(&row.key)));
     rows.sort_by_key(|row| (row.lane, row.offset));
     Ok(rows)
 }

@@ -14,7 +14,7 @@ const IS_MIGRATED: &str = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND 
 const VERSION: &str = "SELECT COALESCE(MAX(version), 0) AS version FROM _sqlx_migrations WHERE success";
 const MAKE_IDENTITY: &str =
     "INSERT INTO ledger (only_row, ledger_id, sealed_hash_key) VALUES (1, ?, ?) ON CONFLICT DO NOTHING";
-const IDENTITY: &str = "SELECT ledger_id, sealed_hash_key FROM ledger";
+const IDENTITY: &str = "SELECT ledger_id, sealed_hash_key, adopted_at FROM ledger";
 const BIND: &str = "
 UPDATE ledger SET cluster_id = ?, consumer_group = ?, topic = ?
 WHERE cluster_id IS NULL AND consumer_group IS NULL AND topic IS NULL";

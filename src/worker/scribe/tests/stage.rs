@@ -13,8 +13,8 @@ use crate::contract::results::OutputMode;
 use crate::contract::{InputRecord, TopicRole};
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
-    self, Acceptance, EventSummary, HashKey, LaneRow, LedgerIdentity, NewRow, RowState, Serves, StoredRow, Unpublished,
-    Vault,
+    self, Acceptance, Act, EventSummary, HashKey, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note, NoteKind,
+    Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
 };
 
 pub struct Stage {
@@ -165,6 +165,9 @@ impl Ledger for Forgetful {
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
         self.answer(self.inner.accept(lanes, rows).await?)
     }
+    async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Result<Refused, LedgerError> {
+        self.answer(self.inner.started(claims, rows).await?)
+    }
     async fn converted(&self, claims: &[Claim], rows: &[ConvertedRow]) -> Result<Refused, LedgerError> {
         self.answer(self.inner.converted(claims, rows).await?)
     }
@@ -183,6 +186,9 @@ impl Ledger for Forgetful {
     async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {
         self.inner.bind(serves).await
     }
+    async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
+        self.inner.adopt(serves, act).await
+    }
     fn slots(&self) -> usize {
         self.inner.slots()
     }
@@ -192,8 +198,11 @@ impl Ledger for Forgetful {
     async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
         self.inner.note_topic(claims, topic_id).await
     }
-    async fn unfinished(&self, claims: &[Claim]) -> Result<Vec<StoredRow>, LedgerError> {
-        self.inner.unfinished(claims).await
+    async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
+        self.inner.correct_lanes(corrections).await
+    }
+    async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError> {
+        self.inner.unfinished(claims, only).await
     }
     async fn unpublished(&self, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
         self.inner.unpublished(claims).await
@@ -203,6 +212,18 @@ impl Ledger for Forgetful {
     }
     async fn release(&self, lanes: &[(Claim, bool)]) -> Result<Refused, LedgerError> {
         self.inner.release(lanes).await
+    }
+    async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError> {
+        self.inner.leave_notes(notes).await
+    }
+    async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError> {
+        self.inner.notes(claims).await
+    }
+    async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError> {
+        self.inner.remove_notes(claims, numbers).await
+    }
+    async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        self.inner.reopen(rows, act).await
     }
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
         self.inner.find(event_id).await

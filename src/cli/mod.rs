@@ -13,6 +13,7 @@ mod keys;
 mod ledger;
 mod man;
 mod migrate;
+mod panics;
 mod publish;
 mod records;
 mod run;

@@ -6,26 +6,35 @@ use super::exit::Exit;
 use super::shell::Shell;
 use super::signals::Signals;
 use super::system::{self, Peculiarities};
-use super::telemetry;
+use super::{panics, telemetry};
+use crate::ledger::Act;
 
 /// Run the worker: take events, convert, link, publish results
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  profile-linker run --config worker.toml")]
-pub struct Args {}
+pub struct Args {
+    /// Make the ledger serve this cluster, group and topic from Kafka's positions on, whatever it served before; also after
+    /// a restore from a backup that the worker could not notice. Once, not in a unit file
+    #[arg(long)]
+    adopt_ledger: bool,
+}
 
 /// Runs the worker until it is stopped: a first SIGTERM or Ctrl-C lets it finish what is on the wire, a second one ends
 /// it at once.
 ///
 /// # Errors
 /// The configuration or the ledger is wrong (78), the ledger or the broker is unreachable (69).
-pub async fn execute(_args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     config.require_worker()?;
     telemetry::init(config.telemetry.log_json, telemetry::WORKER_FILTER);
     let stop = CancellationToken::new();
     let mut signals = Signals::listen()?;
+    panics::end_the_process();
+    let adopt = args.adopt_ledger.then(|| Act { actor: system::actor(), why: Some("run --adopt-ledger".to_owned()) });
+    let peculiarities = Peculiarities { adopt, ..Peculiarities::default() };
     let worker = tokio::select! {
-        worker = system::worker(config, Peculiarities::default(), stop.clone()) => worker?,
+        worker = system::worker(config, peculiarities, stop.clone()) => worker?,
         exit = signals.next() => return Ok(exit),
     };
     tracing::info!("worker ready");

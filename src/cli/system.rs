@@ -14,7 +14,7 @@ use crate::kafka::consumer::KafkaSource;
 use crate::kafka::idempotent::IdempotentPublisher;
 use crate::kafka::transactional::TransactionalPublisher;
 use crate::kafka::{KafkaTrouble, Publisher, Source};
-use crate::ledger::{self, Ledger, LedgerError, Vault};
+use crate::ledger::{self, Act, Ledger, LedgerError, Vault};
 use crate::upstream;
 use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
 
@@ -28,6 +28,8 @@ pub(super) struct Peculiarities {
     pub cluster_id: Option<String>,
     /// Tells topics that are made anew at every start from those that the ledger knows.
     pub topic_id: Option<String>,
+    /// Makes the ledger serve this cluster, group and topic from now on.
+    pub adopt: Option<Act>,
     /// Who is told of each event's progress.
     pub milestones: Option<UnboundedSender<Milestone>>,
 }
@@ -67,6 +69,7 @@ pub(super) async fn worker(
         clock: Arc::new(SystemClock),
         cluster_id,
         topic_id: peculiarities.topic_id,
+        adopt: peculiarities.adopt,
         milestones: peculiarities.milestones,
     };
     Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place).into())
@@ -140,12 +143,18 @@ pub(super) fn ledger_failure(error: &LedgerError, place: &str) -> Failure {
             (Exit::BadConfig, "run `profile-linker migrate` with the same configuration")
         }
         LedgerError::WrongVersion { .. } => (Exit::BadConfig, "use the build that made this ledger, or a newer one"),
-        LedgerError::ServesAnother { .. } => {
-            (Exit::BadConfig, "use that ledger's own worker, or another ledger.url for this one")
-        }
+        LedgerError::ServesAnother { .. } => (
+            Exit::BadConfig,
+            "use that ledger's own worker, another ledger.url for this one, or `run --adopt-ledger` to make it serve this from now on",
+        ),
         LedgerError::Unusable(_) => (Exit::BadConfig, "correct ledger.url"),
     };
     Failure::new(exit, error.to_string()).at(place).fix(fix)
+}
+
+/// Who acts, for the audit table: the user as the environment names it.
+pub(super) fn actor() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
 }
 
 /// How a worker's own end is told.

@@ -10,8 +10,8 @@ const VERSION: &str = "pl1";
 pub enum CursorText {
     /// Ours: this ledger published up to this `publish_seq`.
     Ours(i64),
-    /// Of another ledger.
-    AnotherLedger,
+    /// Of another ledger, which published up to this number of its own.
+    AnotherLedger(i64),
     /// Of a version that this build does not know.
     Newer,
     /// Empty, or not ours: set by an operator or a tool.
@@ -34,7 +34,7 @@ pub fn decode(text: &str, ledger_id: [u8; 8]) -> CursorText {
             if ledger == HEXLOWER.encode(&ledger_id) {
                 CursorText::Ours(cursor)
             } else {
-                CursorText::AnotherLedger
+                CursorText::AnotherLedger(cursor)
             }
         }
         (Some(version), Some(_), _, _) if is_newer(version) => CursorText::Newer,
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_told_apart() {
         let another = encode([9; 8], 42);
-        assert_eq!(decode(&another, LEDGER), CursorText::AnotherLedger);
+        assert_eq!(decode(&another, LEDGER), CursorText::AnotherLedger(42));
         assert_eq!(decode("pl2:something:else:entirely", LEDGER), CursorText::Newer);
         for text in
             ["", "offset", "pl1:01020304050607ff", "pl1:01020304050607ff:-3", "pl1:01020304050607ff:x", "pl1::::"]

@@ -26,7 +26,7 @@ use crate::contract::Account;
 use crate::domain::machine::{Observation, Rules};
 use crate::domain::{EventKey, Secret, System};
 use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
-use crate::ledger::{Claim, Ledger};
+use crate::ledger::{self, Claim, Ledger, StoredRow};
 use crate::upstream::Upstreams;
 use crate::upstream::journal::Note;
 
@@ -51,6 +51,8 @@ pub(super) struct Shared {
     pub owner: String,
     /// Tells a topic made anew from the one that the ledger knows.
     pub topic_id: Option<String>,
+    /// Started with `--adopt-ledger`: Kafka's positions count, whoever committed them.
+    pub adopting: bool,
     /// Who is told of each event's progress.
     pub milestones: Option<UnboundedSender<Milestone>>,
 }
@@ -73,6 +75,10 @@ pub(super) enum Report {
     Released(Vec<i32>),
     /// The ledger told the present epochs.
     Epochs(Vec<Claim>, Duration),
+    /// The notes of our lanes, and the rows that were reopened.
+    Notes((Vec<ledger::Note>, Vec<StoredRow>)),
+    /// A note was left or removed.
+    NoteLeft,
 }
 
 /// A call that is over.
@@ -96,6 +102,9 @@ pub(super) struct Dispatcher {
     pub ready: VecDeque<EventKey>,
     /// Calls that are out.
     pub running: usize,
+    /// The event that runs alone in this process, after it was running in several unclean ends.
+    pub alone: Option<EventKey>,
+    pub reading_notes: bool,
     pub timers: DelayQueue<(EventKey, Claim)>,
     pub scribes: Vec<UnboundedSender<Job>>,
     pub reports: UnboundedSender<Report>,
@@ -176,6 +185,8 @@ impl Dispatcher {
                 self.observe(key, claim, Observation::Stored);
             }
             Written::Ended(claim, key, result) => self.on_ended(claim, key, result),
+            Written::Started(claim, keys) => self.on_started(claim, &keys),
+            Written::LinkRefused(key) => self.leave_note(key),
             Written::Barrier(claim) => self.on_barrier(claim),
             Written::Fenced(claim) => self.on_fenced(claim),
             Written::Damaged(why) => self.failed = Some(WorkerError::Ledger(why)),
@@ -192,11 +203,14 @@ impl Dispatcher {
             Report::Resolved(committed) => self.on_resolved(&committed),
             Report::Released(partitions) => self.on_released(&partitions),
             Report::Epochs(epochs, asked_at) => self.on_epochs(&epochs, asked_at),
+            Report::Notes(notes) => self.on_notes(notes),
+            Report::NoteLeft => {}
         }
     }
 
     fn on_heartbeat(&mut self) {
         self.confirm_ownership();
+        self.read_notes();
         self.save_cursors();
         // What was given up makes room, too.
         self.room_made();

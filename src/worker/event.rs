@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::{Account, Context, ProfileCreated, Token};
-use crate::domain::machine::{Effect, Facts, Flow};
+use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
 use crate::domain::{EventIdentity, EventKey, Origin, Secret, System};
 use crate::ledger::Claim;
 
@@ -25,8 +25,10 @@ pub(super) struct Event {
     pub token: Option<Secret>,
     /// What the token stands for, once it is known.
     pub account: Option<Account>,
-    /// An earlier process may have sent something.
-    pub resumed: bool,
+    /// What may have happened before this process begins it.
+    pub past: Past,
+    /// That it is started once more is being written down; it does not begin before.
+    pub being_counted: bool,
     /// Milliseconds since 1970.
     pub first_failed_at: Option<i64>,
     /// A call that waits for a slot, or for its lane to be allowed to call.
@@ -53,6 +55,11 @@ impl Event {
             wants_primary: self.profile.primary && self.profile.customer.system == System::Loanpro,
             found_by_marker: self.profile.customer.system == System::Loanpro,
         }
+    }
+
+    /// Whether it was running in so many unclean ends that it runs alone in its process now.
+    pub fn runs_alone(&self) -> bool {
+        self.past.starts >= ALONE_FROM_STARTS
     }
 
     /// What a conversion gave. PayIQ's mask does not fit Aloha's, so there the event's own account counts.

@@ -9,7 +9,7 @@ use super::milestone::Step;
 use super::prepare::Draft;
 use super::scribe::{EndedResult, Job};
 use crate::contract::InputRecord;
-use crate::ledger::{Accepted, Claim, RowState, StoredRow};
+use crate::ledger::{Accepted, Claim};
 
 /// A lane with more unpublished results than this is not fetched: its publishing is held up, and each of them stays in
 /// memory until it is published.
@@ -22,12 +22,11 @@ impl Dispatcher {
         for record in records {
             let partition = record.origin.partition;
             let Some(claim) = self.claim(partition) else { continue };
-            if self.lanes.get(&partition).is_none_or(|lane| lane.stale) {
-                continue;
-            }
+            let Some(lane) = self.lanes.get(&partition).filter(|lane| !lane.stale) else { continue };
+            let suspect_below = lane.suspect_below;
             let batch = batches.entry(partition).or_insert((claim, 0, Vec::new()));
             batch.1 = record.origin.offset + 1;
-            batch.2.push(self.shared.preparer.draft(record));
+            batch.2.push(self.shared.preparer.draft(record, suspect_below));
         }
         for (partition, (claim, position, drafts)) in batches {
             if let Some(lane) = self.lanes.get_mut(&partition) {
@@ -63,7 +62,8 @@ impl Dispatcher {
                         self.admit(event, Duration::ZERO);
                     }
                 }
-                Accepted::Ours(row) => self.readmit(claim, *row),
+                // Perhaps by a write of ours whose answer was lost.
+                Accepted::Ours(row) => self.pick_up(claim, *row),
                 Accepted::Duplicate => {
                     tracing::debug!(kafka.partition = claim.lane.0, kafka.offset = draft.row.offset, "a duplicate");
                 }
@@ -71,24 +71,6 @@ impl Dispatcher {
             }
         }
         self.regulate();
-    }
-
-    /// A record that was accepted before, perhaps by a write of ours whose answer was lost: worked on if it is unfinished
-    /// and not in memory.
-    fn readmit(&mut self, claim: Claim, row: StoredRow) {
-        let unfinished = matches!(row.state, RowState::Accepted | RowState::Converted);
-        if !unfinished || self.events.contains_key(&row.key) || row.epoch > claim.epoch {
-            return;
-        }
-        // Accepted under this very epoch and not in memory: it was never begun.
-        let begun_before = row.epoch != claim.epoch;
-        match self.shared.preparer.revive(claim, row) {
-            Ok(mut event) => {
-                event.resumed = begun_before;
-                self.admit(event, Duration::ZERO);
-            }
-            Err(error) => self.failed = Some(super::WorkerError::Ledger(error.to_string())),
-        }
     }
 
     /// Puts an event behind its customer's others and begins it, not before `wait`, if it may.

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::scribe::EndedResult;
+use super::starting::Start;
 use crate::contract::OutgoingRecord;
 use crate::domain::PublishSeq;
-use crate::ledger::Claim;
+use crate::ledger::{Claim, LaneRow};
 
 /// Why a lane waits to be published again, after the broker refused one of its records.
 pub(super) struct Held {
@@ -41,16 +42,21 @@ pub(super) struct Lane {
     pub leaving: bool,
     /// Fetching was taken up anew; records before the consumer's word of it are stale.
     pub stale: bool,
+    /// Until when, by the monotonic clock, calls of an uncleanly ended predecessor may be on the wire.
+    pub wire_until: Duration,
+    /// Records below this offset were possibly sent before the ledger accepted them.
+    pub suspect_below: i64,
 }
 
 impl Lane {
-    pub fn new(claim: Claim, position: Option<i64>, committed: Option<i64>, cursor: i64, saved_cursor: i64) -> Self {
+    /// A lane just taken over; the predecessor's calls are over at `wire_until`.
+    pub fn new(row: &LaneRow, start: &Start, wire_until: Duration) -> Self {
         Self {
-            claim,
-            position,
-            committed,
-            cursor,
-            saved_cursor,
+            claim: row.claim,
+            position: start.position,
+            committed: start.committed,
+            cursor: start.cursor,
+            saved_cursor: row.saved_cursor,
             unpublished: VecDeque::new(),
             accepting: 0,
             on_the_wire: 0,
@@ -58,6 +64,8 @@ impl Lane {
             held_up: false,
             leaving: false,
             stale: false,
+            wire_until,
+            suspect_below: row.suspect_below.max(start.suspect_below),
         }
     }
 

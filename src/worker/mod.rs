@@ -8,7 +8,7 @@
 //! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
-//! - `ownership`: taking partitions over and giving them up.
+//! - `ownership`: taking partitions over (`takeover`, `starting`, `resuming`) and giving them up; `notes` between owners.
 
 mod call;
 mod customers;
@@ -18,14 +18,17 @@ mod gate;
 mod intake;
 mod lane;
 mod milestone;
+mod notes;
 mod outcome;
 mod ownership;
 mod positions;
 mod prepare;
 mod publishing;
+mod resuming;
 mod running;
 mod scribe;
 mod start;
+mod starting;
 mod takeover;
 mod timeline;
 

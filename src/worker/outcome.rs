@@ -12,7 +12,7 @@ use crate::contract::{Account, AccountKind, InputRecord, OutgoingRecord};
 use crate::domain::machine::End;
 use crate::domain::outcome::AccountForm;
 use crate::domain::{Attempts, Disposition, EventIdentity, Reason, ReasonCode, Stage};
-use crate::ledger::{NewRow, RowState, Vault};
+use crate::ledger::{RowState, Vault};
 
 /// A dead letter above this carries no sealed original: Kafka's default limit of a record is 1,048,576 bytes, and 64 KB
 /// are the rest of a dead letter.
@@ -70,7 +70,7 @@ pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
 pub(super) fn rejected_at_once(
     preparer: &Preparer,
     record: &InputRecord,
-    row: &NewRow,
+    facts: &AtOnce<'_>,
     unusable: &Unusable,
     created: Option<&EventIdentity>,
 ) -> Vec<OutgoingRecord> {
@@ -83,20 +83,27 @@ pub(super) fn rejected_at_once(
         customer: unusable.customer.as_ref(),
         key: unusable.result_key.as_deref().map(str::as_bytes).or(own_key),
         context: &unusable.context,
-        generation: row.generation,
-        attempts: Attempts::default(),
+        generation: facts.generation,
+        attempts: facts.attempts,
         at: now,
     };
-    let sealed = Sealed { bytes: &row.sealed_record, key: record.key.as_deref() };
-    rejection(preparer, &subject, &unusable.reason, &sealed, now).1
+    rejection(preparer, &subject, &unusable.reason, &facts.sealed, now).1
 }
 
 /// A key over 1 KB is not used as a result's key (contract, section 3).
 const MAX_KEY: usize = 1024;
 
-struct Sealed<'a> {
-    bytes: &'a [u8],
-    key: Option<&'a [u8]>,
+/// The original record as the ledger has it.
+pub(super) struct Sealed<'a> {
+    pub bytes: &'a [u8],
+    pub key: Option<&'a [u8]>,
+}
+
+/// What is known of a record that ends without a call of this generation.
+pub(super) struct AtOnce<'a> {
+    pub generation: i32,
+    pub attempts: Attempts,
+    pub sealed: Sealed<'a>,
 }
 
 fn rejection(

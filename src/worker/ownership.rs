@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use super::WorkerError;
 use super::dispatcher::{Dispatcher, Report};
-use super::gate::OWNERSHIP_FRESH;
 use super::lane::Lane;
 use super::scribe::Job;
 use super::takeover::{Opened, take_over};
 use crate::domain;
-use crate::ledger::{Claim, Ledger, StoredRow};
+use crate::ledger::{Claim, Ledger};
 
 /// How long a revocation waits for calls on the wire, so that the release is clean: well below the group's patience.
 const LEAVE_LIMIT: Duration = Duration::from_secs(12);
@@ -49,7 +48,7 @@ impl Dispatcher {
                 return;
             }
         };
-        let starts: Vec<_> = opened.iter().map(|opened| (opened.row.claim.lane.0, opened.start)).collect();
+        let starts: Vec<_> = opened.iter().map(|opened| (opened.row.claim.lane.0, opened.start.offset)).collect();
         for opened in opened {
             self.install(opened, false);
         }
@@ -90,9 +89,9 @@ impl Dispatcher {
     }
 
     fn install(&mut self, opened: Opened, again: bool) {
-        let Opened { row, start, committed, cursor, raised_at, unfinished, unpublished } = opened;
+        let Opened { row, start, raised_at, unfinished, unpublished } = opened;
         let (claim, partition) = (row.claim, row.claim.lane.0);
-        let mut lane = Lane::new(claim, row.position, committed, cursor, row.saved_cursor);
+        let mut lane = Lane::new(&row, &start, self.wire_until(&row, raised_at));
         for result in unpublished {
             lane.push(result.publish_seq, result.records);
         }
@@ -100,40 +99,23 @@ impl Dispatcher {
         tracing::info!(
             kafka.partition = partition,
             epoch = claim.epoch.0,
-            kafka.offset = start.unwrap_or(-1),
+            kafka.offset = start.offset.unwrap_or(-1),
             unfinished = unfinished.len(),
             unpublished = lane.unpublished.len(),
-            cursor,
-            last_seq = row.last_seq,
+            cursor = start.cursor,
+            last_seq = start.last_seq,
             clean = row.clean,
             "took the partition over",
         );
         self.lanes.insert(partition, lane);
-        self.ask(claim.lane, Job::Open { claim, next_seq: row.last_seq.max(cursor) + 1 });
+        self.ask(claim.lane, Job::Open { claim, next_seq: start.last_seq + 1 });
         if again {
             // Its records kept coming while another worker had it: fetch anew, and drop what is under way.
-            if let Err(error) = self.shared.source.restart(partition, start) {
+            if let Err(error) = self.shared.source.restart(partition, start.offset) {
                 self.failed = Some(WorkerError::Kafka(error.0));
             }
         }
-        self.resume(claim, row.clean, raised_at, unfinished);
-    }
-
-    /// Resumes unfinished rows in input order; after an unclean end not before the predecessor's calls must have ended.
-    fn resume(&mut self, claim: Claim, clean: bool, raised_at: Duration, rows: Vec<StoredRow>) {
-        let waited = self.shared.clock.tick().saturating_sub(raised_at);
-        let wire = if clean { Duration::ZERO } else { OWNERSHIP_FRESH + self.shared.longest_call };
-        let hold = wire.saturating_sub(waited);
-        for row in rows {
-            let due = Duration::from_millis(u64::try_from(row.due_in_ms).unwrap_or(0));
-            match self.shared.preparer.revive(claim, row) {
-                Ok(event) => self.admit(event, hold.max(due)),
-                Err(error) => {
-                    self.failed = Some(WorkerError::Ledger(error.to_string()));
-                    return;
-                }
-            }
-        }
+        self.resume(claim, row.clean, unfinished);
     }
 
     /// Another worker has the lane: its rows are dropped. If Kafka still says that it is ours, it is taken again.
@@ -212,11 +194,10 @@ impl Dispatcher {
         });
     }
 
-    /// Clean: no call of ours is on the wire, and no event still waits for a predecessor's calls to end.
+    /// Clean: no call of ours is on the wire, and our own wait for a predecessor's calls is over or was not needed.
     fn is_clean(&self, claim: Claim) -> bool {
-        let quiet = self.lanes.get(&claim.lane.0).is_some_and(|lane| lane.on_the_wire == 0);
-        let waited = !self.events.values().any(|event| event.claim == claim && event.resumed && event.held);
-        quiet && waited
+        let now = self.shared.clock.tick();
+        self.lanes.get(&claim.lane.0).is_some_and(|lane| lane.on_the_wire == 0 && lane.wire_until <= now)
     }
 
     /// The last writes of a lane are durable.

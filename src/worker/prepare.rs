@@ -1,18 +1,20 @@
 //! From records to ledger rows, and from ledger rows back to events. Pure but for the vault's random nonces and the clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::event::Event;
-use super::outcome;
+use super::outcome::{self, Ending};
+use super::scribe::End;
 use crate::clock::Clock;
 use crate::config::Topics;
 use crate::contract::decode::{Created, Decoded, Unusable, decode};
 use crate::contract::results::OutputMode;
 use crate::contract::{InputRecord, Token, record_bytes};
-use crate::domain::machine::Flow;
-use crate::domain::{Disposition, EventIdentity, Lane, Origin, Reason, ReasonCode, Secret, Stage};
+use crate::domain::machine::{Flow, Past};
+use crate::domain::{Attempts, Disposition, EventIdentity, Lane, Origin, Reason, ReasonCode, Secret, Stage};
 use crate::ledger::vault::VaultError;
 use crate::ledger::{Claim, EndedAtOnce, HashKey, NewRow, RowState, StoredRow, Vault};
 
@@ -23,6 +25,10 @@ pub(super) struct Preparer {
     pub mode: OutputMode,
     pub topics: Topics,
     pub clock: Arc<dyn Clock>,
+    /// When the ledger was made to serve this, milliseconds since 1970: what is older was possibly sent before.
+    pub adopted_at: Option<i64>,
+    /// Half of the retention of ended rows: an older record may have had a row that is gone.
+    pub old_after: Duration,
 }
 
 /// A record ready to be accepted.
@@ -33,9 +39,19 @@ pub(super) struct Draft {
     pub event: Option<Box<Created>>,
 }
 
+/// What an unfinished row is.
+pub(super) enum Revived {
+    /// An event to go on with.
+    Event(Box<Event>),
+    /// A reopened record that still cannot be worked on: it ends again.
+    Ends(Box<End>),
+}
+
 /// Why a stored row cannot be worked on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReviveError {
+    #[error("{topic}/{partition}/{offset} is sealed under key {key:?}, which is not configured under [keys]")]
+    MissingKey { topic: String, partition: i32, offset: i64, key: String },
     #[error("{topic}/{partition}/{offset} cannot be unsealed: {source}")]
     Sealed {
         topic: String,
@@ -48,18 +64,45 @@ pub(super) enum ReviveError {
     Damaged { topic: String, partition: i32, offset: i64 },
 }
 
+impl ReviveError {
+    fn sealed(origin: &Origin, source: VaultError) -> Self {
+        let Origin { topic, partition, offset, .. } = origin.clone();
+        match source {
+            VaultError::UnknownKey(key) => Self::MissingKey { topic, partition, offset, key },
+            source => Self::Sealed { topic, partition, offset, source },
+        }
+    }
+
+    fn damaged(origin: &Origin) -> Self {
+        let Origin { topic, partition, offset, .. } = origin.clone();
+        Self::Damaged { topic, partition, offset }
+    }
+}
+
 impl Preparer {
     /// Reads a record and makes its row.
-    pub fn draft(&self, record: InputRecord) -> Draft {
+    ///
+    /// `suspect_below`: offsets below it were possibly sent before the ledger knew of them.
+    pub fn draft(&self, record: InputRecord, suspect_below: i64) -> Draft {
+        let possibly_sent = self.possibly_sent(&record.origin, suspect_below);
         match decode(&record) {
             Decoded::Created(created) => {
                 let row = self.row(&record, Some(created.identity.clone()), &created.payload, |row| {
                     row.customer = Some(created.profile.customer.clone());
+                    row.possibly_sent = possibly_sent;
                 });
                 Draft { row, record, event: Some(created) }
             }
             Decoded::Unusable(unusable) => self.ended_draft(record, &unusable),
         }
+    }
+
+    /// Whether this record may have been accepted, and sent, before: by a ledger that is not this one as it is now. A record
+    /// without a timestamp (-1) counts as old.
+    fn possibly_sent(&self, origin: &Origin, suspect_below: i64) -> bool {
+        let age_ms = self.clock.wall_ms().saturating_sub(origin.timestamp);
+        let old = u128::try_from(age_ms).is_ok_and(|age| age > self.old_after.as_millis());
+        old || origin.offset < suspect_below || self.adopted_at.is_some_and(|at| origin.timestamp < at)
     }
 
     fn ended_draft(&self, record: InputRecord, unusable: &Unusable) -> Draft {
@@ -100,12 +143,11 @@ impl Preparer {
         unusable: &Unusable,
         created: Option<&EventIdentity>,
     ) -> EndedAtOnce {
-        let records = outcome::rejected_at_once(self, record, row, unusable, created);
-        let state = match unusable.reason.code.disposition() {
-            Disposition::Final => RowState::Rejected,
-            Disposition::DeadLettered => RowState::DeadLettered,
-        };
-        EndedAtOnce { state, reason: (unusable.reason.code, unusable.reason.stage), records }
+        let sealed = outcome::Sealed { bytes: &row.sealed_record, key: record.key.as_deref() };
+        let facts = outcome::AtOnce { generation: row.generation, attempts: Attempts::default(), sealed };
+        let records = outcome::rejected_at_once(self, record, &facts, unusable, created);
+        let reason = (unusable.reason.code, unusable.reason.stage);
+        EndedAtOnce { state: state_of(&unusable.reason), reason, records }
     }
 
     fn row(
@@ -141,45 +183,69 @@ impl Preparer {
     /// The event of a draft that the ledger accepted.
     pub fn event(&self, claim: Claim, draft: Draft) -> Option<Event> {
         let created = *draft.event?;
-        let flow = Flow::accepted(crate::domain::Attempts::default(), std::time::Duration::ZERO);
-        Some(new_event(claim, draft.row.generation, draft.record, created, draft.row.sealed_record, flow))
+        let flow = Flow::accepted(Attempts::default(), Duration::ZERO);
+        let row = draft.row;
+        let mut event = new_event(claim, row.generation, draft.record, created, row.sealed_record, flow);
+        event.past.possibly_sent = row.possibly_sent;
+        Some(event)
     }
 
     /// The event of an unfinished row.
-    pub fn revive(&self, claim: Claim, row: StoredRow) -> Result<Event, ReviveError> {
+    pub fn revive(&self, claim: Claim, row: StoredRow) -> Result<Revived, ReviveError> {
         let origin = Origin {
             topic: self.topics.created.clone(),
             partition: row.lane.0,
             offset: row.offset,
             timestamp: row.timestamp,
         };
-        let sealed = |source| ReviveError::Sealed {
-            topic: origin.topic.clone(),
-            partition: origin.partition,
-            offset: origin.offset,
-            source,
-        };
-        let damaged =
-            || ReviveError::Damaged { topic: origin.topic.clone(), partition: origin.partition, offset: origin.offset };
-        let bytes = self.vault.open(&record_context(&origin), &row.sealed_record).map_err(sealed)?;
-        let parts = record_bytes::decode(&bytes).ok_or_else(damaged)?;
+        let bytes = self
+            .vault
+            .open(&record_context(&origin), &row.sealed_record)
+            .map_err(|error| ReviveError::sealed(&origin, error))?;
+        let parts = record_bytes::decode(&bytes).ok_or_else(|| ReviveError::damaged(&origin))?;
         let record = InputRecord {
             origin: origin.clone(),
             key: parts.key,
             value: parts.value.map(|value| Secret::new(value.to_vec())),
             headers: parts.headers,
         };
-        let Decoded::Created(created) = decode(&record) else { return Err(damaged()) };
         // The blob's own identity must be the row's: sealed bytes moved to another row do not pass.
-        if created.identity.key() != row.key {
-            return Err(damaged());
-        }
-        let token = match &row.sealed_token {
-            Some(blob) => Some(self.vault.open(&token_context(row.key), blob).map_err(sealed)?),
-            None => None,
+        let is_rows_own = |identity: Option<&EventIdentity>| match identity {
+            Some(identity) => identity.key() == row.key,
+            None => self.hash_key.unreadable_key(&origin, &bytes) == row.key,
         };
-        let account = row.account.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        Ok(revived(claim, row, record, *created, token, account))
+        match decode(&record) {
+            Decoded::Created(created) if is_rows_own(Some(&created.identity)) => {
+                let token = self.open_token(&row).map_err(|error| ReviveError::sealed(&origin, error))?;
+                let account = row.account.as_deref().and_then(|text| serde_json::from_str(text).ok());
+                Ok(Revived::Event(Box::new(revived(claim, row, record, *created, token, account))))
+            }
+            Decoded::Unusable(unusable) if is_rows_own(unusable.identity.as_ref()) => {
+                Ok(Revived::Ends(Box::new(self.ends_again(&record, row, &unusable))))
+            }
+            _ => Err(ReviveError::damaged(&origin)),
+        }
+    }
+
+    fn open_token(&self, row: &StoredRow) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        row.sealed_token.as_ref().map(|blob| self.vault.open(&token_context(row.key), blob)).transpose()
+    }
+
+    /// A dead-lettered record that was reopened and is still what it was: the end of its next generation.
+    fn ends_again(&self, record: &InputRecord, row: StoredRow, unusable: &Unusable) -> End {
+        let sealed = outcome::Sealed { bytes: &row.sealed_record, key: record.key.as_deref() };
+        let facts = outcome::AtOnce { generation: row.generation, attempts: row.attempts, sealed };
+        let records = outcome::rejected_at_once(self, record, &facts, unusable, unusable.identity.as_ref());
+        let reason = Some((unusable.reason.code, unusable.reason.stage));
+        let ending = Ending { state: state_of(&unusable.reason), reason, records };
+        End { key: row.key, lane: row.lane, ending, attempts: row.attempts, timeline: String::new() }
+    }
+}
+
+fn state_of(reason: &Reason) -> RowState {
+    match reason.code.disposition() {
+        Disposition::Final => RowState::Rejected,
+        Disposition::DeadLettered => RowState::DeadLettered,
     }
 }
 
@@ -191,13 +257,16 @@ fn revived(
     token: Option<Zeroizing<Vec<u8>>>,
     account: Option<crate::contract::Account>,
 ) -> Event {
-    let spent = std::time::Duration::from_millis(u64::try_from(row.spent_ms).unwrap_or(0));
+    let spent = Duration::from_millis(u64::try_from(row.spent_ms).unwrap_or(0));
     let flow = match token {
         Some(_) => Flow::converted(row.attempts, spent),
         None => Flow::accepted(row.attempts, spent),
     };
+    // Accepted under this very epoch in its first generation, and not in memory: it was never begun.
+    let resumed = row.epoch != claim.epoch || row.generation > 1;
+    let past = Past { resumed, possibly_sent: row.possibly_sent, starts: u32::try_from(row.starts).unwrap_or(0) };
     let mut event = new_event(claim, row.generation, record, created, row.sealed_record, flow);
-    event.resumed = true;
+    event.past = past;
     event.first_failed_at = row.first_failed_at;
     if let Some(token) = token {
         event.token = Some(Secret::new(token.to_vec()));
@@ -232,7 +301,8 @@ fn new_event(
         sealed_record: sealed_record.into(),
         flow,
         token,
-        resumed: false,
+        past: Past::default(),
+        being_counted: false,
         first_failed_at: None,
         pending: None,
         awaits_turn: false,

@@ -11,7 +11,8 @@ use super::outcome;
 use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, End, Observation, Past};
+use crate::domain::machine::{Effect, End, Observation};
+use crate::domain::outcome::LookOutcome;
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 use crate::upstream::journal;
 
@@ -19,12 +20,12 @@ impl Dispatcher {
     /// Begins an event that is neither held nor too far behind in its customer's queue.
     pub fn begin_if_possible(&mut self, key: EventKey) {
         let Some(event) = self.events.get_mut(&key) else { return };
-        if event.begun || event.held || !event.in_window {
+        if event.begun || event.held || event.being_counted || !event.in_window {
             return;
         }
         event.begun = true;
-        let (claim, resumed) = (event.claim, event.resumed);
-        self.observe(key, claim, Observation::Begun(Past { resumed, ..Past::default() }));
+        let (claim, past) = (event.claim, event.past);
+        self.observe(key, claim, Observation::Begun(past));
     }
 
     /// A wait is over.
@@ -45,8 +46,13 @@ impl Dispatcher {
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
         }
+        if !self.is_current(claim) {
+            self.note_if_sent(key, &observation);
+            return;
+        }
         if let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) {
             event.note_calls(self.shared.clock.wall_ms(), &notes, &observation);
+            alarm_if_several(event, &observation);
             if let Some(converted) = converted {
                 event.take_converted(converted);
             }
@@ -105,6 +111,7 @@ impl Dispatcher {
         let ordered = self.shared.settings.per_customer_order;
         if ordered && !self.customers.is_first(claim.lane, &event.profile.customer, key) {
             event.awaits_turn = true;
+            self.let_others_run(key);
             return;
         }
         event.awaits_turn = false;
@@ -112,6 +119,7 @@ impl Dispatcher {
     }
 
     fn back_off(&mut self, key: EventKey, claim: Claim, wait: Duration) {
+        self.let_others_run(key);
         self.timers.insert((key, claim), wait);
         let now = self.shared.clock.wall_ms();
         let Some(event) = self.events.get_mut(&key) else { return };
@@ -175,30 +183,74 @@ impl Dispatcher {
     /// Starts calls as long as there are slots.
     pub fn pump(&mut self) {
         while self.stopping.is_none() && self.running < self.shared.settings.max_in_flight {
-            let Some(key) = self.ready.pop_front() else { return };
-            let Some(event) = self.events.get_mut(&key) else { continue };
-            let claim = event.claim;
-            let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim && !lane.leaving)
-            else {
-                continue;
-            };
-            let Some(effect) = event.pending.take() else { continue };
-            lane.on_the_wire += 1;
-            self.running += 1;
-            let call = Call::of(event, effect);
-            let shared = Arc::clone(&self.shared);
-            self.spawn(async move {
-                let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
-                let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
-                Report::Observed(Box::new(Answered { key, claim, observation, converted, notes }))
-            });
+            let Some(key) = self.next_ready() else { return };
+            self.call(key);
         }
+    }
+
+    /// The next event that may call. One that runs alone waits until all others' calls are over, and lets none begin until it
+    /// waits or ends: if the process ends again, it was this one.
+    fn next_ready(&mut self) -> Option<EventKey> {
+        if let Some(alone) = self.alone.filter(|key| self.events.contains_key(key)) {
+            let place = self.ready.iter().position(|key| *key == alone)?;
+            return self.ready.remove(place);
+        }
+        self.alone = None;
+        let key = *self.ready.front()?;
+        if self.events.get(&key).is_some_and(Event::runs_alone) {
+            if self.running > 0 {
+                return None;
+            }
+            self.alone = Some(key);
+        }
+        self.ready.pop_front()
+    }
+
+    fn call(&mut self, key: EventKey) {
+        let Some(event) = self.events.get_mut(&key) else { return };
+        let claim = event.claim;
+        let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim && !lane.leaving) else {
+            return;
+        };
+        let Some(effect) = event.pending.take() else { return };
+        lane.on_the_wire += 1;
+        self.running += 1;
+        let call = Call::of(event, effect);
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
+            let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
+            Report::Observed(Box::new(Answered { key, claim, observation, converted, notes }))
+        });
+    }
+
+    /// An event that ran alone waits: others may run meanwhile.
+    fn let_others_run(&mut self, key: EventKey) {
+        if self.alone == Some(key) {
+            self.alone = None;
+        }
+    }
+}
+
+/// Two profiles of one event: the promise is broken, or somebody made one by hand. Which, a person must tell.
+fn alarm_if_several(event: &Event, observation: &Observation) {
+    if let Observation::Looked(LookOutcome::Found { profile, others: others @ 1.. }) = observation {
+        tracing::error!(
+            event.id = %event.identity.id,
+            customer.id = %event.profile.customer.id,
+            account.id = %profile.id,
+            others,
+            "the customer has more than one profile of this event; this one counts, look at the others",
+        );
     }
 }
 
 fn log_end(event: &Event, end: &End) {
     let (id, customer) = (&event.identity.id, &event.profile.customer.id);
     match end {
+        End::Linked { profile, .. } if !profile.active => tracing::warn!(
+            event.id = %id, customer.id = %customer, account.id = %profile.id, "linked, and deactivated by hand since"
+        ),
         End::Linked { profile, .. } => tracing::info!(
             event.id = %id, customer.id = %customer, account.id = %profile.id, "linked"
         ),

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use self::flush::{Flush, Refusing, claim_of, split};
 use super::gate::Confirmations;
 use super::outcome::Ending;
 use super::prepare::{Draft, Preparer};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Attempts, EventKey, Lane, PublishSeq};
-use crate::ledger::{AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused};
+use crate::ledger::{
+    AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused, RowState, StartedRow,
+};
 
 /// Jobs of one flush: a few hundred rows a statement.
 const MAX_FLUSH: usize = 500;
@@ -36,6 +39,8 @@ pub(super) enum Job {
     End(Claim, End),
     /// Write a wait down.
     BackOff(Claim, BackOffRow),
+    /// Count rows that are started once more.
+    Started(Claim, Vec<StartedRow>),
     /// Store a published cursor.
     Cursor(Claim, i64),
 }
@@ -57,6 +62,10 @@ pub(super) enum Written {
     Converted(Claim, EventKey),
     /// An end is durable.
     Ended(Claim, EventKey, EndedResult),
+    /// Counts are durable.
+    Started(Claim, Vec<EventKey>),
+    /// The end of a linked event was refused: its lane is another's.
+    LinkRefused(EventKey),
     /// Everything before the barrier is durable.
     Barrier(Claim),
     /// The lane is another's.
@@ -79,16 +88,6 @@ pub(super) struct Scribe {
     pub reports: UnboundedSender<Written>,
     /// Each lane's present claim and the number of its next result.
     pub numbering: BTreeMap<Lane, (Claim, i64)>,
-}
-
-#[derive(Default)]
-struct Flush {
-    accepts: Vec<(Claim, i64, Vec<Draft>)>,
-    back_offs: Vec<(Claim, BackOffRow)>,
-    converted: Vec<(Claim, ConvertedRow)>,
-    ends: Vec<(Claim, End)>,
-    cursors: BTreeMap<Claim, i64>,
-    barriers: Vec<Claim>,
 }
 
 impl Scribe {
@@ -116,6 +115,7 @@ impl Scribe {
                 Job::Converted(claim, row) => flush.converted.push((claim, row)),
                 Job::End(claim, end) => flush.ends.push((claim, end)),
                 Job::BackOff(claim, row) => flush.back_offs.push((claim, row)),
+                Job::Started(claim, rows) => flush.started.extend(rows.into_iter().map(|row| (claim, row))),
                 Job::Cursor(claim, cursor) => {
                     flush.cursors.insert(claim, cursor);
                 }
@@ -123,6 +123,7 @@ impl Scribe {
         }
         self.accept(flush.accepts).await?;
         self.back_off(flush.back_offs).await?;
+        self.started(flush.started).await?;
         self.converted(flush.converted).await?;
         self.end(flush.ends).await?;
         self.cursors(flush.cursors).await?;
@@ -249,6 +250,20 @@ impl Scribe {
         Ok(())
     }
 
+    async fn started(&self, jobs: Vec<(Claim, StartedRow)>) -> Result<(), LedgerError> {
+        let (claims, rows) = split(jobs);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let refused = self.repeated(&claims, || self.ledger.started(&claims, &rows)).await?;
+        self.fenced(&claims, &refused);
+        for claim in claims.iter().filter(|claim| !refused.contains(&claim.lane)) {
+            let keys = rows.iter().filter(|row| row.lane == claim.lane).map(|row| row.key).collect();
+            self.report(Written::Started(*claim, keys));
+        }
+        Ok(())
+    }
+
     async fn end(&mut self, jobs: Vec<(Claim, End)>) -> Result<(), LedgerError> {
         // Numbered after the split: a row that is dropped with an old claim must not use a number up.
         let (claims, ends) = split(jobs);
@@ -268,6 +283,8 @@ impl Scribe {
             if !refused.contains(&row.lane) {
                 let result = EndedResult { seq: row.publish_seq, records: row.records };
                 self.report(Written::Ended(claim_of(&claims, row.lane), row.key, result));
+            } else if row.state == RowState::Linked {
+                self.report(Written::LinkRefused(row.key));
             }
         }
         Ok(())
@@ -340,56 +357,10 @@ impl Scribe {
     }
 }
 
-impl Flush {
-    /// A lane was taken anew: what was asked for under an older claim would be refused, and use up the new one's numbers.
-    /// Barriers stay: whoever waits for one must hear of it.
-    fn drop_older(&mut self, opened: Claim) {
-        let stays = |claim: &Claim| claim.lane != opened.lane || claim.epoch >= opened.epoch;
-        self.accepts.retain(|(claim, ..)| stays(claim));
-        self.back_offs.retain(|(claim, _)| stays(claim));
-        self.converted.retain(|(claim, _)| stays(claim));
-        self.ends.retain(|(claim, _)| stays(claim));
-        self.cursors.retain(|claim, _| stays(claim));
-    }
-}
-
-/// An answer that names the lanes refused.
-trait Refusing {
-    fn refused(&self) -> &Refused;
-}
-
-impl Refusing for Refused {
-    fn refused(&self) -> &Refused {
-        self
-    }
-}
-
-impl Refusing for crate::ledger::Acceptance {
-    fn refused(&self) -> &Refused {
-        &self.refused
-    }
-}
-
-/// One claim a lane: the newest. Rows under an older one are dropped; their lane was taken anew since.
-fn split<R>(jobs: Vec<(Claim, R)>) -> (Vec<Claim>, Vec<R>) {
-    let mut claims: BTreeMap<Lane, Claim> = BTreeMap::new();
-    for (claim, _) in &jobs {
-        let newest = claims.entry(claim.lane).or_insert(*claim);
-        *newest = (*newest).max(*claim);
-    }
-    let rows = jobs.into_iter().filter(|(claim, _)| claims.get(&claim.lane) == Some(claim)).map(|(_, row)| row);
-    let rows = rows.collect();
-    (claims.into_values().collect(), rows)
-}
-
-fn claim_of(claims: &[Claim], lane: Lane) -> Claim {
-    // `split` made one claim for every lane of its rows.
-    claims.iter().copied().find(|claim| claim.lane == lane).unwrap_or(Claim { lane, epoch: crate::domain::Epoch(0) })
-}
-
 fn lanes_claims(lanes: &[AcceptLane]) -> Vec<Claim> {
     lanes.iter().map(|lane| lane.claim).collect()
 }
 
+mod flush;
 #[cfg(test)]
 mod tests;

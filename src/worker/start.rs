@@ -22,7 +22,7 @@ use crate::domain::machine::Rules;
 use crate::domain::retry::RetryPolicy;
 use crate::kafka::{Publisher, Source, SourceEvent};
 use crate::ledger::vault::VaultError;
-use crate::ledger::{HashKey, Ledger, LedgerError, Serves, Vault};
+use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault};
 use crate::upstream::Upstreams;
 
 /// Where no target says otherwise.
@@ -50,6 +50,8 @@ pub struct WorkerParts {
     pub cluster_id: String,
     /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
     pub topic_id: Option<String>,
+    /// Makes the ledger serve this from now on, whatever it served (`--adopt-ledger`).
+    pub adopt: Option<Act>,
     /// Who is told of each event's progress.
     pub milestones: Option<UnboundedSender<Milestone>>,
 }
@@ -77,20 +79,25 @@ impl Worker {
     /// # Errors
     /// See [`StartError`].
     pub async fn prepare(parts: WorkerParts, stop: CancellationToken) -> Result<Self, StartError> {
-        let identity = parts.ledger.identity().await?;
         let kafka = &parts.config.kafka;
         let serves = Serves {
             cluster_id: parts.cluster_id.clone(),
             group: kafka.group.clone(),
             topic: kafka.topics.created.clone(),
         };
-        parts.ledger.bind(&serves).await?;
+        match &parts.adopt {
+            Some(act) => parts.ledger.adopt(&serves, act).await?,
+            None => parts.ledger.bind(&serves).await?,
+        }
+        let identity = parts.ledger.identity().await?;
         let preparer = Arc::new(Preparer {
             hash_key: HashKey::open(&identity, &parts.vault)?,
             vault: Arc::clone(&parts.vault),
             mode: kafka.output_mode,
             topics: kafka.topics.clone(),
             clock: Arc::clone(&parts.clock),
+            adopted_at: identity.adopted_at,
+            old_after: parts.config.ledger.retention / 2,
         });
         Ok(Self::assemble(parts, identity.ledger_id, preparer, stop))
     }
@@ -128,6 +135,7 @@ impl Worker {
             longest_call: longest_call(&parts.config),
             owner: owner(),
             topic_id: parts.topic_id,
+            adopting: parts.adopt.is_some(),
             milestones: parts.milestones,
         };
         let dispatcher = Dispatcher {
@@ -137,6 +145,8 @@ impl Worker {
             customers: Customers::default(),
             ready: VecDeque::new(),
             running: 0,
+            alone: None,
+            reading_notes: false,
             timers: DelayQueue::new(),
             scribes,
             reports: reports_to,

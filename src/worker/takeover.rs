@@ -1,25 +1,21 @@
 //! The steps of a take-over: raise, read Kafka's stable word, read the lane's rows in new statements under the new epoch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::WorkerError;
 use super::dispatcher::Shared;
 use super::positions;
+use super::starting::{Start, starting_point};
 use crate::domain;
-use crate::kafka::Committed;
-use crate::kafka::cursor::{self, CursorText};
-use crate::ledger::{Claim, LaneRow, LedgerError, StoredRow, Unpublished};
+use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, StoredRow, Unpublished};
 
 /// Pause before a step of a take-over is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A lane that was taken over.
 pub(super) struct Opened {
     pub row: LaneRow,
-    /// Where fetching starts; `None`: at the earliest record.
-    pub start: Option<i64>,
-    pub committed: Option<i64>,
-    pub cursor: i64,
+    pub start: Start,
     /// When the raise was answered, by the monotonic clock.
     pub raised_at: Duration,
     pub unfinished: Vec<StoredRow>,
@@ -33,31 +29,49 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let mut rows = answered("raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
-    forget_old_topic(shared, &mut rows).await?;
+    let anew = forget_old_topic(shared, &mut rows).await?;
     let committed = positions::committed(shared, partitions).await;
     let mut starts = BTreeMap::new();
     for row in rows {
         let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
-        let (start, cursor) = starting_point(shared.ledger_id, &row, stands)?;
-        starts.insert(row.claim.lane, (row, start, cursor, stands.and_then(|stands| stands.offset)));
+        let anew = anew.contains(&row.claim.lane);
+        starts.insert(row.claim.lane, (starting_point(shared.ledger_id, shared.adopting, &row, anew, stands)?, row));
     }
-    let claims: Vec<Claim> = starts.values().map(|(row, ..)| row.claim).collect();
-    let cursors: Vec<(Claim, i64)> = starts.values().map(|(row, _, cursor, _)| (row.claim, *cursor)).collect();
+    correct(shared, starts.values()).await?;
+    let claims: Vec<Claim> = starts.values().map(|(_, row)| row.claim).collect();
+    let cursors: Vec<(Claim, i64)> = starts.values().map(|(start, row)| (row.claim, start.cursor)).collect();
     let mut unfinished =
         by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims, None)).await?);
     let outbox = answered("reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
     let mut opened = Vec::new();
-    for (lane, (row, start, cursor, committed)) in starts {
+    for (lane, (start, row)) in starts {
         let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
         let unfinished = unfinished.remove(&lane).unwrap_or_default();
-        opened.push(Opened { row, start, committed, cursor, raised_at, unfinished, unpublished });
+        opened.push(Opened { row, start, raised_at, unfinished, unpublished });
     }
     Ok(opened)
 }
 
+/// Writes down what Kafka's word changes; each over its lane's own connection. A lane that is refused was lost meanwhile,
+/// and the next write or reading of the epochs says so.
+async fn correct(shared: &Shared, starts: impl Iterator<Item = &(Start, LaneRow)>) -> Result<(), WorkerError> {
+    let mut slots: BTreeMap<usize, Vec<LaneCorrection>> = BTreeMap::new();
+    for (start, row) in starts {
+        if let Some(correction) = start.correction(row) {
+            slots.entry(shared.ledger.slot(row.claim.lane)).or_default().push(correction);
+        }
+    }
+    for corrections in slots.into_values() {
+        answered("correcting lanes", || shared.ledger.correct_lanes(&corrections)).await?;
+    }
+    Ok(())
+}
+
 /// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
-async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<(), WorkerError> {
-    let Some(topic_id) = &shared.topic_id else { return Ok(()) };
+/// Answers the lanes of which that is so.
+async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<BTreeSet<domain::Lane>, WorkerError> {
+    let mut anew = BTreeSet::new();
+    let Some(topic_id) = &shared.topic_id else { return Ok(anew) };
     let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
     let positions = answered("noting the topic", || shared.ledger.note_topic(&claims, topic_id)).await?;
     for row in rows.iter_mut() {
@@ -66,10 +80,11 @@ async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<(), W
         if row.position.is_some() && stands.is_none() {
             tracing::warn!(kafka.partition = row.claim.lane.0, "the topic was made anew: it is read from its start");
             row.suspect_below = 0;
+            anew.insert(row.claim.lane);
         }
         row.position = stands;
     }
-    Ok(())
+    Ok(anew)
 }
 
 fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
@@ -78,32 +93,6 @@ fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
         lanes.entry(row.lane).or_default().push(row);
     }
     lanes
-}
-
-/// Where fetching starts and what is published: Kafka's own commit says so; where it is gone, the ledger's lower bounds.
-fn starting_point(
-    ledger_id: [u8; 8],
-    row: &LaneRow,
-    committed: Option<&Committed>,
-) -> Result<(Option<i64>, i64), WorkerError> {
-    let partition = row.claim.lane.0;
-    let offset = committed.and_then(|committed| committed.offset);
-    let Some(offset) = offset else { return Ok((row.position, row.saved_cursor)) };
-    match cursor::decode(committed.map_or("", |committed| &committed.metadata), ledger_id) {
-        CursorText::Ours(cursor) => Ok((Some(offset), cursor.max(row.saved_cursor))),
-        CursorText::AnotherLedger => Err(WorkerError::Misconfigured(format!(
-            "partition {partition}'s position was committed with another ledger; use that ledger, or a consumer group \
-             of its own for this one"
-        ))),
-        CursorText::Newer | CursorText::Foreign => {
-            tracing::warn!(
-                kafka.partition = partition,
-                kafka.offset = offset,
-                "the committed position carries no cursor of ours; results of the last second may appear again",
-            );
-            Ok((Some(offset), row.saved_cursor))
-        }
-    }
 }
 
 async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(

@@ -107,6 +107,7 @@ impl System {
         let (told, milestones) = unbounded_channel();
         let run = uuid::Uuid::new_v4().simple().to_string();
         let peculiarities = Peculiarities {
+            adopt: None,
             // The embedded broker is another one at every start; the ledger stays.
             cluster_id: Some("dev".to_owned()),
             topic_id: Some(run.clone()),

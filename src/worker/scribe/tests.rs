@@ -21,6 +21,8 @@ fn say(written: &Written) -> String {
         }
         Written::Converted(..) => "converted".to_owned(),
         Written::Ended(claim, _, result) => format!("lane {} ended {}", claim.lane.0, result.seq.0),
+        Written::Started(claim, keys) => format!("lane {} counted {}", claim.lane.0, keys.len()),
+        Written::LinkRefused(_) => "its link is noted".to_owned(),
         Written::Barrier(claim) => format!("barrier of epoch {}", claim.epoch.0),
         Written::Fenced(claim) => format!("lane {} fenced", claim.lane.0),
         Written::Damaged(why) => panic!("damaged: {why}"),
@@ -127,7 +129,7 @@ async fn a_fenced_lane_is_reported_and_the_others_are_written() {
     stage.raise([0]).await;
     stage.end(lost, "a");
     stage.end(kept, "b");
-    assert_eq!(said(&stage.flush().await), ["lane 0 fenced", "lane 1 ended 1"]);
+    assert_eq!(said(&stage.flush().await), ["lane 0 fenced", "its link is noted", "lane 1 ended 1"]);
     stage.accept(lost, 1, &[unreadable("c")]);
     stage.accept(kept, 1, &[unreadable("d")]);
     let reports = stage.flush().await;

@@ -41,8 +41,15 @@ impl Stage {
             rejected: "rejected".to_owned(),
             dead_letter: "dlq".to_owned(),
         };
-        let preparer =
-            Arc::new(Preparer { vault, hash_key, mode: OutputMode::Structured, topics, clock: Arc::clone(&clock) });
+        let preparer = Arc::new(Preparer {
+            vault,
+            hash_key,
+            mode: OutputMode::Structured,
+            topics,
+            clock: Arc::clone(&clock),
+            adopted_at: None,
+            old_after: Duration::from_secs(3600),
+        });
         let (jobs, asked) = unbounded_channel();
         let (reports_to, reports) = unbounded_channel();
         let scribe = Scribe {
@@ -77,7 +84,7 @@ impl Stage {
 
     /// Accepts these records of a lane, from `offset` on.
     pub fn accept(&self, claim: Claim, offset: i64, values: &[String]) {
-        let record = |(offset, value): (i64, &String)| self.preparer.draft(record(claim.lane.0, offset, value));
+        let record = |(offset, value): (i64, &String)| self.preparer.draft(record(claim.lane.0, offset, value), 0);
         let drafts: Vec<Draft> = (offset..).zip(values).map(record).collect();
         self.ask(Job::Accept { claim, position: offset + drafts.len() as i64, drafts });
     }

@@ -1,0 +1,110 @@
+//! Notes between workers, for what a fence cannot carry: a link whose outcome came after its lane was another's, and rows that an
+//! operator reopened. Read about once a second by the lane's owner, removed once acted on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dispatcher::{Dispatcher, Report};
+use crate::domain::EventKey;
+use crate::domain::machine::Observation;
+use crate::domain::outcome::CallOutcome;
+use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
+
+/// Pause before a note is written again that met an unavailable ledger.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Dispatcher {
+    /// A link's outcome that came after its lane was lost: its owner must look before its next step.
+    pub fn note_if_sent(&self, key: EventKey, observation: &Observation) {
+        if let Observation::Link(CallOutcome::Done(_) | CallOutcome::Unknown { .. }) = observation {
+            self.leave_note(key);
+        }
+    }
+
+    /// Leaves a note that this event's profile may be there.
+    pub fn leave_note(&self, key: EventKey) {
+        let shared = Arc::clone(&self.shared);
+        tracing::warn!(event.key = ?key, "a link's outcome came after the lane was taken over; its owner is told");
+        self.spawn(async move {
+            while let Err(LedgerError::Unavailable(_)) = shared.ledger.leave_notes(&[(key, NoteKind::LinkSent)]).await {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Report::NoteLeft
+        });
+    }
+
+    /// Reads the notes of our lanes, and the rows that were reopened, beside the dispatcher.
+    pub fn read_notes(&mut self) {
+        let claims: Vec<Claim> = self.lanes.values().filter(|lane| !lane.leaving).map(|lane| lane.claim).collect();
+        if self.reading_notes || claims.is_empty() || self.stopping.is_some() {
+            return;
+        }
+        self.reading_notes = true;
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { Report::Notes(read(&*shared.ledger, &claims).await) });
+    }
+
+    /// Acts on notes; what was acted on is removed, each over its lane's own connection.
+    pub fn on_notes(&mut self, (notes, reopened): (Vec<Note>, Vec<StoredRow>)) {
+        self.reading_notes = false;
+        for row in reopened {
+            if let Some(claim) = self.claim(row.lane.0) {
+                tracing::info!(event.key = ?row.key, generation = row.generation, "a reopened row is taken up");
+                self.pick_up(claim, row);
+            }
+        }
+        let mut done: Vec<(Claim, i64)> = Vec::new();
+        for note in notes {
+            let Some(claim) = self.claim(note.lane.0) else { continue };
+            if matches!(note.kind, NoteKind::LinkSent) {
+                self.on_link_noted(claim, note.key);
+            }
+            done.push((claim, note.number));
+        }
+        self.remove_notes(done);
+    }
+
+    fn on_link_noted(&mut self, claim: Claim, key: EventKey) {
+        if self.events.contains_key(&key) {
+            self.observe(key, claim, Observation::Noted);
+        } else {
+            tracing::error!(
+                event.key = ?key,
+                "a former owner's link of this event came to an end after the event had ended: look at its customer's \
+                 profiles, there may be two",
+            );
+        }
+    }
+
+    fn remove_notes(&self, notes: Vec<(Claim, i64)>) {
+        for slot in 0..self.shared.ledger.slots() {
+            let here = notes.iter().filter(|(claim, _)| self.shared.ledger.slot(claim.lane) == slot);
+            let (mut claims, numbers): (Vec<Claim>, Vec<i64>) = here.copied().unzip();
+            claims.dedup();
+            if claims.is_empty() {
+                continue;
+            }
+            let shared = Arc::clone(&self.shared);
+            self.spawn(async move {
+                if let Err(error) = shared.ledger.remove_notes(&claims, &numbers).await {
+                    tracing::debug!(error = %error, "notes were not removed; they are acted on again");
+                }
+                Report::NoteLeft
+            });
+        }
+    }
+}
+
+/// An unavailable ledger tells nothing this time; the scribe says why.
+async fn read(ledger: &dyn Ledger, claims: &[Claim]) -> (Vec<Note>, Vec<StoredRow>) {
+    let notes = ledger.notes(claims).await.unwrap_or_default();
+    let reopened: Vec<EventKey> =
+        notes.iter().filter(|note| matches!(note.kind, NoteKind::Reopened)).map(|note| note.key).collect();
+    if reopened.is_empty() {
+        return (notes, Vec::new());
+    }
+    match ledger.unfinished(claims, Some(&reopened)).await {
+        Ok(rows) => (notes, rows),
+        Err(_) => (notes.into_iter().filter(|note| !matches!(note.kind, NoteKind::Reopened)).collect(), Vec::new()),
+    }
+}

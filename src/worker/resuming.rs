@@ -1,0 +1,116 @@
+//! Resuming rows of the ledger: after a take-over, and after an operator reopened them.
+//!
+//! After an unclean end of the predecessor nothing is begun before its calls must have ended. A row that was running in that
+//! end is counted, durably, before it is begun: one that ends its process each time must not do so for ever. What can be
+//! told of "was running" from the rows: it was due, and had its turn among its customer's events. A row that waited is not
+//! counted; one that came due while nobody ran is, at worst, counted once too often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::WorkerError;
+use super::customers::RUN_AHEAD;
+use super::dispatcher::Dispatcher;
+use super::event::Event;
+use super::gate::OWNERSHIP_FRESH;
+use super::prepare::{ReviveError, Revived};
+use super::scribe::Job;
+use crate::domain::machine::State;
+use crate::domain::{Customer, EventKey};
+use crate::ledger::{Claim, LaneRow, StartedRow, StoredRow};
+
+impl Dispatcher {
+    /// Until when calls of the predecessor may be on the wire, by the monotonic clock.
+    pub fn wire_until(&self, row: &LaneRow, raised_at: Duration) -> Duration {
+        match row.clean {
+            true => Duration::ZERO,
+            false => raised_at + OWNERSHIP_FRESH + self.shared.longest_call,
+        }
+    }
+
+    /// Resumes unfinished rows in input order.
+    pub fn resume(&mut self, claim: Claim, clean: bool, rows: Vec<StoredRow>) {
+        let mut places = BTreeMap::new();
+        let mut counted = Vec::new();
+        for row in rows {
+            let due = due_in(&row);
+            let Some(mut event) = self.revive(claim, row) else { continue };
+            let ordered = self.shared.settings.per_customer_order;
+            if !clean && due.is_zero() && had_its_turn(&event, ordered, &mut places) {
+                event.past.starts += 1;
+                event.being_counted = true;
+                let starts = i32::try_from(event.past.starts).unwrap_or(i32::MAX);
+                counted.push(StartedRow { key: event.key, lane: claim.lane, starts });
+            }
+            let hold = self.hold(claim).max(due);
+            self.admit(event, hold);
+        }
+        if !counted.is_empty() {
+            self.ask(claim.lane, Job::Started(claim, counted));
+        }
+    }
+
+    /// Picks rows up that an operator reopened, or that this record's earlier acceptance left, unless they are in memory.
+    pub fn pick_up(&mut self, claim: Claim, row: StoredRow) {
+        if !row.state.is_unfinished() || self.events.contains_key(&row.key) || row.epoch > claim.epoch {
+            return;
+        }
+        let hold = self.hold(claim).max(due_in(&row));
+        if let Some(event) = self.revive(claim, row) {
+            self.admit(event, hold);
+        }
+    }
+
+    /// A count is durable: the event may begin.
+    pub fn on_started(&mut self, claim: Claim, keys: &[EventKey]) {
+        for key in keys {
+            if let Some(event) = self.events.get_mut(key).filter(|event| event.claim == claim) {
+                event.being_counted = false;
+                self.begin_if_possible(*key);
+            }
+        }
+    }
+
+    /// How long rows that this lane's predecessor may be calling for must wait still.
+    fn hold(&self, claim: Claim) -> Duration {
+        let until = self.lanes.get(&claim.lane.0).map_or(Duration::ZERO, |lane| lane.wire_until);
+        until.saturating_sub(self.shared.clock.tick())
+    }
+
+    /// The event of a row. A row that cannot be worked on at all ends again; a damaged one is left as it is, loudly, and
+    /// holds up nothing else. A missing key is no row's fault and ends the worker.
+    fn revive(&mut self, claim: Claim, row: StoredRow) -> Option<Event> {
+        let key = row.key;
+        match self.shared.preparer.revive(claim, row) {
+            Ok(Revived::Event(event)) => Some(*event),
+            Ok(Revived::Ends(end)) => {
+                self.ask(claim.lane, Job::End(claim, *end));
+                None
+            }
+            Err(error @ ReviveError::MissingKey { .. }) => {
+                self.failed = Some(WorkerError::Misconfigured(error.to_string()));
+                None
+            }
+            Err(error) => {
+                tracing::error!(
+                    event.key = ?key,
+                    error = %error,
+                    "a row of the ledger is damaged and stays unfinished; the others go on. Restore it from a backup",
+                );
+                None
+            }
+        }
+    }
+}
+
+fn due_in(row: &StoredRow) -> Duration {
+    Duration::from_millis(u64::try_from(row.due_in_ms).unwrap_or(0))
+}
+
+/// Whether the row, as the next one of its customer, was among those that run: the first may link, the next few may convert.
+fn had_its_turn(event: &Event, ordered: bool, places: &mut BTreeMap<Customer, usize>) -> bool {
+    let place = places.entry(event.profile.customer.clone()).or_default();
+    let before = std::mem::replace(place, *place + 1);
+    let converts = event.facts().temporary && matches!(event.flow.state, State::Accepted);
+    !ordered || before < if converts { RUN_AHEAD } else { 1 }
+}

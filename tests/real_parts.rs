@@ -11,6 +11,8 @@ mod brokers;
 mod failures;
 #[path = "real_parts/leaving.rs"]
 mod leaving;
+#[path = "real_parts/ledgers.rs"]
+mod ledgers;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
 #[path = "real_parts/stories.rs"]
@@ -28,8 +30,16 @@ use libtest_mimic::Arguments;
 use support::parts::{Case, RealParts, trial};
 
 /// Every test, module by module.
-const CASES: &[&[Case]] =
-    &[brokers::CASES, leaving::CASES, story::CASES, stories::CASES, verdicts::CASES, refusals::CASES, failures::CASES];
+const CASES: &[&[Case]] = &[
+    brokers::CASES,
+    leaving::CASES,
+    story::CASES,
+    stories::CASES,
+    verdicts::CASES,
+    refusals::CASES,
+    failures::CASES,
+    ledgers::CASES,
+];
 
 fn main() -> ExitCode {
     let parts = Arc::new(RealParts::default());

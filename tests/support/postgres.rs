@@ -99,7 +99,9 @@ fn initialise(binaries: &Path, folder: &Path) -> Result<(), Absent> {
 fn run(binaries: &Path, folder: &Path, port: u16) -> Result<Guarded, Absent> {
     let mut words = unprivileged(binaries.join("postgres"));
     words.extend(["-D".to_owned(), folder.join("data").display().to_string()]);
-    for setting in [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned(), socket_setting(folder)] {
+    // A worker takes up to nine connections, and a campaign runs dozens of workers side by side.
+    let settings = [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned(), "max_connections=600".to_owned()];
+    for setting in settings.into_iter().chain([socket_setting(folder)]) {
         words.extend(["-c".to_owned(), setting]);
     }
     let mut server = Guarded::start(&words, &[], &folder.join("server.log"))

@@ -1,10 +1,13 @@
 //! A test stand: topics, a database, a sandbox and a configuration of one test's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -38,6 +41,8 @@ pub struct Topics {
 
 /// Lines of each worker's log that a failed test shows.
 const LAST_WORDS: usize = 60;
+/// So many of the latest workers: a test may have had dozens.
+const LAST_WORKERS: u32 = 4;
 
 /// Everything one test needs around the workers it starts.
 pub struct Stand<'a> {
@@ -45,6 +50,10 @@ pub struct Stand<'a> {
     pub kafka: &'a Kafka,
     /// The test's topics.
     pub topics: Topics,
+    /// The consumer group of its workers.
+    pub group: String,
+    /// URL of its ledger's database.
+    pub database: String,
     /// The test's vendors.
     pub sandbox: Sandbox,
     publisher: Publisher,
@@ -76,9 +85,23 @@ impl<'a> Stand<'a> {
         let key: [u8; 32] = rand::random();
         std::fs::write(folder.path().join("k1"), BASE64.encode(&key)).expect("a key file");
         let publisher = Publisher::new(kafka.brokers());
-        let stand = Self { kafka, topics, sandbox, publisher, folder, workers: std::cell::Cell::new(0) };
-        std::fs::write(stand.config(), stand.configuration(delivery, &name, &database)).expect("a configuration file");
+        let group = format!("group-{name}");
+        let workers = std::cell::Cell::new(0);
+        let stand = Self { kafka, topics, group, database, sandbox, publisher, folder, workers };
+        std::fs::write(stand.config(), stand.configuration(delivery)).expect("a configuration file");
         stand
+    }
+
+    /// Changes the configuration, wherever it has these words, for the workers that start from now on.
+    pub fn amend(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        assert!(text.contains(from), "the configuration has no {from}");
+        std::fs::write(self.config(), text.replace(from, to)).expect("a configuration file");
+    }
+
+    /// A folder of the test's own.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Where the configuration is.
@@ -104,9 +127,14 @@ impl<'a> Stand<'a> {
 
     /// The same, with settings from the environment.
     pub fn start_worker_with(&self, environment: &[(String, String)]) -> Worker {
+        self.start_worker_saying(&[], environment)
+    }
+
+    /// The same, with more words on its command line.
+    pub fn start_worker_saying(&self, arguments: &[&str], environment: &[(String, String)]) -> Worker {
         let number = self.workers.get() + 1;
         self.workers.set(number);
-        Worker::start(&self.config(), environment, &self.worker_log(number))
+        Worker::start(&self.config(), arguments, environment, &self.worker_log(number))
     }
 
     /// Starts a worker and waits until it is ready.
@@ -127,6 +155,16 @@ impl<'a> Stand<'a> {
         self.publisher.publish(&self.topics.created, key, STRUCTURED, value).await
     }
 
+    /// Sets the group's position, as an operator's tool does; the group must be empty.
+    pub fn commit_by_hand(&self, partition: i32, offset: i64) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.kafka.brokers()).set("group.id", &self.group);
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut positions = TopicPartitionList::new();
+        positions.add_partition_offset(&self.topics.created, partition, Offset::Offset(offset)).expect("an offset");
+        consumer.commit(&positions, CommitMode::Sync).expect("the position is set");
+    }
+
     /// A reader of some of the topics.
     pub fn reader(&self, topics: &[&str]) -> Reader {
         Reader::new(self.kafka.brokers(), topics)
@@ -141,7 +179,7 @@ impl<'a> Stand<'a> {
         self.folder.path().join(format!("worker-{number}.log"))
     }
 
-    fn configuration(&self, delivery: Delivery, name: &str, database: &str) -> String {
+    fn configuration(&self, delivery: Delivery) -> String {
         let Topics { created, linked, rejected, dead_letter } = &self.topics;
         let delivery = match delivery {
             Delivery::Transactional => "transactional",
@@ -152,7 +190,7 @@ impl<'a> Stand<'a> {
         format!(
             r#"[kafka]
 brokers = "{brokers}"
-group = "group-{name}"
+group = "{group}"
 delivery = "{delivery}"
 topics.created = "{created}"
 topics.linked = "{linked}"
@@ -201,6 +239,8 @@ listen = "127.0.0.1:0"
 log_format = "json"
 "#,
             brokers = self.kafka.brokers(),
+            group = self.group,
+            database = self.database,
         )
     }
 }
@@ -208,7 +248,8 @@ log_format = "json"
 /// A failed test shows what its workers said last: their logs go with the stand.
 impl Drop for Stand<'_> {
     fn drop(&mut self) {
-        for number in (1..=self.workers.get()).filter(|_| std::thread::panicking()) {
+        let latest = self.workers.get().saturating_sub(LAST_WORKERS) + 1..=self.workers.get();
+        for number in latest.filter(|_| std::thread::panicking()) {
             let log = std::fs::read(self.worker_log(number)).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);
             let lines: Vec<&str> = log.lines().collect();

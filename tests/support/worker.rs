@@ -18,9 +18,13 @@ pub struct Worker {
 
 impl Worker {
     /// Runs the worker; `log` is where its output goes.
-    pub fn start(config: &Path, environment: &[(String, String)], log: &Path) -> Self {
-        let program = [env!("CARGO_BIN_EXE_profile-linker"), "run", "--config", &config.display().to_string()];
-        let process = Guarded::start(&program.map(str::to_owned), environment, log).expect("the worker starts");
+    pub fn start(config: &Path, arguments: &[&str], environment: &[(String, String)], log: &Path) -> Self {
+        let config = config.display().to_string();
+        let words = [env!("CARGO_BIN_EXE_profile-linker"), "run", "--config", &config]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let program: Vec<String> = words.map(str::to_owned).collect();
+        let process = Guarded::start(&program, environment, log).expect("the worker starts");
         Self { process }
     }
 
@@ -36,6 +40,17 @@ impl Worker {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Whether it is frozen, by whomever: state `T` in what the kernel tells of it.
+    pub fn is_frozen(&self) -> bool {
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        told.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     /// What it logged so far.

@@ -14,6 +14,7 @@ crate::ledger_cases!(Both:
     a_row_that_ended_otherwise_is_damage,
     a_row_that_is_not_there_is_damage,
     a_number_that_would_never_be_published_is_damage,
+    a_number_given_twice_is_damage_and_nothing_of_its_write_stands,
     a_waiting_row_knows_when_it_is_due_and_when_it_first_failed,
     a_timeline_grows_with_each_write_and_has_a_limit,
     published_results_leave_the_outbox_and_the_cursor_only_grows,
@@ -120,6 +121,18 @@ async fn a_number_that_would_never_be_published_is_damage(stage: &Stage) {
     ledger.save_cursors(&[(claim, 5)]).await.unwrap();
     assert!(matches!(ledger.end(&[claim], &[ended(&row, RowState::Linked, 5)]).await, Err(LedgerError::Damaged(_))));
     ledger.end(&[claim], &[ended(&row, RowState::Linked, 6)]).await.unwrap();
+}
+
+async fn a_number_given_twice_is_damage_and_nothing_of_its_write_stands(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let rows: Vec<_> = (0..3).map(|offset| new_row(claim, offset, &offset.to_string())).collect();
+    ledger.accept(&[up_to(claim, 3, 1)], &rows).await.unwrap();
+    ledger.end(&[claim], &[ended(&rows[0], RowState::Linked, 1)]).await.unwrap();
+    let end = ledger.end(&[claim], &[ended(&rows[1], RowState::Linked, 2), ended(&rows[2], RowState::Linked, 1)]).await;
+    assert!(matches!(end, Err(LedgerError::Damaged(_))), "{end:?}");
+    assert_eq!(ledger.unfinished(&[claim], None).await.unwrap().len(), 2);
+    assert_eq!(ledger.unpublished(&[(claim, 0)]).await.unwrap().len(), 1);
 }
 
 async fn a_waiting_row_knows_when_it_is_due_and_when_it_first_failed(stage: &Stage) {

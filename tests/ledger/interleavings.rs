@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use profile_linker::domain::Lane;
-use profile_linker::ledger::{Acceptance, Accepted, Claim, Ledger, LedgerError, NewRow, RowState};
+use profile_linker::ledger::{Acceptance, Accepted, Claim, Ledger, LedgerError, NewRow, NoteKind, RowState};
 use sqlx::{Executor, PgConnection, Row};
 
+use crate::correcting::correction;
 use crate::rows::*;
 use crate::stage::Stage;
+use crate::starting::start;
 use crate::support::patience::eventually;
 
 crate::ledger_cases!(Postgres:
@@ -27,10 +29,10 @@ crate::ledger_cases!(Postgres:
 );
 
 /// How long a state may take to come about.
-const LIMIT: Duration = Duration::from_secs(10);
+pub const LIMIT: Duration = Duration::from_secs(10);
 
 /// Until so many sessions wait for a lock.
-async fn waiting(stage: &Stage, sessions: i64) {
+pub async fn waiting(stage: &Stage, sessions: i64) {
     let mut connection = stage.connection().await;
     eventually("sessions that wait for a lock", LIMIT, async || {
         let query =
@@ -41,7 +43,7 @@ async fn waiting(stage: &Stage, sessions: i64) {
     .await;
 }
 
-async fn run(connection: &mut PgConnection, sql: &'static str) {
+pub async fn run(connection: &mut PgConnection, sql: &'static str) {
     sqlx::raw_sql(sql).execute(connection).await.expect("a good statement");
 }
 
@@ -51,10 +53,11 @@ async fn a_write_that_waited_for_the_raise_writes_nothing(stage: &Stage) {
     let row = new_row(claim, 0, "a");
     accept(&*ledger, claim, &row).await;
     ledger.note_topic(&[claim], "first").await.unwrap();
+    ledger.leave_notes(&[(row.key, NoteKind::LinkSent)]).await.unwrap();
     let mut successor = stage.connection().await;
     run(&mut successor, "BEGIN; UPDATE lane SET epoch = epoch + 1 WHERE lane = 0").await;
     let mut writers = tokio::task::JoinSet::new();
-    for write in 0..7 {
+    for write in 0..10 {
         let (other, row) = (stage.open().await, row.clone());
         writers.spawn(async move {
             let refused = match write {
@@ -64,6 +67,9 @@ async fn a_write_that_waited_for_the_raise_writes_nothing(stage: &Stage) {
                 3 => other.back_off(&[claim], &[back_off(&row, 60_000)]).await.unwrap(),
                 4 => other.save_cursors(&[(claim, 9)]).await.unwrap(),
                 5 => other.release(&[(claim, true)]).await.unwrap(),
+                6 => other.started(&[claim], &[start(&row, 9)]).await.unwrap(),
+                7 => other.correct_lanes(&[correction(claim, None)]).await.unwrap(),
+                8 => other.remove_notes(&[claim], &[1]).await.unwrap(),
                 _ => match &other.note_topic(&[claim], "second").await.unwrap()[..] {
                     [] => lanes(&[0]),
                     anew => panic!("{anew:?}"),
@@ -72,16 +78,17 @@ async fn a_write_that_waited_for_the_raise_writes_nothing(stage: &Stage) {
             assert_eq!(refused, lanes(&[0]), "write {write}");
         });
     }
-    waiting(stage, 7).await;
+    waiting(stage, 10).await;
     run(&mut successor, "COMMIT").await;
     while let Some(writer) = writers.join_next().await {
         writer.unwrap();
     }
     let there = stored(&*ledger, row.key).await;
-    assert_eq!((there.state, there.due_in_ms), (RowState::Accepted, 0));
+    assert_eq!((there.state, there.due_in_ms, there.starts), (RowState::Accepted, 0, 0));
     assert!(ledger.row(key("b")).await.unwrap().is_none());
     let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
     assert_eq!((lane.position, lane.saved_cursor, lane.clean), (Some(1), 0, false));
+    assert_eq!(ledger.notes(&[lane.claim]).await.unwrap().len(), 1);
 }
 
 async fn a_raise_that_waited_for_a_write_sees_what_it_wrote(stage: &Stage) {

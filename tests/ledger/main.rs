@@ -6,13 +6,20 @@
 #![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
 mod accepting;
+mod adopting;
+mod correcting;
 mod ending;
 mod fencing;
 mod interleavings;
+mod locking;
+mod noting;
+mod operators;
 mod owning;
+mod reopening;
 mod rows;
 mod setting_up;
 mod stage;
+mod starting;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -24,8 +31,21 @@ use libtest_mimic::Arguments;
 use stage::{Case, Server, trials};
 
 /// Every test, module by module.
-const CASES: &[&[Case]] =
-    &[setting_up::CASES, accepting::CASES, ending::CASES, owning::CASES, fencing::CASES, interleavings::CASES];
+const CASES: &[&[Case]] = &[
+    setting_up::CASES,
+    accepting::CASES,
+    ending::CASES,
+    owning::CASES,
+    fencing::CASES,
+    interleavings::CASES,
+    locking::CASES,
+    operators::CASES,
+    correcting::CASES,
+    adopting::CASES,
+    starting::CASES,
+    noting::CASES,
+    reopening::CASES,
+];
 
 fn main() -> ExitCode {
     let server = Arc::new(Server::default());

@@ -7,7 +7,8 @@ use profile_linker::domain::{
     Attempts, Customer, EventIdentity, EventKey, Lane, PublishSeq, ReasonCode, Stage as Where, System,
 };
 use profile_linker::ledger::{
-    AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedAtOnce, EndedRow, Ledger, NewRow, RowState, StoredRow,
+    AcceptLane, Accepted, Act, BackOffRow, Claim, ConvertedRow, EndedAtOnce, EndedRow, Ledger, NewRow, Reopening,
+    RowState, StoredRow,
 };
 
 /// Calls made, different in each.
@@ -121,6 +122,23 @@ pub async fn accept(ledger: &dyn Ledger, claim: Claim, row: &NewRow) {
     let acceptance =
         ledger.accept(&[up_to(claim, row.offset + 1, 1)], std::slice::from_ref(row)).await.expect("accepted");
     assert_eq!(said(&acceptance.rows), ["new"]);
+}
+
+/// Accepts a record and dead-letters it, as its lane's result of this number.
+pub async fn dead_letter(ledger: &dyn Ledger, claim: Claim, row: &NewRow, number: i64) {
+    accept(ledger, claim, row).await;
+    let end = ended(row, RowState::DeadLettered, number);
+    assert!(ledger.end(&[claim], &[end]).await.expect("ended").is_empty());
+}
+
+/// A reopening of a row of this generation.
+pub fn reopening(row: &NewRow, generation: i32) -> Reopening {
+    Reopening { key: row.key, generation }
+}
+
+/// An operator's act.
+pub fn act() -> Act {
+    Act { actor: "ada".to_owned(), why: Some("it's fixed".to_owned()) }
 }
 
 /// The row of a key that must be there.

@@ -3,10 +3,12 @@
 use profile_linker::domain::Secret;
 use profile_linker::ledger::{self, HashKey, LedgerError, MigrationStatus, Serves};
 
+use crate::rows::*;
 use crate::stage::{Stage, vault};
 
 crate::ledger_cases!(Both:
     a_second_migration_finds_everything_present_and_changes_no_identity,
+    a_ledger_of_the_first_version_is_refused_until_it_is_migrated_and_keeps_its_rows,
     a_ledger_without_schema_is_of_version_0,
     a_newer_ledger_is_refused_by_use_and_by_migration,
     a_migration_that_was_cut_short_before_the_identity_is_repeated,
@@ -29,6 +31,29 @@ async fn a_second_migration_finds_everything_present_and_changes_no_identity(sta
     assert_ne!(after.ledger_id, [0; 8]);
     let hash = |identity| HashKey::open(identity, &vault()).unwrap().payload_hash(b"payload");
     assert_eq!(hash(&before), hash(&after));
+}
+
+async fn a_ledger_of_the_first_version_is_refused_until_it_is_migrated_and_keeps_its_rows(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    let [claim] = raise(&*ledger, [0]).await;
+    let row = new_row(claim, 0, "a");
+    accept(&*ledger, claim, &row).await;
+    drop(ledger);
+    stage
+        .sql(
+            "DROP TABLE note; ALTER TABLE event DROP COLUMN starts;
+             DELETE FROM _sqlx_migrations WHERE version = 2",
+        )
+        .await;
+    let used = stage.open().await.identity().await.map(drop);
+    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 1, needed: 2 })), "{used:?}");
+    let steps = ledger::migrate(&stage.url(), &vault()).await.unwrap();
+    let done: Vec<_> = steps.iter().map(|step| step.status).collect();
+    assert_eq!(done, [MigrationStatus::Present, MigrationStatus::Applied, MigrationStatus::Present]);
+    let ledger = stage.open().await;
+    ledger.identity().await.unwrap();
+    let [there] = &ledger.unfinished(&[claim], None).await.unwrap()[..] else { panic!("the row is gone") };
+    assert_eq!((there.key, there.starts), (row.key, 0));
 }
 
 async fn a_ledger_without_schema_is_of_version_0(stage: &Stage) {

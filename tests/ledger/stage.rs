@@ -125,6 +125,27 @@ impl Stage {
         PgConnection::connect(&self.url).await.expect("a connection")
     }
 
+    /// The lines that a query of one text column finds around the ledger.
+    pub async fn lines(&self, sql: &'static str) -> Vec<String> {
+        if self.is_sqlite() {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.expect("a connection");
+            let lines = sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("a good query");
+            connection.close().await.expect("a clean close");
+            lines
+        } else {
+            let mut connection = self.connection().await;
+            sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("a good query")
+        }
+    }
+
+    /// What was written into the audit table: actor, act, target, reason.
+    pub async fn audit(&self) -> Vec<String> {
+        self.lines(
+            "SELECT actor || ' | ' || act || ' | ' || target || ' | ' || COALESCE(why, '-') FROM audit ORDER BY n",
+        )
+        .await
+    }
+
     /// Runs SQL around the ledger, which no other process may do while it is open on SQLite.
     pub async fn sql(&self, sql: &'static str) {
         if self.is_sqlite() {

@@ -72,6 +72,25 @@ fn no_file_is_a_monster() {
     }
 }
 
+/// The ledger's cases run from lists: one that is in none would compile and never run.
+#[test]
+fn every_ledger_case_is_in_a_list_that_runs() {
+    let folder = root().join("tests/ledger");
+    let runner = std::fs::read_to_string(folder.join("main.rs")).expect("a text file");
+    let mut cases = 0;
+    for path in files_under(&folder, "rs") {
+        let text = std::fs::read_to_string(&path).expect("a text file");
+        let module = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        for line in text.lines().filter(|line| line.ends_with("(stage: &Stage) {")) {
+            let name = line.trim_start_matches("async fn ").split('(').next().unwrap_or_default();
+            assert!(text.contains(&format!("\n    {name},\n")), "{module}::{name} is in no list");
+            assert!(runner.contains(&format!("{module}::CASES")), "the list of {module} is not run");
+            cases += 1;
+        }
+    }
+    assert!(cases > 50, "the cases were not found: {cases}");
+}
+
 #[test]
 fn nothing_committed_names_a_machine() {
     // Put together here, so that this file does not name it either.

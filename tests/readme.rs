@@ -4,15 +4,30 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 3] = ["README.md", "docs/architecture.md", "docs/real-parts.md"];
+const PAGES: [&str; 4] = ["README.md", "docs/architecture.md", "docs/proofs.md", "docs/real-parts.md"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 #[test]
+fn every_rule_of_the_proofs_is_held_by_tests_that_are_there() {
+    let code = code();
+    let page = read(root().join("docs/proofs.md"));
+    let rules: Vec<_> = page.lines().filter(|line| line.starts_with("| ") && *line != "| rule | tests |").collect();
+    assert!(rules.len() > 30, "the proofs have rules: {}", rules.len());
+    for rule in rules {
+        let tests: Vec<_> = code_spans(rule.trim_end_matches([' ', '|']).rsplit('|').next().unwrap()).collect();
+        assert!(!tests.is_empty(), "no test holds {rule}");
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}(")), "the proofs name {test}, which is not there");
+        }
+    }
+}
+
+#[test]
 fn every_test_that_a_page_names_is_there() {
-    let code: String = ["src", "tests"].iter().flat_map(|folder| rust_files(&root().join(folder))).map(read).collect();
+    let code = code();
     let mut named = 0;
     for page in PAGES {
         for name in code_spans(&read(root().join(page))).filter(|span| is_test_name(span)) {
@@ -33,6 +48,11 @@ fn every_link_between_the_pages_leads_somewhere() {
             assert!(there, "{page} links to {target}, which is not there");
         }
     }
+}
+
+/// All of ours in one text.
+fn code() -> String {
+    ["src", "tests"].iter().flat_map(|folder| rust_files(&root().join(folder))).map(read).collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

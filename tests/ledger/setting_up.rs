@@ -13,6 +13,7 @@ crate::ledger_cases!(Both:
     a_newer_ledger_is_refused_by_use_and_by_migration,
     a_migration_that_was_cut_short_before_the_identity_is_repeated,
     a_ledger_serves_what_it_was_bound_to_first,
+    a_ledger_file_belongs_to_one_process_and_a_database_to_many,
     an_address_that_leads_nowhere_is_told_without_its_password,
 );
 
@@ -102,6 +103,17 @@ async fn a_ledger_serves_what_it_was_bound_to_first(stage: &Stage) {
         assert!(serves.contains("\"one\""), "{serves}");
         assert!(asked.contains(&other.group), "{asked}");
     }
+}
+
+async fn a_ledger_file_belongs_to_one_process_and_a_database_to_many(stage: &Stage) {
+    let first = stage.ledger().await;
+    match (ledger::open(&stage.url()).await, stage.is_sqlite()) {
+        (Err(LedgerError::Unavailable(why)), true) => assert!(why.contains("another process"), "{why}"),
+        (Ok(second), false) => drop(second.identity().await.unwrap()),
+        (opened, _) => panic!("{:?}", opened.err()),
+    }
+    drop(first);
+    stage.open().await.identity().await.unwrap();
 }
 
 async fn an_address_that_leads_nowhere_is_told_without_its_password(stage: &Stage) {

@@ -147,3 +147,19 @@ impl Work<'_> {
         *place = Some(connection);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::decode::Columns;
+
+    #[tokio::test]
+    async fn what_is_answered_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::lock(&folder.path().join("ledger.db")).await.unwrap();
+        let mut work = file.write().await.unwrap();
+        let row = work.row(sqlx::query("SELECT synchronous FROM pragma_synchronous")).await.unwrap().unwrap();
+        // FULL.
+        assert_eq!(row.int("synchronous").unwrap(), 2);
+    }
+}

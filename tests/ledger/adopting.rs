@@ -13,6 +13,7 @@ crate::ledger_cases!(Both:
     an_adopted_ledgers_unfinished_and_dead_lettered_rows_become_possibly_sent,
     an_adopted_ledger_forgets_positions_only_if_cluster_or_topic_is_another,
     numbers_and_results_outlive_an_adoption,
+    a_claim_that_a_restored_ledger_does_not_remember_is_never_given_again_after_an_adoption,
     claims_from_before_an_adoption_are_refused_and_no_lane_counts_as_clean,
 );
 
@@ -97,6 +98,22 @@ async fn numbers_and_results_outlive_an_adoption(stage: &Stage) {
     let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
     assert_eq!((lane.saved_cursor, lane.last_seq), (5, 6));
     assert_eq!(ledger.unpublished(&[(lane.claim, 5)]).await.unwrap().len(), 1);
+}
+
+async fn a_claim_that_a_restored_ledger_does_not_remember_is_never_given_again_after_an_adoption(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.bind(&serves("one", "group", "topic")).await.unwrap();
+    let [first] = raise(&*ledger, [0]).await;
+    let forgotten = [raise(&*ledger, [0]).await, raise(&*ledger, [0]).await, raise(&*ledger, [0]).await];
+    stage.sql("UPDATE lane SET epoch = 1").await;
+    ledger.adopt(&serves("one", "group", "topic"), &act()).await.unwrap();
+    for _ in 0..3 {
+        let [claim] = raise(&*ledger, [0]).await;
+        for old in forgotten.iter().flatten().chain([&first]) {
+            assert_ne!(claim, *old);
+            assert_eq!(ledger.save_cursors(&[(*old, 9)]).await.unwrap(), lanes(&[0]));
+        }
+    }
 }
 
 async fn claims_from_before_an_adoption_are_refused_and_no_lane_counts_as_clean(stage: &Stage) {

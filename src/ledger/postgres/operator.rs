@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use super::session::{self, Statement};
 use crate::domain::EventKey;
 use crate::ledger::decode::Columns;
-use crate::ledger::setup::named;
+use crate::ledger::setup::{ADOPTED_EPOCHS, named};
 use crate::ledger::{Act, LedgerError, Reopening, SCHEMA_VERSION, Serves};
 
 /// How long a statement of an adoption may run: it looks at every unfinished or dead-lettered row.
@@ -15,7 +15,7 @@ const ADOPTION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600
 
 /// No claim is asked for, but the lanes are locked like by any write: the epoch is that of the lane's row as the lock found
 /// it, and a raise waits for the reopening, so that its owner's next read has the row. Two operators meet at the lane's lock,
-/// and the later one's condition is checked again on the row as the first one left it.
+/// and the later one's condition is checked again on the row as the first one left it. The end has cleared when it was due.
 const REOPEN: &str = "
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::bytea[], $2::int[]) AS r(key, generation)
@@ -27,7 +27,7 @@ WITH asked AS MATERIALIZED (
     FOR NO KEY UPDATE OF l
 ), reopened AS (
     UPDATE event e SET state = CASE WHEN t.key IS NULL THEN 1 ELSE 2 END, generation = a.generation + 1,
-        epoch = h.epoch, due_at = NULL, spent_ms = 0, starts = 0, ended_at = NULL, reason_code = NULL, reason_stage = NULL
+        epoch = h.epoch, spent_ms = 0, starts = 0, ended_at = NULL, reason_code = NULL, reason_stage = NULL
     FROM asked a
     JOIN sealed_record s ON s.key = a.key
     LEFT JOIN sealed_token t ON t.key = a.key
@@ -48,7 +48,7 @@ const LOCK_LEDGER: &str = "SELECT 1 FROM ledger FOR UPDATE";
 const LOCK_LANES: &str = "SELECT 1 FROM lane ORDER BY lane FOR NO KEY UPDATE";
 /// Epochs rise, so that a write that waited for these locks is refused: its rows would not be marked below.
 const LANES: &str = "
-UPDATE lane l SET epoch = l.epoch + 1, owner = NULL, clean = false,
+UPDATE lane l SET epoch = l.epoch + $3, owner = NULL, clean = false,
     position = CASE WHEN g.another THEN NULL ELSE l.position END,
     topic_id = CASE WHEN g.another THEN NULL ELSE l.topic_id END,
     suspect_below = CASE WHEN g.another THEN 0 ELSE l.suspect_below END
@@ -93,7 +93,7 @@ async fn make_serve(connection: &mut PgConnection, serves: &Serves, act: &Act) -
     ledger.first().ok_or(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION })?;
     Statement::new(LOCK_LANES).rows(&mut *connection).await?;
     let (cluster, topic) = (serves.cluster_id.as_str(), serves.topic.as_str());
-    Statement::new(LANES).bind(cluster)?.bind(topic)?.rows(&mut *connection).await?;
+    Statement::new(LANES).bind(cluster)?.bind(topic)?.bind(ADOPTED_EPOCHS)?.rows(&mut *connection).await?;
     Statement::new(SUSPECT_ALL).rows(&mut *connection).await?;
     let serve = Statement::new(SERVE).bind(cluster)?.bind(serves.group.as_str())?.bind(topic)?;
     serve.rows(&mut *connection).await?;

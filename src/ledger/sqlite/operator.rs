@@ -4,12 +4,13 @@ use data_encoding::HEXLOWER;
 
 use super::session::{File, Work};
 use crate::domain::EventKey;
-use crate::ledger::setup::named;
+use crate::ledger::setup::{ADOPTED_EPOCHS, named};
 use crate::ledger::{Act, LedgerError, NoteKind, Reopening, SCHEMA_VERSION, Serves};
 
+/// The end has cleared when it was due.
 const REOPEN: &str = "
 UPDATE event SET state = CASE WHEN EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = event.key) THEN 2 ELSE 1 END,
-    generation = generation + 1, epoch = (SELECT epoch FROM lane l WHERE l.lane = event.lane), due_at = NULL, spent_ms = 0,
+    generation = generation + 1, epoch = (SELECT epoch FROM lane l WHERE l.lane = event.lane), spent_ms = 0,
     starts = 0, ended_at = NULL, reason_code = NULL, reason_stage = NULL
 WHERE key = ?1 AND state = 5 AND generation = ?2 AND EXISTS (SELECT 1 FROM sealed_record s WHERE s.key = event.key)";
 const UNKEEP: &str = "UPDATE sealed_record SET kept = 0 WHERE key = ?";
@@ -17,7 +18,7 @@ const NOTE: &str = "INSERT INTO note (key, kind) VALUES (?, ?)";
 const AUDIT: &str = "INSERT INTO audit (actor, act, target, why) VALUES (?, ?, ?, ?)";
 
 const LANES: &str = "
-UPDATE lane SET epoch = epoch + 1, owner = NULL, clean = 0,
+UPDATE lane SET epoch = epoch + ?3, owner = NULL, clean = 0,
     position = CASE WHEN g.another THEN NULL ELSE position END,
     topic_id = CASE WHEN g.another THEN NULL ELSE topic_id END,
     suspect_below = CASE WHEN g.another THEN 0 ELSE suspect_below END
@@ -46,7 +47,7 @@ pub(super) async fn reopen(file: &File, rows: &[Reopening], act: &Act) -> Result
 pub(super) async fn adopt(file: &File, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
     let mut work = file.write().await?;
     let (cluster, topic) = (serves.cluster_id.as_str(), serves.topic.as_str());
-    work.run(sqlx::query(LANES).bind(cluster).bind(topic)).await?;
+    work.run(sqlx::query(LANES).bind(cluster).bind(topic).bind(ADOPTED_EPOCHS)).await?;
     work.run(sqlx::query(SUSPECT_ALL)).await?;
     if work.run(sqlx::query(SERVE).bind(cluster).bind(serves.group.as_str()).bind(topic)).await? == 0 {
         return Err(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION });

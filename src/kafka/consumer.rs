@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::{Committed, KafkaTrouble, Position, Source, SourceEvent, client};
+use super::{Committed, KafkaTrouble, Membership, Position, Source, SourceEvent, client};
 use crate::config::Kafka;
 use crate::contract::InputRecord;
 use crate::domain::{Origin, Secret};
@@ -279,10 +279,10 @@ impl Source for KafkaSource {
         blocking(move || Ok(consumer.commit(&list, CommitMode::Sync)?)).await
     }
 
-    fn group(&self) -> Option<ConsumerGroupMetadata> {
-        let membership = self.consumer.group_metadata();
+    fn group(&self) -> Option<Membership> {
+        let metadata = self.consumer.group_metadata();
         // Asked after: a lost membership's metadata has no member, and the broker would take it for an outsider's word.
-        membership.filter(|_| !self.consumer.assignment_lost())
+        metadata.filter(|_| !self.consumer.assignment_lost()).map(Membership::new)
     }
 
     async fn close(&self) {

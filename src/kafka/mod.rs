@@ -10,8 +10,10 @@ pub mod idempotent;
 mod producing;
 pub mod transactional;
 
+use std::any::Any;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use rdkafka::consumer::ConsumerGroupMetadata;
 
 use crate::contract::{InputRecord, OutgoingRecord};
 
@@ -58,6 +60,25 @@ pub struct Position {
     pub metadata: String,
 }
 
+/// A membership of the group. What it holds only the source that gave it and the publisher beside it know: the client's
+/// metadata cannot be made without a group, and a simulated group has none.
+#[derive(Clone)]
+pub struct Membership(Arc<dyn Any + Send + Sync>);
+
+impl Membership {
+    /// Wraps what the source knows of its membership.
+    #[must_use]
+    pub fn new<T: Any + Send + Sync>(inner: T) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// What it holds, for a publisher of the same kind as the source.
+    #[must_use]
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
 /// The consuming side.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
@@ -76,7 +97,7 @@ pub trait Source: Send + Sync + 'static {
     /// Commits positions outside of a transaction and waits for the answer.
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble>;
     /// The membership under which a cycle is put together; `None` without one, or once the group gave our partitions away.
-    fn group(&self) -> Option<ConsumerGroupMetadata>;
+    fn group(&self) -> Option<Membership>;
     /// Leaves the group; every partition must have been given up.
     async fn close(&self);
 }
@@ -88,7 +109,7 @@ pub struct Cycle {
     /// One position a lane.
     pub positions: Vec<Position>,
     /// The membership at the time when the cycle was put together, never at its commit.
-    pub group: Option<ConsumerGroupMetadata>,
+    pub group: Option<Membership>,
 }
 
 /// The publishing side.

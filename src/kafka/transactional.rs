@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio::sync::oneshot;
@@ -113,13 +114,14 @@ fn remake(config: &rdkafka::ClientConfig) -> BaseProducer<DeliveryReports> {
 }
 
 fn transact(producer: &BaseProducer<DeliveryReports>, topics: &Topics, cycle: Cycle) -> Result<(), CycleError> {
-    let group = cycle.group.ok_or_else(|| CycleError::Aborted("no group membership yet".to_owned()))?;
+    let group = cycle.group.as_ref().and_then(|group| group.get::<ConsumerGroupMetadata>());
+    let group = group.ok_or_else(|| CycleError::Aborted("no group membership yet".to_owned()))?;
     let offsets = position_list(&topics.created, &cycle.positions).map_err(|e| CycleError::Aborted(e.0))?;
     producer.begin_transaction().map_err(|error| CycleError::InDoubt(error.to_string()))?;
     if let Err(error) = produce_all(producer, topics, &cycle.records, CALL_TIMEOUT) {
         return Err(abort(producer, error));
     }
-    retried(|| producer.send_offsets_to_transaction(&offsets, &group, CALL_TIMEOUT))
+    retried(|| producer.send_offsets_to_transaction(&offsets, group, CALL_TIMEOUT))
         .and_then(|()| retried(|| producer.commit_transaction(CALL_TIMEOUT)))
         .map_err(|error| after(producer, &error))
 }

@@ -6,11 +6,12 @@
 //! Known residue: a freeze between this check and the kernel's send.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::domain::{Epoch, Lane};
@@ -24,7 +25,8 @@ pub const OWNERSHIP_FRESH: Duration = Duration::from_secs(5);
 pub(super) struct Confirmations {
     clock: Arc<dyn Clock>,
     lanes: Mutex<BTreeMap<Lane, Confirmed>>,
-    changed: watch::Sender<()>,
+    /// Wakes those that wait in the order in which they came, as a `watch` would not: a simulated history must replay.
+    changed: Notify,
 }
 
 #[derive(Clone, Copy)]
@@ -37,7 +39,7 @@ struct Confirmed {
 
 impl Confirmations {
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { clock, lanes: Mutex::new(BTreeMap::new()), changed: watch::channel(()).0 })
+        Arc::new(Self { clock, lanes: Mutex::new(BTreeMap::new()), changed: Notify::new() })
     }
 
     /// The time to pass to [`Confirmations::confirm`], taken before the request is sent.
@@ -58,7 +60,7 @@ impl Confirmations {
             }
         }
         drop(lanes);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     /// Calls of this claim that still wait are withdrawn: nobody will confirm it again, and each holds a slot.
@@ -68,7 +70,7 @@ impl Confirmations {
             confirmed.given_up = true;
         }
         drop(lanes);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     fn state(&self, claim: Claim) -> Freshness {
@@ -99,16 +101,14 @@ pub(super) struct LaneGate {
 #[async_trait]
 impl Gate for LaneGate {
     async fn opens(&self) -> bool {
-        let mut changed = self.confirmations.changed.subscribe();
         loop {
+            let mut changed = pin!(self.confirmations.changed.notified());
+            // From here on no change is missed, also one between the look and the wait.
+            changed.as_mut().enable();
             match self.confirmations.state(self.claim) {
                 Freshness::Fresh => return true,
                 Freshness::Gone => return false,
-                Freshness::Stale => {
-                    if changed.changed().await.is_err() {
-                        return false;
-                    }
-                }
+                Freshness::Stale => changed.await,
             }
         }
     }

@@ -1,0 +1,141 @@
+//! Kafka's brokers: the input log, transactions on the results, and the group's committed positions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use profile_linker::contract::{InputRecord, OutgoingRecord, TopicRole};
+use profile_linker::domain::{Origin, Secret};
+use profile_linker::kafka::{Committed, Position};
+use serde_json::Value;
+
+use crate::inputs::{Input, TOPIC};
+use crate::process::wall_ms;
+use crate::world::State;
+
+/// After this the broker aborts a transaction, at its next look.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the brokers hold.
+pub struct Broker {
+    pub log: Vec<Vec<InputRecord>>,
+    pub committed: BTreeMap<i32, (i64, String)>,
+    pub open: BTreeMap<u32, Transaction>,
+    /// Results as a read_committed reader sees them, in order.
+    pub visible: Vec<Visible>,
+    /// Positions were lost or set: results may come again.
+    pub forgetful: bool,
+    /// Ids that a cycle carried: for one of the mutations.
+    pub tried: BTreeSet<String>,
+}
+
+/// A producer's open transaction.
+pub struct Transaction {
+    pub since: Duration,
+    pub records: Vec<OutgoingRecord>,
+    pub positions: Vec<Position>,
+}
+
+/// A result that everybody can read.
+pub struct Visible {
+    pub topic: TopicRole,
+    pub id: String,
+    pub body: Value,
+    /// Which commit showed it.
+    pub commit: u64,
+}
+
+impl Broker {
+    pub fn new(partitions: i32) -> Self {
+        let log = (0..partitions).map(|_| Vec::new()).collect();
+        Self {
+            log,
+            committed: BTreeMap::new(),
+            open: BTreeMap::new(),
+            visible: Vec::new(),
+            forgetful: false,
+            tried: BTreeSet::new(),
+        }
+    }
+
+    pub fn partition(&self, partition: i32) -> &[InputRecord] {
+        usize::try_from(partition).ok().and_then(|place| self.log.get(place)).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn append(&mut self, input: &Input, now: Duration) {
+        let Some(log) = usize::try_from(input.partition).ok().and_then(|place| self.log.get_mut(place)) else { return };
+        let origin = Origin {
+            topic: TOPIC.to_owned(),
+            partition: input.partition,
+            offset: i64::try_from(log.len()).unwrap_or(i64::MAX),
+            timestamp: wall_ms(now),
+        };
+        log.push(InputRecord {
+            origin,
+            key: Some(input.key.clone().into_bytes()),
+            value: Some(Secret::from(input.value.clone())),
+            headers: vec![("content-type".to_owned(), Some(b"application/cloudevents+json".to_vec()))],
+        });
+    }
+
+    /// The stable positions; `None` while a transaction holds one of them open.
+    pub fn stable(&self, partitions: &[i32]) -> Option<Vec<Committed>> {
+        let held = |partition: &i32| {
+            self.open.values().any(|open| open.positions.iter().any(|position| position.partition == *partition))
+        };
+        if partitions.iter().any(held) {
+            return None;
+        }
+        Some(partitions.iter().map(|partition| self.position(*partition)).collect())
+    }
+
+    fn position(&self, partition: i32) -> Committed {
+        let stands = self.committed.get(&partition);
+        Committed {
+            partition,
+            offset: stands.map(|(offset, _)| *offset),
+            metadata: stands.map(|(_, metadata)| metadata.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl State {
+    /// Shows records to everybody.
+    pub fn show(&mut self, records: &[OutgoingRecord]) {
+        let commit = u64::from(self.number());
+        for record in records {
+            let body: Value = serde_json::from_slice(&record.value).unwrap_or_default();
+            let id = body["id"].as_str().unwrap_or_default().to_owned();
+            self.say(|| format!("visible: {:?} {id} {}", record.topic, body["data"]["reason"]["code"]));
+            self.broker.visible.push(Visible { topic: record.topic, id, body, commit });
+        }
+    }
+
+    pub fn store_positions(&mut self, positions: Vec<Position>) {
+        for position in positions {
+            self.say(|| format!("committed: {position:?}"));
+            self.broker.committed.insert(position.partition, (position.offset, position.metadata));
+        }
+    }
+
+    /// Ends a producer's transaction; `false` if the broker has aborted it already.
+    pub fn end_transaction(&mut self, producer: u32, commit: bool) -> bool {
+        let Some(open) = self.broker.open.remove(&producer) else { return false };
+        self.say(|| format!("transaction of {producer} {}", if commit { "commits" } else { "aborts" }));
+        if commit {
+            self.show(&open.records);
+            self.store_positions(open.positions);
+        }
+        true
+    }
+
+    /// Aborts transactions that nobody ended in time.
+    pub fn expire_transactions(&mut self) {
+        let now = self.now;
+        let late = |open: &Transaction| now.saturating_sub(open.since) > TRANSACTION_TIMEOUT;
+        let expired: Vec<u32> =
+            self.broker.open.iter().filter(|(_, open)| late(open)).map(|(producer, _)| *producer).collect();
+        for producer in expired {
+            self.end_transaction(producer, false);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One history: workers on their seats, time that passes in small steps, faults for a while, then quiet until everything
+//! has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use profile_linker::worker::Worker;
+
+use crate::coverage::Coverage;
+use crate::mutations::Mutation;
+use crate::parts;
+use crate::plan::{Act, Plan};
+use crate::process::{Main, Process};
+use crate::world::{Violation, World};
+
+/// How long after the faults everything must have ended: above all waits of a take-over and a few back-offs.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// What became of a history.
+pub struct Told {
+    pub violation: Option<Violation>,
+    pub fingerprint: (u64, u64),
+    pub lines: Vec<String>,
+    pub coverage: Coverage,
+    pub residue: u32,
+    /// Virtual time.
+    pub took: Duration,
+}
+
+/// Lives through a history.
+pub fn tell(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(live(plan, mutation, record)),
+        Err(error) => panic!("a runtime: {error}"),
+    }
+}
+
+async fn live(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
+    let world = World::new(plan, mutation, record);
+    let chaos = world.lock().plan.chaos;
+    let mut history = History { world: Arc::clone(&world), input: 0, act: 0 };
+    while world.now() < chaos && !history.is_over() {
+        history.step().await;
+    }
+    history.calm();
+    while !history.is_over() && world.now() < chaos + PATIENCE {
+        history.step().await;
+    }
+    let mut state = world.lock();
+    state.check_step();
+    state.check_end();
+    state.coverage.close();
+    Told {
+        violation: state.violation.clone(),
+        fingerprint: state.trace.fingerprint(),
+        lines: state.trace.take_lines(),
+        coverage: state.coverage.clone(),
+        residue: state.residue,
+        took: state.now,
+    }
+}
+
+struct History {
+    world: Arc<World>,
+    /// The next input and the next act.
+    input: usize,
+    act: usize,
+}
+
+impl History {
+    async fn step(&mut self) {
+        let calm = !self.world.lock().chaos;
+        self.world.pass(5, if calm { 300 } else { 120 }).await;
+        self.thaw(calm);
+        self.produce();
+        self.do_acts();
+        self.seat_workers();
+        let mut state = self.world.lock();
+        state.expire_transactions();
+        state.run_group();
+        state.fetch();
+        state.check_step();
+    }
+
+    fn is_over(&self) -> bool {
+        let state = self.world.lock();
+        let all_in = self.input == state.plan.inputs.len();
+        state.violation.is_some() || (all_in && self.acts_are_over(&state) && state.unended().is_none())
+    }
+
+    fn acts_are_over(&self, state: &crate::world::State) -> bool {
+        self.act >= state.plan.acts.len() || !state.chaos
+    }
+
+    /// From now on nothing fails any more, and everybody wakes up.
+    fn calm(&self) {
+        let mut state = self.world.lock();
+        state.chaos = false;
+        state.ledger_down = Duration::ZERO;
+        state.vendors_down = Duration::ZERO;
+        state.say(|| "the faults are over".to_owned());
+    }
+
+    fn processes(&self) -> Vec<Arc<Process>> {
+        self.world.lock().seats.iter().filter_map(|seat| seat.process.clone()).collect()
+    }
+
+    fn thaw(&self, at_once: bool) {
+        for process in self.processes() {
+            process.thaw(self.world.now(), at_once);
+        }
+    }
+
+    fn produce(&mut self) {
+        let mut state = self.world.lock();
+        let now = state.now;
+        while let Some(input) = state.plan.inputs.get(self.input).filter(|input| input.at <= now).cloned() {
+            self.input += 1;
+            state.say(|| format!("input on {}: {:?}", input.partition, input.id));
+            state.broker.append(&input, now);
+        }
+    }
+
+    fn do_acts(&mut self) {
+        loop {
+            let act = {
+                let state = self.world.lock();
+                let next = state.plan.acts.get(self.act).copied();
+                next.filter(|(at, _)| *at <= state.now && state.chaos).map(|(_, act)| act)
+            };
+            let Some(act) = act else { return };
+            self.act += 1;
+            self.world.lock().say(|| format!("{act:?}"));
+            self.perform(act);
+        }
+    }
+
+    fn seated(&self, seat: usize) -> Option<Arc<Process>> {
+        self.world.lock().seats[seat].process.clone().filter(|process| !process.is_dead())
+    }
+
+    fn perform(&self, act: Act) {
+        let world = &self.world;
+        match act {
+            Act::Crash(seat) => self.seated(seat).into_iter().for_each(|process| process.crash("any time")),
+            Act::Freeze(seat, seconds) => {
+                let process = self.seated(seat).filter(|process| process.is_running());
+                process.into_iter().for_each(|process| process.freeze(Duration::from_secs(seconds), "any time"));
+            }
+            Act::Restart(seat) => self.seated(seat).into_iter().for_each(|process| process.stop.cancel()),
+            Act::Evict(seat) => {
+                if let Some(process) = self.seated(seat) {
+                    let mut state = world.lock();
+                    let notices_in = Duration::from_millis(state.chance.between(0, 20_000));
+                    state.evict(process.number, notices_in);
+                }
+            }
+            Act::Rebalance => world.lock().group.unsettled = true,
+            Act::LoseOffsets(partition) => {
+                let mut state = world.lock();
+                state.broker.committed.remove(&partition);
+                state.broker.forgetful = true;
+            }
+            Act::LedgerDown(seconds) => {
+                let mut state = world.lock();
+                state.ledger_down = state.now + Duration::from_secs(seconds);
+            }
+            Act::VendorsDown(seconds) => {
+                let mut state = world.lock();
+                state.vendors_down = state.now + Duration::from_secs(seconds);
+            }
+            Act::StepClock(seat, by_ms) => {
+                self.seated(seat).into_iter().for_each(|process| process.step_clock(by_ms));
+            }
+        }
+    }
+
+    /// Puts a new process on each seat that is free and due.
+    fn seat_workers(&self) {
+        let seats = self.world.lock().seats.len();
+        for seat in 0..seats {
+            let process = {
+                let mut state = self.world.lock();
+                let free = state.seats[seat].process.as_ref().is_none_or(|process| process.is_dead());
+                if !free || state.seats[seat].start_at > state.now {
+                    continue;
+                }
+                let number = state.number();
+                let process = Process::new(Arc::clone(&self.world), number, seat);
+                state.seats[seat].process = Some(Arc::clone(&process));
+                state.say(|| format!("process {number} starts on seat {seat}"));
+                process
+            };
+            tokio::spawn(run(process));
+        }
+    }
+}
+
+/// A worker from its start to its end.
+async fn run(process: Arc<Process>) {
+    let main = async {
+        let parts = parts::of(&process);
+        match Worker::prepare(parts, process.stop.clone()).await {
+            Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let ended = Main::new(Arc::clone(&process), main).await;
+    let Some(ended) = ended else { return };
+    process.world.lock().say(|| format!("process {} ends: {ended:?}", process.number));
+    if let Err(error) = ended {
+        process.world.lock().violated("a_worker_goes_on", error);
+    }
+    process.end();
+}

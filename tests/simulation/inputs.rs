@@ -1,0 +1,118 @@
+//! What producers write: valid events, the same again, the same identity with another payload, and rubbish.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+pub const SOURCE: &str = "urn:simulation";
+pub const TOPIC: &str = "payments.profile-created.v1";
+/// LoanPro's customers; the last two are not there, or refuse every link.
+pub const CUSTOMERS: [&str; 5] = ["1001", "1002", "1003", "4040", "1666"];
+pub const MISSING: &str = "4040";
+pub const REFUSING: &str = "1666";
+const ALOHA: [&str; 2] = ["7b1f0a52-64d4-4a06-9f0a-0d5e4d1a0001", "7b1f0a52-64d4-4a06-9f0a-0d5e4d1a0002"];
+/// What the converter shall do with a token, as the token's ending says.
+const FATES: [&str; 4] = ["-declined", "-locked", "-invalid", "-paypal"];
+
+/// A record that a producer will write.
+#[derive(Clone)]
+pub struct Input {
+    pub at: Duration,
+    pub partition: i32,
+    pub key: String,
+    pub value: String,
+    /// `None`: unreadable.
+    pub id: Option<String>,
+}
+
+/// The inputs of a history, by time.
+pub fn draw(chance: &mut Chance, partitions: i32, chaos: Duration) -> Vec<Input> {
+    let count = chance.between(1, 10);
+    let span = chance.pick(&[0, 1_000, chaos.as_millis() as u64]);
+    let mut inputs: Vec<Input> = Vec::new();
+    for n in 0..count {
+        let at = Duration::from_millis(chance.between(0, span));
+        let input = match (chance.below(20), inputs.len()) {
+            (0, _) => rubbish(n, partitions),
+            (1 | 2, earlier) if earlier > 0 => again(chance, &inputs, false, partitions),
+            (3, earlier) if earlier > 0 => again(chance, &inputs, true, partitions),
+            _ => event(chance, n, partitions),
+        };
+        inputs.push(Input { at, ..input });
+    }
+    inputs.sort_by_key(|input| input.at);
+    inputs
+}
+
+fn rubbish(n: u64, partitions: i32) -> Input {
+    let key = format!("rubbish {n}");
+    let partition = partition_of(&key, partitions);
+    Input { at: Duration::ZERO, partition, key, value: format!("{{\"no event\": {n}"), id: None }
+}
+
+/// The same event once more, with another payload if it shall be a conflict; now and then in another partition.
+fn again(chance: &mut Chance, inputs: &[Input], conflict: bool, partitions: i32) -> Input {
+    let place = usize::try_from(chance.below(inputs.len() as u64)).unwrap_or(0);
+    let mut copy = inputs[place].clone();
+    if conflict && copy.id.is_some() {
+        copy.value = copy.value.replace("\"title\":\"", "\"title\":\"another ");
+    }
+    if chance.permille(300) {
+        copy.partition = i32::try_from(chance.below(partitions.unsigned_abs().into())).unwrap_or(0);
+    }
+    copy
+}
+
+fn event(chance: &mut Chance, n: u64, partitions: i32) -> Input {
+    let aloha = chance.permille(250);
+    let customer = if aloha { chance.pick(&ALOHA) } else { customer(chance) };
+    let id = format!("event {n}");
+    let value = json!({
+        "specversion": "1.0", "type": TOPIC, "source": SOURCE, "id": id,
+        "data": data(chance, n, customer, aloha),
+    });
+    Input {
+        at: Duration::ZERO,
+        partition: partition_of(customer, partitions),
+        key: customer.to_owned(),
+        value: value.to_string(),
+        id: Some(id),
+    }
+}
+
+fn customer(chance: &mut Chance) -> &'static str {
+    if chance.permille(120) { chance.pick(&[MISSING, REFUSING]) } else { chance.pick(&CUSTOMERS[..3]) }
+}
+
+fn data(chance: &mut Chance, n: u64, customer: &str, aloha: bool) -> Value {
+    let permanent = chance.permille(250);
+    let fate = if chance.permille(120) { chance.pick(&FATES) } else { "" };
+    let mut token = json!({"kind": "temporary", "value": format!("temporary {n}{fate}")});
+    if permanent {
+        token = json!({"kind": "permanent", "value": format!("permanent of temporary {n}")});
+    }
+    let mut data = json!({
+        "customer": {"system": if aloha { "aloha" } else { "loanpro" }, "id": customer},
+        "token": token,
+        "title": format!("account {n}"),
+        "primary": chance.permille(300),
+    });
+    if aloha {
+        data["provider"] = json!("connected-payments");
+    }
+    if aloha || permanent {
+        data["account"] = json!({
+            "kind": "card", "brand": "visa", "lastFour": "1111", "maskedNumber": "411111******1111",
+            "expiration": "12/30", "holderName": "Ada Tester",
+        });
+    }
+    data
+}
+
+/// Same customer, same partition, as with any sane producer.
+fn partition_of(key: &str, partitions: i32) -> i32 {
+    let sum: i32 = key.bytes().map(i32::from).sum();
+    sum % partitions
+}

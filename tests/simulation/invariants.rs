@@ -1,0 +1,290 @@
+//! What must hold after every step, and what must have happened at the end. Each check is named as the guarantee that it
+//! stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use profile_linker::contract::{InputRecord, TopicRole};
+use profile_linker::domain::{EventIdentity, Lane, Secret};
+use profile_linker::kafka::cursor::{self, CursorText};
+use profile_linker::ledger::RowState;
+use serde_json::Value;
+
+use crate::inputs::SOURCE;
+use crate::ledger::LEDGER_ID;
+use crate::tables::Row;
+use crate::vendors::Request;
+use crate::world::State;
+
+type Broken = Result<(), String>;
+
+/// A check by its name.
+type Check = (&'static str, fn(&State) -> Broken);
+
+/// After every step.
+const ALWAYS: [Check; 6] = [
+    ("a_profile_is_linked_at_most_once", invariant_a_profile_is_linked_at_most_once),
+    ("what_is_linked_is_never_finally_rejected", invariant_what_is_linked_is_never_finally_rejected),
+    ("no_offset_passes_unaccepted_input", invariant_no_offset_passes_unaccepted_input),
+    ("dead_letters_are_never_lost", invariant_dead_letters_are_never_lost),
+    ("a_cursor_covers_durable_and_visible_results_only", invariant_a_cursor_covers_durable_and_visible_results_only),
+    ("no_result_is_seen_twice", invariant_no_result_is_seen_twice),
+];
+
+/// At the end.
+const FINALLY: [Check; 4] = [
+    ("every_input_gets_one_result", invariant_every_input_gets_one_result),
+    ("everything_ends", invariant_everything_ends),
+    ("outage_rejects_nothing", invariant_outage_rejects_nothing),
+    ("no_secret_leaves", invariant_no_secret_leaves),
+];
+
+impl State {
+    pub fn check_step(&mut self) {
+        self.check(&ALWAYS);
+    }
+
+    pub fn check_end(&mut self) {
+        self.check(&FINALLY);
+    }
+
+    fn check(&mut self, checks: &[Check]) {
+        for (name, check) in checks {
+            if let Err(detail) = check(self) {
+                self.violated(name, detail);
+            }
+        }
+    }
+
+    /// I6, where a link leaves: every earlier event of the customer has ended.
+    pub fn order_of_sending(&mut self, request: &Request) {
+        if request.operation != "link" || request.late {
+            return;
+        }
+        let Some(token) = request.linked_token() else { return };
+        let number = token.split(' ').next_back().unwrap_or_default();
+        let id = EventIdentity { source: SOURCE.to_owned(), id: format!("event {number}") };
+        let Some(row) = self.tables.rows.get(&id.key()) else { return };
+        let earlier = |other: &&Row| {
+            other.stored.lane == row.stored.lane
+                && other.customer == row.customer
+                && other.stored.offset < row.stored.offset
+                && other.is_unfinished()
+        };
+        if let Some(other) = self.tables.rows.values().find(earlier) {
+            let detail = format!("{id:?} is sent before {:?} has ended", other.identity);
+            self.violated("per_customer_order", detail);
+        }
+    }
+}
+
+fn events(state: &State) -> impl Iterator<Item = (&EventIdentity, &Row, String)> {
+    state.tables.rows.values().filter_map(|row| {
+        let identity = row.identity.as_ref()?;
+        let number = identity.id.strip_prefix("event ")?;
+        Some((identity, row, format!("permanent of temporary {number}")))
+    })
+}
+
+/// I2. What came through the named residue is counted elsewhere.
+fn invariant_a_profile_is_linked_at_most_once(state: &State) -> Broken {
+    for (identity, _, token) in events(state) {
+        let (mut all, mut late) = (0, false);
+        for profile in state.vendors.with_token(&token) {
+            all += 1;
+            late |= profile.late;
+        }
+        if all > 1 && !late {
+            return Err(format!("{identity:?} has {all} profiles"));
+        }
+    }
+    Ok(())
+}
+
+/// I2, the other half.
+fn invariant_what_is_linked_is_never_finally_rejected(state: &State) -> Broken {
+    for (identity, row, token) in events(state) {
+        let linked = state.vendors.with_token(&token).any(|profile| !profile.late);
+        if row.stored.state == RowState::Rejected && linked {
+            return Err(format!("{identity:?} is rejected, and its profile is there"));
+        }
+    }
+    Ok(())
+}
+
+/// I3, of Kafka's positions and of the ledger's own.
+fn invariant_no_offset_passes_unaccepted_input(state: &State) -> Broken {
+    let accepted: BTreeSet<(i32, i64)> =
+        state.tables.rows.values().map(|row| (row.stored.lane.0, row.stored.offset)).collect();
+    let known = |record: &InputRecord| {
+        let origin = &record.origin;
+        accepted.contains(&(origin.partition, origin.offset))
+            || identity_of(record).is_some_and(|identity| state.tables.rows.contains_key(&identity.key()))
+    };
+    let committed = state.broker.committed.iter().map(|(partition, (offset, _))| (*partition, *offset));
+    let stored = state.tables.lanes.iter().filter_map(|(lane, row)| Some((*lane, row.position?)));
+    for (partition, position) in committed.chain(stored) {
+        let passed = usize::try_from(position).unwrap_or(0);
+        let log = state.broker.partition(partition);
+        if passed > log.len() {
+            return Err(format!("partition {partition}: position {position} is beyond the end"));
+        }
+        if let Some(record) = log[..passed].iter().find(|record| !known(record)) {
+            return Err(format!("position {position} passes {:?}", record.origin));
+        }
+    }
+    Ok(())
+}
+
+/// I4: in the same commit as their rejection, where there are transactions.
+fn invariant_dead_letters_are_never_lost(state: &State) -> Broken {
+    if state.plan.idempotent {
+        return Ok(());
+    }
+    let mut commits: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for visible in &state.broker.visible {
+        let (rejections, letters) = commits.entry(visible.commit).or_default();
+        match visible.topic {
+            TopicRole::DeadLetter => *letters += 1,
+            TopicRole::Rejected if visible.body["data"]["disposition"] == "dead-lettered" => *rejections += 1,
+            TopicRole::Rejected | TopicRole::Linked => {}
+        }
+    }
+    match commits.values().find(|(rejections, letters)| rejections != letters) {
+        Some((rejections, letters)) => Err(format!("{rejections} rejections with {letters} dead letters")),
+        None => Ok(()),
+    }
+}
+
+fn invariant_a_cursor_covers_durable_and_visible_results_only(state: &State) -> Broken {
+    let visible: BTreeSet<&str> = state.broker.visible.iter().map(|visible| visible.id.as_str()).collect();
+    let saved = state.tables.lanes.iter().map(|(lane, row)| (*lane, row.saved_cursor));
+    let committed = state.broker.committed.iter().filter_map(|(partition, (_, metadata))| {
+        match cursor::decode(metadata, LEDGER_ID) {
+            CursorText::Ours(cursor) => Some((*partition, cursor)),
+            _ => None,
+        }
+    });
+    for (lane, cursor) in saved.chain(committed) {
+        for number in 1..=cursor {
+            let Some(ids) = state.tables.numbered.get(&(lane, number)) else {
+                return Err(format!("lane {lane}: the cursor {cursor} covers {number}, which is not durable"));
+            };
+            if let Some(id) = ids.iter().find(|id| !visible.contains(id.as_str())) {
+                return Err(format!("lane {lane}: the cursor {cursor} covers {number}, but {id} is not to be seen"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I1, the safe half: the guarantee is openly weaker without transactions, and after offsets were lost.
+fn invariant_no_result_is_seen_twice(state: &State) -> Broken {
+    if state.plan.idempotent || state.broker.forgetful {
+        return Ok(());
+    }
+    let mut seen = BTreeSet::new();
+    match state.broker.visible.iter().find(|visible| !seen.insert(&visible.id)) {
+        Some(twice) => Err(format!("{} was seen before", twice.id)),
+        None => Ok(()),
+    }
+}
+
+/// I1: exactly the results that the inputs must have, by their ids.
+fn invariant_every_input_gets_one_result(state: &State) -> Broken {
+    let mut expected = BTreeSet::new();
+    for record in (0..state.plan.partitions).flat_map(|partition| state.broker.partition(partition)) {
+        expected.extend(expected_id(state, record)?);
+    }
+    let results = state.broker.visible.iter().filter(|visible| visible.topic != TopicRole::DeadLetter);
+    let seen: BTreeSet<String> = results.map(|visible| visible.id.clone()).collect();
+    if expected == seen {
+        return Ok(());
+    }
+    let missing: Vec<&String> = expected.difference(&seen).collect();
+    let strange: Vec<&String> = seen.difference(&expected).collect();
+    Err(format!("missing {missing:?}, unexpected {strange:?}"))
+}
+
+/// The id of a record's own result; none for a duplicate.
+fn expected_id(state: &State, record: &InputRecord) -> Result<Option<String>, String> {
+    let origin = &record.origin;
+    let own = Some(origin.result_id(1).to_string());
+    let Some(identity) = identity_of(record) else { return Ok(own) };
+    let Some(row) = state.tables.rows.get(&identity.key()) else {
+        return Err(format!("{origin:?} was never accepted"));
+    };
+    if (row.stored.lane, row.stored.offset) == (Lane(origin.partition), origin.offset) {
+        return Ok(Some(identity.result_id(row.stored.generation).to_string()));
+    }
+    let first = usize::try_from(row.stored.offset).ok();
+    let first = first.and_then(|offset| state.broker.partition(row.stored.lane.0).get(offset));
+    let same = first.is_some_and(|first| text_of(first) == text_of(record));
+    Ok(if same { None } else { own })
+}
+
+fn text_of(record: &InputRecord) -> &[u8] {
+    record.value.as_ref().map_or(&[], Secret::expose)
+}
+
+fn identity_of(record: &InputRecord) -> Option<EventIdentity> {
+    let body: Value = serde_json::from_slice(text_of(record)).ok()?;
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    Some(EventIdentity { source: text("source")?, id: text("id")? })
+}
+
+/// I10.
+fn invariant_everything_ends(state: &State) -> Broken {
+    match state.unended() {
+        Some(what) => Err(what),
+        None => Ok(()),
+    }
+}
+
+impl State {
+    /// What has not come to its end yet.
+    pub fn unended(&self) -> Option<String> {
+        if let Some(row) = self.tables.rows.values().find(|row| row.is_unfinished()) {
+            return Some(format!("{:?} is unfinished", row.identity));
+        }
+        for partition in 0..self.plan.partitions {
+            let end = self.broker.partition(partition).len();
+            let committed = self.broker.committed.get(&partition).map_or(0, |(offset, _)| *offset);
+            if usize::try_from(committed).unwrap_or(0) < end {
+                return Some(format!("partition {partition} is committed up to {committed} of {end}"));
+            }
+        }
+        let seen: BTreeSet<&str> = self.broker.visible.iter().map(|visible| visible.id.as_str()).collect();
+        let unseen = self.tables.numbered.values().flatten().find(|id| !seen.contains(id.as_str()));
+        unseen.map(|id| format!("the result {id} is not published"))
+    }
+}
+
+/// I7: no fault here lasts as long as the retry budget.
+fn invariant_outage_rejects_nothing(state: &State) -> Broken {
+    let spent = |code: &Value| matches!(code.as_str(), Some("retries_exhausted" | "link_unknown"));
+    match state.broker.visible.iter().find(|visible| spent(&visible.body["data"]["reason"]["code"])) {
+        Some(visible) => Err(format!("{} was given up: {}", visible.id, visible.body["data"]["reason"])),
+        None => Ok(()),
+    }
+}
+
+/// I5, of what is published and of what is stored.
+fn invariant_no_secret_leaves(state: &State) -> Broken {
+    let has = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("temporary 1") || text.contains("permanent of")
+    };
+    for visible in &state.broker.visible {
+        if has(visible.body.to_string().as_bytes()) {
+            return Err(format!("{} shows a token", visible.id));
+        }
+    }
+    for row in state.tables.rows.values() {
+        let stored = &row.stored;
+        let blobs = [Some(&stored.sealed_record), stored.sealed_token.as_ref()];
+        if blobs.into_iter().flatten().any(|bytes| has(bytes)) {
+            return Err(format!("the row of {:?} shows a token", row.identity));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Ways to be wrong, one at a time. Each is a switch in the world or around a seam that does to the worker what the mistake
+//! in its own code would do; the simulation must find every one of them.
+
+use profile_linker::kafka::Cycle;
+use profile_linker::ledger::{Acceptance, Accepted};
+use serde_json::{Value, json};
+
+use crate::vendors::{Reply, Request, Vendor, customer_of};
+use crate::world::State;
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// The permanent token is not written down before the link is sent.
+    SkipWriteAhead,
+    /// After an unseen link it is sent again without a look.
+    SkipReadBack,
+    /// The condition on the epoch does not lock the lane's row.
+    UnlockedEpoch,
+    /// A changing call leaves without asking the gate.
+    NoFreshnessCheck,
+    /// The successor begins at once.
+    NoWaitForTheWire,
+    /// The committed position is that of the fetch.
+    PositionBeforeAcceptance,
+    /// An end is taken for durable before it is.
+    CursorBeforeDurable,
+    /// The membership is taken at the commit, and revocations are answered at once (one alone does not show).
+    MetadataAtCommit,
+    /// A row of ours, accepted by a write whose answer was lost, is taken for a duplicate.
+    OursTakenForDuplicate,
+    /// What is published again gets a new id.
+    NewIdOnRetry,
+    /// A row of the outbox goes before it is published.
+    RemovesUnpublished,
+    /// A refusal after an attempt that nobody saw is final.
+    RefusalAfterUnknownIsFinal,
+}
+
+/// All of them.
+pub const ALL: [Mutation; 12] = [
+    Mutation::SkipWriteAhead,
+    Mutation::SkipReadBack,
+    Mutation::UnlockedEpoch,
+    Mutation::NoFreshnessCheck,
+    Mutation::NoWaitForTheWire,
+    Mutation::PositionBeforeAcceptance,
+    Mutation::CursorBeforeDurable,
+    Mutation::MetadataAtCommit,
+    Mutation::OursTakenForDuplicate,
+    Mutation::NewIdOnRetry,
+    Mutation::RemovesUnpublished,
+    Mutation::RefusalAfterUnknownIsFinal,
+];
+
+/// A cycle as a mistaken worker would publish it.
+pub fn altered(state: &mut State, process: u32, mut cycle: Cycle) -> Cycle {
+    if state.is(Mutation::PositionBeforeAcceptance)
+        && let Some(client) = state.group.clients.get(&process)
+    {
+        for position in &mut cycle.positions {
+            let fetched = client.fetching.get(&position.partition).map_or(0, |fetch| fetch.next);
+            position.offset = position.offset.max(fetched);
+        }
+    }
+    if state.is(Mutation::NewIdOnRetry) {
+        let number = state.number();
+        for record in &mut cycle.records {
+            let mut body: Value = serde_json::from_slice(&record.value).unwrap_or_default();
+            let id = body["id"].as_str().unwrap_or_default().to_owned();
+            if !state.broker.tried.insert(id.clone()) {
+                body["id"] = json!(format!("{id} again {number}"));
+                record.value = body.to_string().into_bytes();
+            }
+        }
+    }
+    cycle
+}
+
+/// An acceptance as a mistaken ledger would classify it.
+pub fn mistake(state: &State, acceptance: &mut Acceptance) {
+    if state.is(Mutation::OursTakenForDuplicate) {
+        for row in &mut acceptance.rows {
+            if matches!(row, Accepted::Ours(_)) {
+                *row = Accepted::Duplicate;
+            }
+        }
+    }
+}
+
+/// What a worker that does not look would have seen.
+pub fn lie(state: &State, request: &Request) -> Option<Reply> {
+    if request.operation != "lookup" {
+        return None;
+    }
+    let nothing = match request.vendor {
+        Vendor::Aloha => json!([]),
+        _ => json!({"d": {"results": []}}),
+    };
+    let refused = || state.vendors.refused.get(&customer_of(&request.target)) == Some(&true);
+    let lies = state.is(Mutation::SkipReadBack) || (state.is(Mutation::RefusalAfterUnknownIsFinal) && refused());
+    lies.then_some(Reply { status: 200, body: nothing })
+}

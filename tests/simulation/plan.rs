@@ -1,0 +1,192 @@
+//! What a history is made of, drawn from its seed before it begins. The parts can be left out one by one, which is how a
+//! failing history is shrunk.
+
+use std::time::Duration;
+
+use crate::chance::Chance;
+use crate::inputs::{self, Input};
+
+/// The longest time in which faults happen.
+const CHAOS: Duration = Duration::from_secs(120);
+
+/// A history before it happens.
+#[derive(Clone)]
+pub struct Plan {
+    pub seed: u64,
+    /// The ledger is a file: one process, statements one after the other.
+    pub serial: bool,
+    /// Results are acknowledged, then positions committed; else both in one transaction.
+    pub idempotent: bool,
+    pub partitions: i32,
+    pub workers: usize,
+    /// Write connections of a worker.
+    pub slots: usize,
+    pub inputs: Vec<Input>,
+    pub acts: Vec<(Duration, Act)>,
+    pub rates: Rates,
+    pub chaos: Duration,
+    pub vendors: VendorHabits,
+}
+
+/// What vendors differ in.
+#[derive(Debug, Clone, Copy)]
+pub struct VendorHabits {
+    /// A taken title is refused.
+    pub unique_titles: bool,
+    /// Read-backs show tokens.
+    pub echo: bool,
+    /// A temporary token can be converted more than once.
+    pub reusable_tokens: bool,
+}
+
+/// What somebody or something does at a time of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    Crash(usize),
+    Freeze(usize, u64),
+    /// A clean stop and a start.
+    Restart(usize),
+    /// The group gives a living worker's partitions to others; it notices later.
+    Evict(usize),
+    /// Members join and leave anew.
+    Rebalance,
+    /// Kafka forgets its committed positions.
+    LoseOffsets(i32),
+    LedgerDown(u64),
+    VendorsDown(u64),
+    StepClock(usize, i64),
+}
+
+/// How often faults strike, of a thousand occasions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rates {
+    pub crash: u64,
+    pub freeze: u64,
+    /// Between the gate's check and the send.
+    pub freeze_in_gap: u64,
+    pub ledger_lost_before: u64,
+    pub ledger_lost_after: u64,
+    pub ledger_slow: u64,
+    pub connect: u64,
+    pub call_lost_before: u64,
+    pub call_lost_after: u64,
+    pub call_slow: u64,
+    pub call_refused: u64,
+    pub commit_in_doubt: u64,
+    pub aborted: u64,
+    pub record_refused: u64,
+    pub slow_connect: u64,
+}
+
+/// Each rate by itself, for shrinking and for drawing.
+const RATES: [fn(&mut Rates) -> &mut u64; 15] = [
+    |rates| &mut rates.crash,
+    |rates| &mut rates.freeze,
+    |rates| &mut rates.freeze_in_gap,
+    |rates| &mut rates.ledger_lost_before,
+    |rates| &mut rates.ledger_lost_after,
+    |rates| &mut rates.ledger_slow,
+    |rates| &mut rates.connect,
+    |rates| &mut rates.call_lost_before,
+    |rates| &mut rates.call_lost_after,
+    |rates| &mut rates.call_slow,
+    |rates| &mut rates.call_refused,
+    |rates| &mut rates.commit_in_doubt,
+    |rates| &mut rates.aborted,
+    |rates| &mut rates.record_refused,
+    |rates| &mut rates.slow_connect,
+];
+
+impl Plan {
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let serial = chance.permille(200);
+        let workers = if serial { 1 } else { usize::try_from(chance.between(1, 3)).unwrap_or(1) };
+        let partitions = i32::try_from(chance.between(1, 3)).unwrap_or(1);
+        let chaos = Duration::from_secs(chance.pick(&[5, 30, 60, CHAOS.as_secs()]));
+        let vendors = VendorHabits {
+            unique_titles: chance.permille(250),
+            echo: chance.permille(500),
+            reusable_tokens: chance.permille(400),
+        };
+        let rates = rates(&mut chance);
+        Self {
+            seed,
+            serial,
+            idempotent: chance.permille(150),
+            partitions,
+            workers,
+            slots: if serial { 1 } else { usize::try_from(chance.between(1, 2)).unwrap_or(1) },
+            inputs: inputs::draw(&mut chance, partitions, chaos),
+            acts: acts(&mut chance, workers, partitions, chaos),
+            rates,
+            chaos,
+            vendors,
+        }
+    }
+
+    /// How many parts can be left out.
+    pub fn parts(&self) -> usize {
+        self.acts.len() + RATES.len() + self.inputs.len()
+    }
+
+    /// The same without one part; `None` if that part is empty anyway.
+    pub fn without(&self, part: usize) -> Option<Self> {
+        let mut plan = self.clone();
+        if part < plan.acts.len() {
+            plan.acts.remove(part);
+            return Some(plan);
+        }
+        let part = part - plan.acts.len();
+        if let Some(rate) = RATES.get(part) {
+            let rate = rate(&mut plan.rates);
+            return (std::mem::take(rate) > 0).then_some(plan);
+        }
+        let input = part - RATES.len();
+        (input < plan.inputs.len() && plan.inputs.len() > 1).then(|| {
+            plan.inputs.remove(input);
+            plan
+        })
+    }
+}
+
+/// Some histories are quiet, some are hit by a few kinds of faults, some by all.
+fn rates(chance: &mut Chance) -> Rates {
+    let mut rates = Rates::default();
+    let share = chance.pick(&[0, 200, 400, 700]);
+    for rate in RATES {
+        let strength = chance.pick(&[5, 20, 60, 200]);
+        if chance.permille(share) {
+            *rate(&mut rates) = strength;
+        }
+    }
+    rates.crash = rates.crash.min(60);
+    rates.freeze = rates.freeze.min(30);
+    rates.record_refused = rates.record_refused.min(60);
+    rates
+}
+
+fn acts(chance: &mut Chance, workers: usize, partitions: i32, chaos: Duration) -> Vec<(Duration, Act)> {
+    let count = chance.pick(&[0, 1, 2, 4, 8]);
+    let mut acts: Vec<(Duration, Act)> = (0..count)
+        .map(|_| (chance.between(0, chaos.as_millis() as u64), act(chance, workers, partitions)))
+        .map(|(at, act)| (Duration::from_millis(at), act))
+        .collect();
+    acts.sort_by_key(|(at, _)| *at);
+    acts
+}
+
+fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {
+    let worker = usize::try_from(chance.below(workers as u64)).unwrap_or(0);
+    match chance.below(14) {
+        0 | 1 => Act::Crash(worker),
+        2 | 3 => Act::Freeze(worker, chance.pick(&[2, 6, 12, 25, 50])),
+        4 | 5 => Act::Restart(worker),
+        6 | 7 => Act::Evict(worker),
+        8 => Act::Rebalance,
+        9 => Act::LoseOffsets(i32::try_from(chance.below(partitions.unsigned_abs().into())).unwrap_or(0)),
+        10 => Act::LedgerDown(chance.pick(&[1, 4, 8, 20])),
+        11 | 12 => Act::VendorsDown(chance.pick(&[2, 10, 30])),
+        _ => Act::StepClock(worker, chance.pick(&[-3_600_000, -1_000, 1_000, 3_600_000])),
+    }
+}

@@ -1,0 +1,123 @@
+//! The publishing seam, in its two ways.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use profile_linker::contract::OutgoingRecord;
+use profile_linker::kafka::{Cycle, CycleError, Membership, Publisher, Source};
+
+use crate::broker::Transaction;
+use crate::mutations::{Mutation, altered};
+use crate::process::Process;
+use crate::source::Joined;
+
+/// A process's producer.
+pub struct WorldPublisher {
+    pub process: Arc<Process>,
+    pub source: Arc<dyn Source>,
+    pub idempotent: bool,
+}
+
+#[async_trait]
+impl Publisher for WorldPublisher {
+    async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
+        let cycle = altered(&mut self.process.world.lock(), self.process.number, cycle);
+        self.process.boundary("publish").await;
+        self.process.world.pass(1, 30).await;
+        if let Some(refused) = self.refused(&cycle.records) {
+            return Err(refused);
+        }
+        if self.idempotent { self.one_after_the_other(cycle).await } else { self.transact(cycle).await }
+    }
+}
+
+impl WorldPublisher {
+    fn refused(&self, records: &[OutgoingRecord]) -> Option<CycleError> {
+        let mut state = self.process.world.lock();
+        if records.is_empty() || !state.strikes(|rates| rates.record_refused) {
+            return None;
+        }
+        state.coverage.fault("refused", "record");
+        let index = usize::try_from(state.chance.below(records.len() as u64)).unwrap_or(0);
+        state.say(|| format!("the broker refuses record {index} of {}", records.len()));
+        Some(CycleError::Refused { index, error: "not this one".to_owned() })
+    }
+
+    async fn transact(&self, cycle: Cycle) -> Result<(), CycleError> {
+        let number = self.process.number;
+        let open = |state: &mut crate::world::State, cycle: &Cycle| {
+            let since = state.now;
+            let records = cycle.records.clone();
+            state.broker.open.insert(number, Transaction { since, records, positions: Vec::new() });
+        };
+        open(&mut self.process.world.lock(), &cycle);
+        self.process.boundary("transaction, produced").await;
+        self.process.world.pass(1, 30).await;
+        self.send_offsets(&cycle)?;
+        self.process.boundary("transaction, positions sent").await;
+        self.process.world.pass(1, 30).await;
+        let outcome = self.commit();
+        self.process.answered("transaction").await;
+        if let Err(CycleError::InDoubt(_)) = &outcome {
+            // Making the producer anew resolves what is left of the old one's transaction.
+            self.process.world.pass(10, 2_000).await;
+            self.process.world.lock().end_transaction(number, false);
+            self.process.boundary("transaction, fenced").await;
+        }
+        outcome
+    }
+
+    fn send_offsets(&self, cycle: &Cycle) -> Result<(), CycleError> {
+        let mut state = self.process.world.lock();
+        let number = self.process.number;
+        let late = if state.is(Mutation::MetadataAtCommit) { self.membership_now(&state) } else { None };
+        let group = late.as_ref().or(cycle.group.as_ref());
+        let joined = group.and_then(|group| group.get::<Joined>()).copied();
+        let taken = joined.is_some_and(|joined| state.is_member(joined.number, joined.generation));
+        if !taken || state.strikes(|rates| rates.aborted) {
+            state.coverage.fault("aborted", "transaction");
+            state.end_transaction(number, false);
+            return Err(CycleError::Aborted(format!("illegal generation, or a fault: {taken}")));
+        }
+        let Some(open) = state.broker.open.get_mut(&number) else {
+            return Err(CycleError::InDoubt("the broker aborted the transaction".to_owned()));
+        };
+        open.positions = cycle.positions.clone();
+        Ok(())
+    }
+
+    fn membership_now(&self, state: &crate::world::State) -> Option<Membership> {
+        let client = state.group.clients.get(&self.process.number)?;
+        client.joined.map(|generation| Membership::new(Joined { number: self.process.number, generation }))
+    }
+
+    fn commit(&self) -> Result<(), CycleError> {
+        let mut state = self.process.world.lock();
+        let number = self.process.number;
+        let in_doubt = state.strikes(|rates| rates.commit_in_doubt);
+        if in_doubt {
+            state.coverage.fault("in doubt", "transaction");
+            if state.chance.permille(500) {
+                state.end_transaction(number, true);
+            }
+            return Err(CycleError::InDoubt("no answer to the commit".to_owned()));
+        }
+        if state.end_transaction(number, true) {
+            Ok(())
+        } else {
+            Err(CycleError::InDoubt("the broker aborted the transaction".to_owned()))
+        }
+    }
+
+    async fn one_after_the_other(&self, cycle: Cycle) -> Result<(), CycleError> {
+        for record in &cycle.records {
+            self.process.boundary("produce").await;
+            let mut state = self.process.world.lock();
+            if state.strikes(|rates| rates.aborted) {
+                return Err(CycleError::Aborted("not acknowledged".to_owned()));
+            }
+            state.show(std::slice::from_ref(record));
+        }
+        self.source.commit(&cycle.positions).await.map_err(|error| CycleError::InDoubt(error.0))
+    }
+}

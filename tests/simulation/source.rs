@@ -1,0 +1,161 @@
+//! The consuming seam.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use profile_linker::kafka::{Committed, KafkaTrouble, Membership, Position, Source, SourceEvent};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::group::Client;
+use crate::process::Process;
+use crate::world::State;
+
+/// Records handed over at once.
+const BATCH: usize = 5;
+
+/// A process's consumer.
+pub struct WorldSource(pub Arc<Process>);
+
+/// Who joined, and when.
+#[derive(Clone, Copy)]
+pub struct Joined {
+    pub number: u32,
+    pub generation: i32,
+}
+
+impl WorldSource {
+    /// Joins the group.
+    pub fn start(process: &Arc<Process>) -> (Arc<dyn Source>, UnboundedReceiver<SourceEvent>) {
+        let (events, receiver) = unbounded_channel();
+        let mut state = process.world.lock();
+        let client = Client {
+            process: Arc::clone(process),
+            events,
+            fetching: std::collections::BTreeMap::new(),
+            open: None,
+            joined: None,
+            lost: false,
+            evicted: None,
+        };
+        state.group.clients.insert(process.number, client);
+        state.join(process.number);
+        drop(state);
+        (Arc::new(Self(Arc::clone(process))), receiver)
+    }
+
+    fn with(&self, act: impl FnOnce(&mut State)) -> Result<(), KafkaTrouble> {
+        if !self.0.is_dead() {
+            act(&mut self.0.world.lock());
+        }
+        Ok(())
+    }
+
+    /// Whether the commit was taken, and its answer seen.
+    fn take_commit(&self, positions: &[Position]) -> bool {
+        let mut state = self.0.world.lock();
+        let joined = state.group.clients.get(&self.0.number).and_then(|client| client.joined);
+        let taken = joined.is_some_and(|generation| state.is_member(self.0.number, generation));
+        if taken {
+            state.store_positions(positions.to_vec());
+        }
+        taken && !state.strikes(|rates| rates.commit_in_doubt)
+    }
+
+    fn pause_or_resume(&self, partitions: &[i32], paused: bool) -> Result<(), KafkaTrouble> {
+        self.with(|state| {
+            let Some(client) = state.group.clients.get_mut(&self.0.number) else { return };
+            for (partition, fetch) in &mut client.fetching {
+                if partitions.contains(partition) {
+                    fetch.paused = paused;
+                }
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Source for WorldSource {
+    fn assign(&self, starts: &[(i32, Option<i64>)]) -> Result<(), KafkaTrouble> {
+        self.with(|state| state.answer_assigned(self.0.number, starts))
+    }
+
+    fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        self.with(|state| state.answer_revoked(self.0.number, partitions))
+    }
+
+    fn restart(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
+        self.with(|state| {
+            let Some(client) = state.group.clients.get_mut(&self.0.number) else { return };
+            if let Some(fetch) = client.fetching.get_mut(&partition) {
+                fetch.next = start.unwrap_or(0);
+            }
+            let _ = client.events.send(SourceEvent::Restarted(partition));
+        })
+    }
+
+    fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        self.pause_or_resume(partitions, true)
+    }
+
+    fn resume(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        self.pause_or_resume(partitions, false)
+    }
+
+    async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble> {
+        self.0.boundary("kafka committed").await;
+        self.0.world.pass(1, 20).await;
+        let stable = self.0.world.lock().broker.stable(partitions);
+        self.0.answered("kafka committed").await;
+        match stable {
+            Some(positions) => Ok(positions),
+            None => {
+                self.0.world.pass(500, 5_000).await;
+                Err(KafkaTrouble("unstable offsets".to_owned()))
+            }
+        }
+    }
+
+    async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble> {
+        self.0.boundary("kafka commit").await;
+        self.0.world.pass(1, 20).await;
+        let taken = self.take_commit(positions);
+        self.0.answered("kafka commit").await;
+        if taken { Ok(()) } else { Err(KafkaTrouble("the commit failed".to_owned())) }
+    }
+
+    fn group(&self) -> Option<Membership> {
+        let state = self.0.world.lock();
+        let client = state.group.clients.get(&self.0.number).filter(|client| !client.lost)?;
+        client.joined.map(|generation| Membership::new(Joined { number: self.0.number, generation }))
+    }
+
+    async fn close(&self) {
+        self.0.boundary("kafka close").await;
+        self.0.world.lock().leave_group(self.0.number);
+    }
+}
+
+impl State {
+    /// Hands fetched records over, here and there.
+    pub fn fetch(&mut self) {
+        let numbers: Vec<u32> = self.group.clients.keys().copied().collect();
+        for number in numbers {
+            if !self.chance.permille(600) {
+                continue;
+            }
+            let Some(client) = self.group.clients.get_mut(&number).filter(|client| client.process.is_running()) else {
+                continue;
+            };
+            let mut records = Vec::new();
+            for (partition, fetch) in client.fetching.iter_mut().filter(|(_, fetch)| !fetch.paused) {
+                let log = self.broker.partition(*partition);
+                let from = usize::try_from(fetch.next).unwrap_or(0).min(log.len());
+                records.extend(log[from..].iter().take(BATCH).cloned());
+                fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
+            }
+            if !records.is_empty() {
+                let _ = client.events.send(SourceEvent::Records(records));
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Raw HTTP to the vendors: connects, gates, effects that happen before or after the time-out, answers that get lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use profile_linker::upstream::Gate;
+use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::mutations::{self, Mutation};
+use crate::process::{Process, wall_ms};
+use crate::vendors::{Reply, Request, Vendor};
+use crate::world::World;
+
+/// Limit of one call.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a write may take to become visible; with the time-out the latest that a vendor may apply anything.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// A process's connections to one vendor.
+pub struct WorldTransport {
+    pub process: Arc<Process>,
+    pub vendor: Vendor,
+}
+
+/// What befalls one call.
+struct Fate {
+    /// Until the vendor has it; `None`: never.
+    arrives_in: Option<Duration>,
+    /// Until its answer is back; `None`: never.
+    answered_in: Option<Duration>,
+    broken: Option<Duration>,
+}
+
+#[async_trait]
+impl Transport for WorldTransport {
+    async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
+        self.process.boundary(call.operation).await;
+        self.connect().await?;
+        let ungated = self.process.world.lock().is(Mutation::NoFreshnessCheck);
+        if !ungated {
+            self.pass(gate).await?;
+        }
+        let late = self.freezes_in_the_gap(&call).await;
+        let operation = call.operation;
+        let exchange = self.send(call, late).await;
+        self.process.answered(operation).await;
+        exchange
+    }
+}
+
+impl WorldTransport {
+    async fn connect(&self) -> Result<(), TransportError> {
+        let world = &self.process.world;
+        let slow = world.strikes(|rates| rates.slow_connect);
+        world.pass(0, if slow { 4_000 } else { 20 }).await;
+        self.process.running().await;
+        let mut state = world.lock();
+        let down = state.now < state.vendors_down && state.chance.permille(500);
+        if down || state.strikes(|rates| rates.connect) {
+            state.coverage.fault("no connection", self.vendor.name());
+            return Err(TransportError::unsent(TransportErrorKind::Connect));
+        }
+        Ok(())
+    }
+
+    /// The gate is asked as the last step: a process that froze while it waited asks again.
+    async fn pass(&self, gate: &dyn Gate) -> Result<(), TransportError> {
+        loop {
+            if !gate.opens().await {
+                self.process.running().await;
+                self.process.world.lock().coverage.fault("withdrawn", self.vendor.name());
+                return Err(TransportError::unsent(TransportErrorKind::Withdrawn));
+            }
+            if self.process.is_running() {
+                return Ok(());
+            }
+            self.process.running().await;
+        }
+    }
+
+    /// The named residue: between the check and the kernel's send nothing can be checked.
+    async fn freezes_in_the_gap(&self, call: &Call) -> bool {
+        let changing = call.headers.contains_key("idempotency-key");
+        if !changing || !self.process.world.strikes(|rates| rates.freeze_in_gap / 4) {
+            return false;
+        }
+        let seconds = self.process.world.lock().chance.pick(&[2, 10, 40]);
+        self.process.freeze(Duration::from_secs(seconds), "gap");
+        self.process.running().await;
+        let mut state = self.process.world.lock();
+        state.residue += 1;
+        state.coverage.fault("freeze in the gap", self.vendor.name());
+        true
+    }
+
+    async fn send(&self, call: Call, late: bool) -> Exchange {
+        let fate = self.fate();
+        let request = Request::new(self.vendor, &call, late, self.process.number);
+        {
+            let mut state = self.process.world.lock();
+            let (number, operation) = (self.process.number, call.operation);
+            state.say(|| format!("{number} sends {operation} {}", call.target));
+            state.order_of_sending(&request);
+        }
+        let (answer, mut answered) = oneshot::channel();
+        let world = Arc::clone(&self.process.world);
+        if let Some(arrives_in) = fate.arrives_in {
+            tokio::spawn(async move {
+                tokio::time::sleep(arrives_in).await;
+                // The caller may be gone; the vendor does not know.
+                let _ = answer.send(apply(&world, &request));
+            });
+        }
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
+        let broken = fate.broken.map(|after| tokio::time::Instant::now() + after);
+        let until = broken.map_or(deadline, |at| at.min(deadline));
+        let reply = async {
+            match (&mut answered).await {
+                Ok(reply) => {
+                    match fate.answered_in {
+                        Some(back) => tokio::time::sleep(back).await,
+                        None => std::future::pending().await,
+                    }
+                    reply
+                }
+                Err(_) => std::future::pending().await,
+            }
+        };
+        match tokio::time::timeout_at(until, reply).await {
+            Ok(reply) => Ok(self.answer(reply)),
+            Err(_) => {
+                let kind = if broken.is_some() { TransportErrorKind::Reset } else { TransportErrorKind::Timeout };
+                self.process.world.lock().coverage.fault("no answer", self.vendor.name());
+                Err(TransportError::sent(kind))
+            }
+        }
+    }
+
+    fn fate(&self) -> Fate {
+        let mut state = self.process.world.lock();
+        let ms = |state: &mut crate::world::State, from, to| Duration::from_millis(state.chance.between(from, to));
+        let mut fate =
+            Fate { arrives_in: Some(ms(&mut state, 1, 60)), answered_in: Some(ms(&mut state, 1, 60)), broken: None };
+        if state.strikes(|rates| rates.call_lost_before) {
+            fate.arrives_in = None;
+        } else if state.strikes(|rates| rates.call_lost_after) {
+            fate.answered_in = None;
+        }
+        if state.strikes(|rates| rates.call_slow) {
+            // The latest that is promised to be looked after.
+            fate.arrives_in = fate.arrives_in.map(|_| ms(&mut state, 0, 11_000));
+            fate.answered_in = fate.answered_in.map(|_| ms(&mut state, 0, 11_000));
+        }
+        let unanswered = fate.arrives_in.is_none() || fate.answered_in.is_none();
+        if unanswered && state.chance.permille(500) {
+            fate.broken = Some(ms(&mut state, 1, 3_000));
+        }
+        fate
+    }
+
+    fn answer(&self, reply: Reply) -> Answer {
+        let body = match reply.body {
+            Value::Null => Vec::new(),
+            body => body.to_string().into_bytes(),
+        };
+        let received_at = wall_ms(self.process.world.now());
+        Answer {
+            status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            headers: HeaderMap::new(),
+            body: Zeroizing::new(body),
+            received_at: jiff::Timestamp::from_millisecond(received_at).unwrap_or_default(),
+        }
+    }
+}
+
+/// The vendor gets the request.
+fn apply(world: &World, request: &Request) -> Reply {
+    let mut state = world.lock();
+    if let Some(reply) = mutations::lie(&state, request) {
+        return reply;
+    }
+    if state.now < state.vendors_down || state.strikes(|rates| rates.call_refused) {
+        state.coverage.fault("away", request.vendor.name());
+        // Half of these have done it all the same.
+        let status = state.chance.pick(&[500, 503, 429]);
+        if status == 500 && state.chance.permille(500) {
+            state.serve(request);
+        }
+        return Reply { status, body: Value::Null };
+    }
+    let reply = state.serve(request);
+    state.check_step();
+    reply
+}

@@ -1,0 +1,146 @@
+//! The world of one history: everything outside of the workers, under one lock that is never held across an await.
+//!
+//! All randomness comes from the plan's seed and all time from the paused runtime, so that a seed is a history.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::broker::Broker;
+use crate::chance::Chance;
+use crate::coverage::Coverage;
+use crate::group::Group;
+use crate::mutations::Mutation;
+use crate::plan::Plan;
+use crate::process::Process;
+use crate::tables::Tables;
+use crate::trace::Trace;
+use crate::vendors::Vendors;
+
+/// What everything in a history shares.
+pub struct World {
+    state: Mutex<State>,
+    began: Instant,
+    /// Wakes statements that wait for a lane's lock.
+    pub unlocked: tokio::sync::Notify,
+}
+
+/// The lock's content.
+pub struct State {
+    pub plan: Plan,
+    pub mutation: Option<Mutation>,
+    pub chance: Chance,
+    pub now: Duration,
+    /// While true, faults happen.
+    pub chaos: bool,
+    /// Until then a part is away.
+    pub ledger_down: Duration,
+    pub vendors_down: Duration,
+    pub seats: Vec<Seat>,
+    pub broker: Broker,
+    pub group: Group,
+    pub tables: Tables,
+    pub vendors: Vendors,
+    pub coverage: Coverage,
+    pub trace: Trace,
+    /// The first broken invariant.
+    pub violation: Option<Violation>,
+    /// Calls that were sent although the process froze between the gate and the send: the named residue.
+    pub residue: u32,
+    pub crashes: u32,
+    pub freezes: u32,
+    next_number: u32,
+}
+
+/// A place for a worker: one process after the other sits on it.
+pub struct Seat {
+    pub process: Option<Arc<Process>>,
+    pub start_at: Duration,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub detail: String,
+}
+
+impl World {
+    pub fn new(plan: Plan, mutation: Option<Mutation>, record: bool) -> Arc<Self> {
+        let chance = Chance::new(plan.seed ^ 0x5eed_0f_c4a0_5);
+        let seats = (0..plan.workers).map(|_| Seat { process: None, start_at: Duration::ZERO }).collect();
+        let state = State {
+            chance,
+            mutation,
+            now: Duration::ZERO,
+            chaos: true,
+            ledger_down: Duration::ZERO,
+            vendors_down: Duration::ZERO,
+            seats,
+            broker: Broker::new(plan.partitions),
+            group: Group::default(),
+            tables: Tables::default(),
+            vendors: Vendors::new(&plan),
+            coverage: Coverage::default(),
+            trace: Trace::new(record),
+            violation: None,
+            residue: 0,
+            crashes: 0,
+            freezes: 0,
+            next_number: 0,
+            plan,
+        };
+        Arc::new(Self { state: Mutex::new(state), began: Instant::now(), unlocked: tokio::sync::Notify::new() })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = self.began.elapsed();
+        state
+    }
+
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Lets a random time between these pass, in milliseconds.
+    pub async fn pass(&self, from_ms: u64, to_ms: u64) {
+        let wait = self.lock().chance.between(from_ms, to_ms);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+
+    /// Whether a fault with this rate happens now.
+    pub fn strikes(&self, rate: impl Fn(&crate::plan::Rates) -> u64) -> bool {
+        self.lock().strikes(rate)
+    }
+}
+
+impl State {
+    /// The next number of anything that is counted.
+    pub fn number(&mut self) -> u32 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    pub fn strikes(&mut self, rate: impl Fn(&crate::plan::Rates) -> u64) -> bool {
+        let rate = rate(&self.plan.rates);
+        self.chaos && rate > 0 && self.chance.permille(rate)
+    }
+
+    pub fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    pub fn say(&mut self, line: impl FnOnce() -> String) {
+        self.trace.say(self.now, line);
+    }
+
+    /// Notes the first broken invariant.
+    pub fn violated(&mut self, invariant: &'static str, detail: String) {
+        if self.violation.is_none() {
+            self.say(|| format!("VIOLATED {invariant}: {detail}"));
+            self.violation = Some(Violation { invariant, detail });
+        }
+    }
+}

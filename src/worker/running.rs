@@ -68,7 +68,9 @@ impl Dispatcher {
         let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) else { return };
         let Some(rules) = self.shared.rules.get(&event.profile.customer.system) else { return };
         let facts = event.facts();
+        let from = event.flow.state.name();
         let effect = event.flow.step(observation, facts, rules, self.shared.clock.moment());
+        tracing::trace!(event.key = ?key, from, to = event.flow.state.name(), "stepped");
         if event.first_failed_at.is_none() && event.flow.in_trouble().is_some() {
             event.first_failed_at = Some(self.shared.clock.wall_ms());
         }

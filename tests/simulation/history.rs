@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use profile_linker::ledger::{Reopening, RowState};
 use profile_linker::worker::Worker;
 
 use crate::coverage::Coverage;
 use crate::mutations::Mutation;
+use crate::observer;
 use crate::parts;
 use crate::plan::{Act, Plan};
 use crate::process::{Main, Process};
+use crate::statement::{Statement, Work};
 use crate::world::{Violation, World};
 
 /// How long after the faults everything must have ended: above all waits of a take-over and a few back-offs.
@@ -30,6 +33,7 @@ pub struct Told {
 /// Lives through a history.
 pub fn tell(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    observer::install();
     match runtime {
         Ok(runtime) => runtime.block_on(live(plan, mutation, record)),
         Err(error) => panic!("a runtime: {error}"),
@@ -39,6 +43,7 @@ pub fn tell(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
 async fn live(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
     let world = World::new(plan, mutation, record);
     let chaos = world.lock().plan.chaos;
+    observer::watch(Some(Arc::clone(&world)));
     let mut history = History { world: Arc::clone(&world), input: 0, act: 0 };
     while world.now() < chaos && !history.is_over() {
         history.step().await;
@@ -47,6 +52,7 @@ async fn live(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
     while !history.is_over() && world.now() < chaos + PATIENCE {
         history.step().await;
     }
+    observer::watch(None);
     let mut state = world.lock();
     state.check_step();
     state.check_end();
@@ -170,6 +176,7 @@ impl History {
                 let mut state = world.lock();
                 state.vendors_down = state.now + Duration::from_secs(seconds);
             }
+            Act::Replay(operators) => (0..operators).for_each(|_| replay(world)),
             Act::StepClock(seat, by_ms) => {
                 self.seated(seat).into_iter().for_each(|process| process.step_clock(by_ms));
             }
@@ -195,6 +202,25 @@ impl History {
             tokio::spawn(run(process));
         }
     }
+}
+
+/// An operator reopens what it sees; what it saw may have changed by the time that its statement is there.
+fn replay(world: &Arc<World>) {
+    let dead = |row: &&crate::tables::Row| row.stored.state == RowState::DeadLettered;
+    let state = world.lock();
+    let seen = state.tables.rows.values().filter(dead);
+    let seen: Vec<Reopening> =
+        seen.map(|row| Reopening { key: row.stored.key, generation: row.stored.generation }).collect();
+    let lanes = (0..state.plan.partitions).collect();
+    drop(state);
+    let statement = Statement { world: Arc::clone(world), name: "reopen", claims: Vec::new(), locks: lanes };
+    let work: Work<()> = Box::new(move |state, _| {
+        let overwrites = state.is(Mutation::ReopeningOverwrites);
+        let reopened = state.tables.reopen(&seen, overwrites);
+        state.say(|| format!("reopened: {reopened:?}"));
+        Ok(())
+    });
+    tokio::spawn(statement.run(0, work));
 }
 
 /// A worker from its start to its end.

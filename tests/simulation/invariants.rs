@@ -63,11 +63,13 @@ impl State {
         let Some(token) = request.linked_token() else { return };
         let number = token.split(' ').next_back().unwrap_or_default();
         let id = EventIdentity { source: SOURCE.to_owned(), id: format!("event {number}") };
-        let Some(row) = self.tables.rows.get(&id.key()) else { return };
+        // A replayed event has given up its place.
+        let Some(row) = self.tables.rows.get(&id.key()).filter(|row| row.stored.generation == 1) else { return };
         let earlier = |other: &&Row| {
             other.stored.lane == row.stored.lane
                 && other.customer == row.customer
                 && other.stored.offset < row.stored.offset
+                && other.stored.generation == 1
                 && other.is_unfinished()
         };
         if let Some(other) = self.tables.rows.values().find(earlier) {
@@ -193,7 +195,7 @@ fn invariant_no_result_is_seen_twice(state: &State) -> Broken {
 fn invariant_every_input_gets_one_result(state: &State) -> Broken {
     let mut expected = BTreeSet::new();
     for record in (0..state.plan.partitions).flat_map(|partition| state.broker.partition(partition)) {
-        expected.extend(expected_id(state, record)?);
+        expected.extend(expected_ids(state, record)?);
     }
     let results = state.broker.visible.iter().filter(|visible| visible.topic != TopicRole::DeadLetter);
     let seen: BTreeSet<String> = results.map(|visible| visible.id.clone()).collect();
@@ -205,21 +207,21 @@ fn invariant_every_input_gets_one_result(state: &State) -> Broken {
     Err(format!("missing {missing:?}, unexpected {strange:?}"))
 }
 
-/// The id of a record's own result; none for a duplicate.
-fn expected_id(state: &State, record: &InputRecord) -> Result<Option<String>, String> {
+/// The ids of a record's own results, one a generation; none for a duplicate.
+fn expected_ids(state: &State, record: &InputRecord) -> Result<Vec<String>, String> {
     let origin = &record.origin;
-    let own = Some(origin.result_id(1).to_string());
-    let Some(identity) = identity_of(record) else { return Ok(own) };
+    let identity = identity_of(record);
+    let Some(identity) = identity else { return Ok(vec![origin.result_id(1).to_string()]) };
     let Some(row) = state.tables.rows.get(&identity.key()) else {
         return Err(format!("{origin:?} was never accepted"));
     };
     if (row.stored.lane, row.stored.offset) == (Lane(origin.partition), origin.offset) {
-        return Ok(Some(identity.result_id(row.stored.generation).to_string()));
+        return Ok((1..=row.stored.generation).map(|number| identity.result_id(number).to_string()).collect());
     }
     let first = usize::try_from(row.stored.offset).ok();
     let first = first.and_then(|offset| state.broker.partition(row.stored.lane.0).get(offset));
     let same = first.is_some_and(|first| text_of(first) == text_of(record));
-    Ok(if same { None } else { own })
+    Ok(if same { Vec::new() } else { vec![origin.result_id(1).to_string()] })
 }
 
 fn text_of(record: &InputRecord) -> &[u8] {

@@ -1,181 +1,19 @@
-//! The ledger's port over the tables: statements arrive, lock, commit and are answered, with other workers' statements in
-//! between, and each of these steps may be the last.
-//!
-//! On the PostgreSQL-like ledger a statement that arrived goes on by itself, whoever dies; a connection may be lost while
-//! it is under way, and then it may commit after its own repeat. The serial one, like SQLite, does one after the other.
+//! The ledger's port over the tables.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneRow, Ledger, LedgerError,
-    LedgerIdentity, NewRow, Refused, Serves, StoredRow, Unpublished,
+    AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
+    Ledger, LedgerError, LedgerIdentity, NewRow, Note, NoteKind, Refused, Reopening, Serves, StartedRow, StoredRow,
+    Unpublished,
 };
 
 use crate::mutations::Mutation;
-use crate::process::Process;
-use crate::tables::Tables;
-use crate::world::{State, World};
+use crate::statement::{Answer, Work, WorldLedger};
 
 pub const LEDGER_ID: [u8; 8] = [7; 8];
-
-/// A process's connections to the ledger.
-pub struct WorldLedger {
-    pub process: Arc<Process>,
-    pub sealed_hash_key: Vec<u8>,
-}
-
-type Answer<T> = Result<T, LedgerError>;
-
-/// What a statement does once it holds its lanes; `held` is what its condition said.
-type Work<T> = Box<dyn FnOnce(&mut State, &BTreeSet<Lane>) -> Answer<T> + Send>;
-
-impl WorldLedger {
-    /// A statement that writes under these claims.
-    async fn write<T: Send + 'static>(&self, name: &'static str, claims: &[Claim], work: Work<T>) -> Answer<T> {
-        self.statement(name, claims.to_vec(), claims.iter().map(|claim| claim.lane.0).collect(), work).await
-    }
-
-    async fn statement<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        claims: Vec<Claim>,
-        locks: BTreeSet<i32>,
-        work: Work<T>,
-    ) -> Answer<T> {
-        self.process.boundary(name).await;
-        if self.is_lost_before() {
-            self.process.world.pass(1, 500).await;
-            self.process.running().await;
-            return Err(LedgerError::Unavailable(format!("{name}: no connection")));
-        }
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let statement = Statement { world: Arc::clone(&self.process.world), name, claims, locks };
-        let number = self.process.number;
-        tokio::spawn(async move {
-            // Whoever asked may be gone; what was done is done.
-            let _ = answer.send(statement.run(number, work).await);
-        });
-        let answer = if self.is_lost_after() {
-            self.process.world.pass(0, 300).await;
-            Err(LedgerError::Unavailable(format!("{name}: the connection was lost")))
-        } else {
-            answered.await.unwrap_or_else(|_| Err(LedgerError::Unavailable(name.to_owned())))
-        };
-        self.process.answered(name).await;
-        answer
-    }
-
-    fn is_lost_before(&self) -> bool {
-        let mut state = self.process.world.lock();
-        let down = state.now < state.ledger_down;
-        let lost = down || state.strikes(|rates| rates.ledger_lost_before);
-        if lost {
-            state.coverage.fault("lost before", "ledger");
-        }
-        lost
-    }
-
-    fn is_lost_after(&self) -> bool {
-        let mut state = self.process.world.lock();
-        let lost = state.strikes(|rates| rates.ledger_lost_after);
-        if lost {
-            state.coverage.fault("lost after", "ledger");
-        }
-        lost
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        name: &'static str,
-        work: impl FnOnce(&Tables, Duration) -> T + Send + 'static,
-    ) -> Answer<T> {
-        self.process.boundary(name).await;
-        if self.is_lost_before() {
-            self.process.world.pass(1, 500).await;
-            self.process.running().await;
-            return Err(LedgerError::Unavailable(format!("{name}: no connection")));
-        }
-        self.process.world.pass(0, 3).await;
-        let read = {
-            let state = self.process.world.lock();
-            work(&state.tables, state.now)
-        };
-        self.process.world.pass(0, 3).await;
-        self.process.answered(name).await;
-        Ok(read)
-    }
-
-    fn is(&self, mutation: Mutation) -> bool {
-        self.process.world.lock().is(mutation)
-    }
-}
-
-/// A statement on its way through the database.
-struct Statement {
-    world: Arc<World>,
-    name: &'static str,
-    claims: Vec<Claim>,
-    locks: BTreeSet<i32>,
-}
-
-impl Statement {
-    async fn run<T>(self, number: u32, work: Work<T>) -> Answer<T> {
-        let (serial, unlocked) = {
-            let state = self.world.lock();
-            (state.plan.serial, state.is(Mutation::UnlockedEpoch) && !self.claims.is_empty())
-        };
-        if !serial {
-            self.travel().await;
-        }
-        let seen = self.world.lock().tables.held(&self.claims);
-        if !unlocked {
-            self.take_locks().await;
-        }
-        if !serial {
-            self.travel().await;
-        }
-        let mut state = self.world.lock();
-        // The condition is judged again on the rows as they are once they are locked.
-        let held = if unlocked { seen } else { state.tables.held(&self.claims) };
-        let answer = work(&mut state, &held);
-        let (name, locks) = (self.name, &self.locks);
-        let outcome = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        state.say(|| format!("ledger: {name} of {number} on {locks:?}, held {held:?} {outcome}"));
-        state.check_step();
-        if !unlocked {
-            for lane in &self.locks {
-                state.tables.locked.remove(lane);
-            }
-        }
-        drop(state);
-        self.world.unlocked.notify_waiters();
-        answer
-    }
-
-    async fn travel(&self) {
-        let slow = self.world.strikes(|rates| rates.ledger_slow);
-        self.world.pass(0, if slow { 4_000 } else { 3 }).await;
-    }
-
-    async fn take_locks(&self) {
-        loop {
-            let mut unlocked = std::pin::pin!(self.world.unlocked.notified());
-            unlocked.as_mut().enable();
-            {
-                let mut state = self.world.lock();
-                if state.tables.locked.is_disjoint(&self.locks) {
-                    state.tables.locked.extend(&self.locks);
-                    return;
-                }
-            }
-            unlocked.await;
-        }
-    }
-}
 
 fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
     claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect()
@@ -184,7 +22,7 @@ fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
 #[async_trait]
 impl Ledger for WorldLedger {
     async fn identity(&self) -> Answer<LedgerIdentity> {
-        Ok(LedgerIdentity { ledger_id: LEDGER_ID, sealed_hash_key: self.sealed_hash_key.clone() })
+        Ok(LedgerIdentity { ledger_id: LEDGER_ID, sealed_hash_key: self.sealed_hash_key.clone(), adopted_at: None })
     }
 
     async fn bind(&self, _serves: &Serves) -> Answer<()> {
@@ -214,9 +52,9 @@ impl Ledger for WorldLedger {
         self.write("note_topic", claims, work).await
     }
 
-    async fn unfinished(&self, claims: &[Claim]) -> Answer<Vec<StoredRow>> {
-        let claims = claims.to_vec();
-        self.read("unfinished", move |tables, now| tables.unfinished(&claims, now)).await
+    async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Answer<Vec<StoredRow>> {
+        let (claims, only) = (claims.to_vec(), only.map(<[EventKey]>::to_vec));
+        self.read("unfinished", move |tables, now| tables.unfinished(&claims, only.as_deref(), now)).await
     }
 
     async fn unpublished(&self, claims: &[(Claim, i64)]) -> Answer<Vec<Unpublished>> {
@@ -296,24 +134,63 @@ impl Ledger for WorldLedger {
         self.write("release", &claims, work).await
     }
 
+    async fn adopt(&self, _serves: &Serves, _act: &Act) -> Answer<()> {
+        // Nobody adopts a ledger here while workers run.
+        Ok(())
+    }
+
+    async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Answer<Refused> {
+        let claims: Vec<Claim> = corrections.iter().map(|correction| correction.claim).collect();
+        let (asked, corrections) = (claims.clone(), corrections.to_vec());
+        let work: Work<_> = Box::new(move |state, held| {
+            state.tables.correct(held, &corrections);
+            Ok(refused(&asked, held))
+        });
+        self.write("correct_lanes", &claims, work).await
+    }
+
+    async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Answer<Refused> {
+        let (asked, rows) = (claims.to_vec(), rows.to_vec());
+        let work: Work<_> = Box::new(move |state, held| {
+            state.tables.start(held, &rows);
+            Ok(refused(&asked, held))
+        });
+        self.write("started", claims, work).await
+    }
+
+    async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Answer<()> {
+        let notes = notes.to_vec();
+        let work: Work<_> = Box::new(move |state, _| {
+            state.tables.leave_notes(&notes);
+            Ok(())
+        });
+        self.statement("leave_notes", Vec::new(), BTreeSet::new(), work).await
+    }
+
+    async fn notes(&self, claims: &[Claim]) -> Answer<Vec<Note>> {
+        let claims = claims.to_vec();
+        self.read("notes", move |tables, _| tables.notes(&claims)).await
+    }
+
+    async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Answer<Refused> {
+        let (asked, numbers) = (claims.to_vec(), numbers.to_vec());
+        let work: Work<_> = Box::new(move |state, held| {
+            state.tables.remove_notes(held, &numbers);
+            Ok(refused(&asked, held))
+        });
+        self.write("remove_notes", claims, work).await
+    }
+
+    async fn reopen(&self, _rows: &[Reopening], _act: &Act) -> Answer<Vec<EventKey>> {
+        // Operators do this, not workers: see `history::replay`.
+        Ok(Vec::new())
+    }
+
     async fn find(&self, _event_id: &str) -> Answer<Vec<EventSummary>> {
         Ok(Vec::new())
     }
 
     async fn row(&self, key: EventKey) -> Answer<Option<StoredRow>> {
         Ok(self.process.world.lock().tables.rows.get(&key).map(|row| row.stored.clone()))
-    }
-}
-
-impl WorldLedger {
-    /// The mutation that takes an end for durable before it is.
-    async fn end_unseen(&self, claims: &[Claim], work: Work<Refused>) -> Answer<Refused> {
-        let other = Self { process: Arc::clone(&self.process), sealed_hash_key: Vec::new() };
-        let claims = claims.to_vec();
-        tokio::spawn(async move {
-            other.process.world.pass(0, 300).await;
-            other.write("end", &claims, work).await
-        });
-        Ok(Refused::new())
     }
 }

@@ -33,12 +33,14 @@ pub enum Mutation {
     NewIdOnRetry,
     /// A row of the outbox goes before it is published.
     RemovesUnpublished,
+    /// A reopened row's unpublished result goes.
+    ReopeningOverwrites,
     /// A refusal after an attempt that nobody saw is final.
     RefusalAfterUnknownIsFinal,
 }
 
 /// All of them.
-pub const ALL: [Mutation; 12] = [
+pub const ALL: [Mutation; 13] = [
     Mutation::SkipWriteAhead,
     Mutation::SkipReadBack,
     Mutation::UnlockedEpoch,
@@ -50,6 +52,7 @@ pub const ALL: [Mutation; 12] = [
     Mutation::OursTakenForDuplicate,
     Mutation::NewIdOnRetry,
     Mutation::RemovesUnpublished,
+    Mutation::ReopeningOverwrites,
     Mutation::RefusalAfterUnknownIsFinal,
 ];
 

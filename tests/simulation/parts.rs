@@ -21,7 +21,7 @@ use profile_linker::upstream::{LinkTarget, Upstreams};
 use profile_linker::worker::WorkerParts;
 
 use crate::inputs::{CUSTOMERS, TOPIC};
-use crate::ledger::WorldLedger;
+use crate::statement::WorldLedger;
 use crate::process::{Process, ProcessClock};
 use crate::publisher::WorldPublisher;
 use crate::source::WorldSource;
@@ -57,6 +57,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         clock: Arc::new(ProcessClock(Arc::clone(process))),
         cluster_id: "a cluster".to_owned(),
         topic_id: Some(topic_id),
+        adopt: None,
         milestones: None,
     }
 }

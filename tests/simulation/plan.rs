@@ -55,6 +55,8 @@ pub enum Act {
     LedgerDown(u64),
     VendorsDown(u64),
     StepClock(usize, i64),
+    /// So many operators reopen every dead letter that they see.
+    Replay(u64),
 }
 
 /// How often faults strike, of a thousand occasions.
@@ -178,7 +180,7 @@ fn acts(chance: &mut Chance, workers: usize, partitions: i32, chaos: Duration) -
 
 fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {
     let worker = usize::try_from(chance.below(workers as u64)).unwrap_or(0);
-    match chance.below(14) {
+    match chance.below(18) {
         0 | 1 => Act::Crash(worker),
         2 | 3 => Act::Freeze(worker, chance.pick(&[2, 6, 12, 25, 50])),
         4 | 5 => Act::Restart(worker),
@@ -187,6 +189,7 @@ fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {
         9 => Act::LoseOffsets(i32::try_from(chance.below(partitions.unsigned_abs().into())).unwrap_or(0)),
         10 => Act::LedgerDown(chance.pick(&[1, 4, 8, 20])),
         11 | 12 => Act::VendorsDown(chance.pick(&[2, 10, 30])),
+        13..=16 => Act::Replay(chance.between(1, 2)),
         _ => Act::StepClock(worker, chance.pick(&[-3_600_000, -1_000, 1_000, 3_600_000])),
     }
 }

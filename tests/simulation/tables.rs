@@ -6,7 +6,7 @@ use std::time::Duration;
 use profile_linker::contract::OutgoingRecord;
 use profile_linker::domain::{Attempts, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, Accepted, Claim, LaneRow, NewRow, Refused, RowState, StoredRow, Unpublished,
+    AcceptLane, Acceptance, Accepted, Claim, LaneRow, NewRow, NoteKind, Refused, RowState, StoredRow, Unpublished,
 };
 
 /// Everything durable.
@@ -17,6 +17,8 @@ pub struct Tables {
     pub outbox: BTreeMap<(i32, i64), Vec<OutgoingRecord>>,
     /// Every number that was ever durable, for the invariants: the results that it stands for.
     pub numbered: BTreeMap<(i32, i64), Vec<String>>,
+    pub notes: BTreeMap<i64, (EventKey, NoteKind)>,
+    pub last_note: i64,
     /// Lanes that a statement has locked.
     pub locked: BTreeSet<i32>,
 }
@@ -149,6 +151,7 @@ impl Tables {
             attempts: Attempts::default(),
             due_in_ms: 0,
             spent_ms: 0,
+            starts: 0,
             first_failed_at: None,
             possibly_sent: row.possibly_sent,
             publish_seq: number,
@@ -224,12 +227,13 @@ impl Tables {
         }
     }
 
-    pub fn unfinished(&self, claims: &[Claim], now: Duration) -> Vec<StoredRow> {
+    pub fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>, now: Duration) -> Vec<StoredRow> {
         let held = self.held(claims);
         let mut rows: Vec<StoredRow> = self
             .rows
             .values()
             .filter(|row| row.is_unfinished() && held.contains(&row.stored.lane))
+            .filter(|row| only.is_none_or(|keys| keys.contains(&row.stored.key)))
             .filter(|row| Some(row.stored.epoch) <= self.epoch(row.stored.lane))
             .map(|row| {
                 let wait = row.due_at.saturating_sub(now);

@@ -26,6 +26,17 @@ impl Trace {
         }
     }
 
+    pub fn is_recorded(&self) -> bool {
+        self.lines.is_some()
+    }
+
+    /// For readers only.
+    pub fn remark(&mut self, now: Duration, text: &str) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(format!("{:>9.3}     {text}", now.as_secs_f64()));
+        }
+    }
+
     /// Two histories with the same fingerprint went the same way.
     pub fn fingerprint(&self) -> (u64, u64) {
         (self.count, self.hash)

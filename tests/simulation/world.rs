@@ -136,6 +136,10 @@ impl State {
         self.trace.say(self.now, line);
     }
 
+    pub fn remark(&mut self, text: &str) {
+        self.trace.remark(self.now, text);
+    }
+
     /// Notes the first broken invariant.
     pub fn violated(&mut self, invariant: &'static str, detail: String) {
         if self.violation.is_none() {

@@ -142,6 +142,26 @@ pub enum State {
     Ending,
 }
 
+impl State {
+    /// Its name, for traces.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Converting => "Converting",
+            Self::Storing => "Storing",
+            Self::Converted(_) => "Converted",
+            Self::Linking => "Linking",
+            Self::Settling(_) => "Settling",
+            Self::Looking(_) => "Looking",
+            Self::CheckingCustomer(_) => "CheckingCustomer",
+            Self::Promoting(_) => "Promoting",
+            Self::Waiting(..) => "Waiting",
+            Self::Ending => "Ending",
+        }
+    }
+}
+
 /// What was observed.
 pub enum Observation {
     /// The shell begins the event.

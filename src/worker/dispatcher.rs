@@ -116,6 +116,10 @@ pub(super) struct Dispatcher {
     pub opening: usize,
     /// Partitions of ours that are being taken again from another worker.
     pub retaking: BTreeSet<i32>,
+    /// Rows that cannot be worked on and whose end is being written: their note may be read again meanwhile.
+    pub ending_at_once: BTreeMap<EventKey, Claim>,
+    /// Events that ended since the notes' present reading began: what it read of their rows may be older.
+    pub ended_meanwhile: BTreeSet<EventKey>,
     /// Partitions that Kafka's group gave us and that we did not give up.
     pub assigned: Vec<i32>,
     pub intake_paused: bool,

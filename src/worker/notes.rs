@@ -40,6 +40,7 @@ impl Dispatcher {
             return;
         }
         self.reading_notes = true;
+        self.ended_meanwhile.clear();
         let shared = Arc::clone(&self.shared);
         self.spawn(async move { Report::Notes(read(&*shared.ledger, &claims).await) });
     }
@@ -48,7 +49,9 @@ impl Dispatcher {
     pub fn on_notes(&mut self, (notes, reopened): (Vec<Note>, Vec<StoredRow>)) {
         self.reading_notes = false;
         for row in reopened {
-            if let Some(claim) = self.claim(row.lane.0) {
+            // One that ended meanwhile was unfinished only when it was read; to begin it again would link it again.
+            let ended = self.ended_meanwhile.contains(&row.key);
+            if let Some(claim) = self.claim(row.lane.0).filter(|_| !ended) {
                 tracing::info!(event.key = ?row.key, generation = row.generation, "a reopened row is taken up");
                 self.pick_up(claim, row);
             }

@@ -142,6 +142,7 @@ impl Dispatcher {
         }
         self.customers.drop_lane(lane);
         self.events.retain(|_, event| event.claim.lane != lane);
+        self.ending_at_once.retain(|_, claim| claim.lane != lane);
     }
 
     /// Kafka takes partitions away: begin nothing new, and answer when all is ended.

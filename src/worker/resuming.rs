@@ -84,7 +84,10 @@ impl Dispatcher {
         match self.shared.preparer.revive(claim, row) {
             Ok(Revived::Event(event)) => Some(*event),
             Ok(Revived::Ends(end)) => {
-                self.ask(claim.lane, Job::End(claim, *end));
+                // Once: a second end of the row would not find it as it expects.
+                if self.ending_at_once.insert(key, claim) != Some(claim) {
+                    self.ask(claim.lane, Job::End(claim, *end));
+                }
                 None
             }
             Err(error @ ReviveError::MissingKey { .. }) => {

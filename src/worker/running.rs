@@ -164,6 +164,10 @@ impl Dispatcher {
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.push(result.seq, result.records);
         }
+        self.ending_at_once.remove(&key);
+        if self.reading_notes {
+            self.ended_meanwhile.insert(key);
+        }
         if let Some(event) = self.events.remove(&key) {
             for next in self.customers.remove(claim.lane, &event.profile.customer, key) {
                 self.on_turn_may_have_come(next, claim);

@@ -155,6 +155,8 @@ impl Worker {
             leaving: None,
             opening: 0,
             retaking: BTreeSet::new(),
+            ending_at_once: BTreeMap::new(),
+            ended_meanwhile: BTreeSet::new(),
             assigned: Vec::new(),
             intake_paused: false,
             stopping: None,

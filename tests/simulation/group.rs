@@ -144,7 +144,8 @@ impl State {
     fn all_can_join(&self) -> bool {
         self.group.members.keys().all(|number| {
             let client = self.group.clients.get(number);
-            client.is_some_and(|client| client.process.is_running() && client.open.is_none() && client.evicted.is_none())
+            client
+                .is_some_and(|client| client.process.is_running() && client.open.is_none() && client.evicted.is_none())
         })
     }
 

@@ -79,16 +79,14 @@ impl Ledger for WorldLedger {
             return Ok(Refused::new());
         }
         let (asked, rows) = (claims.to_vec(), rows.to_vec());
-        let work: Work<_> = Box::new(move |state, held| {
-            state.tables.convert(held, &rows).map(|()| refused(&asked, held))
-        });
+        let work: Work<_> =
+            Box::new(move |state, held| state.tables.convert(held, &rows).map(|()| refused(&asked, held)));
         self.write("converted", claims, work).await
     }
 
     async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Answer<Refused> {
         let (asked, ended) = (claims.to_vec(), rows.to_vec());
-        let work: Work<_> =
-            Box::new(move |state, held| state.tables.end(held, &ended).map(|()| refused(&asked, held)));
+        let work: Work<_> = Box::new(move |state, held| state.tables.end(held, &ended).map(|()| refused(&asked, held)));
         if self.is(Mutation::CursorBeforeDurable) {
             return self.end_unseen(claims, work).await;
         }

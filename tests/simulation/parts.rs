@@ -21,10 +21,10 @@ use profile_linker::upstream::{LinkTarget, Upstreams};
 use profile_linker::worker::WorkerParts;
 
 use crate::inputs::{CUSTOMERS, TOPIC};
-use crate::statement::WorldLedger;
 use crate::process::{Process, ProcessClock};
 use crate::publisher::WorldPublisher;
 use crate::source::WorldSource;
+use crate::statement::WorldLedger;
 use crate::transport::{SETTLE, TIMEOUT, WorldTransport};
 use crate::vendors::Vendor;
 

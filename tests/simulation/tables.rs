@@ -189,8 +189,7 @@ impl Tables {
         rows: &[NewRow],
         inserted: &BTreeMap<usize, Option<PublishSeq>>,
     ) -> Acceptance {
-        let mut refused: Refused =
-            claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect();
+        let mut refused: Refused = claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect();
         let mut accepted = Vec::new();
         for (place, row) in rows.iter().enumerate() {
             accepted.push(match inserted.get(&place) {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use profile_linker::contract::{InputRecord, OutgoingRecord, TopicRole};
-use profile_linker::domain::{Origin, Secret};
+use profile_linker::domain::{EventIdentity, EventKey, Origin, Secret};
 use profile_linker::kafka::{Committed, Position};
 use serde_json::Value;
 
-use crate::inputs::{Input, TOPIC};
+use crate::inputs::{Input, SOURCE, TOPIC};
 use crate::process::wall_ms;
 use crate::world::State;
 
@@ -18,6 +18,8 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the brokers hold.
 pub struct Broker {
     pub log: Vec<Vec<InputRecord>>,
+    /// What identifies each record, in the log's order.
+    pub identities: Vec<Vec<Option<EventKey>>>,
     pub committed: BTreeMap<i32, (i64, String)>,
     pub open: BTreeMap<u32, Transaction>,
     /// Results as a read_committed reader sees them, in order.
@@ -46,8 +48,9 @@ pub struct Visible {
 
 impl Broker {
     pub fn new(partitions: i32) -> Self {
-        let log = (0..partitions).map(|_| Vec::new()).collect();
+        let log: Vec<Vec<InputRecord>> = (0..partitions).map(|_| Vec::new()).collect();
         Self {
+            identities: log.clone().into_iter().map(|_: Vec<InputRecord>| Vec::new()).collect(),
             log,
             committed: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -69,6 +72,10 @@ impl Broker {
             offset: i64::try_from(log.len()).unwrap_or(i64::MAX),
             timestamp: wall_ms(now),
         };
+        let identity = |id: &String| EventIdentity { source: SOURCE.to_owned(), id: id.clone() }.key();
+        if let Some(identities) = self.identities.get_mut(usize::try_from(input.partition).unwrap_or(0)) {
+            identities.push(input.id.as_ref().map(identity));
+        }
         log.push(InputRecord {
             origin,
             key: Some(input.key.clone().into_bytes()),
@@ -108,6 +115,7 @@ impl State {
             self.say(|| format!("visible: {:?} {id} {}", record.topic, body["data"]["reason"]["code"]));
             self.broker.visible.push(Visible { topic: record.topic, id, body, commit });
         }
+        self.changed = true;
     }
 
     pub fn store_positions(&mut self, positions: Vec<Position>) {
@@ -115,6 +123,7 @@ impl State {
             self.say(|| format!("committed: {position:?}"));
             self.broker.committed.insert(position.partition, (position.offset, position.metadata));
         }
+        self.changed = true;
     }
 
     /// Ends a producer's transaction; `false` if the broker has aborted it already.

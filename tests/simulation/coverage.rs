@@ -2,6 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The state diagram of `docs/architecture.md`, edge by edge.
+const EDGES: [(&str, &str); 27] = [
+    ("Accepted", "Converting"),
+    ("Accepted", "Converted"),
+    ("Converting", "Storing"),
+    ("Converting", "Waiting"),
+    ("Converting", "Ending"),
+    ("Storing", "Converted"),
+    ("Converted", "Linking"),
+    ("Converted", "Settling"),
+    ("Linking", "Looking"),
+    ("Linking", "Settling"),
+    ("Linking", "Waiting"),
+    ("Linking", "Ending"),
+    ("Settling", "Looking"),
+    ("Looking", "Settling"),
+    ("Looking", "Promoting"),
+    ("Looking", "CheckingCustomer"),
+    ("Looking", "Waiting"),
+    ("Looking", "Ending"),
+    ("CheckingCustomer", "Settling"),
+    ("CheckingCustomer", "Waiting"),
+    ("CheckingCustomer", "Ending"),
+    ("Promoting", "Looking"),
+    ("Promoting", "Waiting"),
+    ("Waiting", "Converting"),
+    ("Waiting", "Linking"),
+    ("Waiting", "Looking"),
+    ("Waiting", "Promoting"),
+];
+
 /// Counts by what was visited.
 #[derive(Default, Clone)]
 pub struct Coverage {
@@ -26,6 +57,24 @@ impl Coverage {
                 *self.pairs.entry((one, other)).or_default() += 1;
             }
         }
+    }
+
+    /// The edges of the state diagram that nothing went along.
+    pub fn unvisited_edges(&self) -> Vec<(&'static str, &'static str)> {
+        let visited = |(from, to): &&(&str, &str)| self.edges.contains_key(&((*from).to_owned(), (*to).to_owned()));
+        EDGES.iter().filter(|edge| !visited(edge)).copied().collect()
+    }
+
+    /// For people.
+    pub fn report(&self) -> String {
+        let mut lines = vec!["transitions:".to_owned()];
+        lines.extend(self.edges.iter().map(|((from, to), count)| format!("{count:>12} {from} -> {to}")));
+        lines.push("faults:".to_owned());
+        lines.extend(self.faults.iter().map(|((kind, place), count)| format!("{count:>12} {kind}: {place}")));
+        lines.push("histories in which two kinds of faults met:".to_owned());
+        lines.extend(self.pairs.iter().map(|((one, other), count)| format!("{count:>12} {one} + {other}")));
+        lines.push(format!("unvisited transitions: {:?}", self.unvisited_edges()));
+        lines.join("\n")
     }
 
     pub fn add(&mut self, other: &Self) {

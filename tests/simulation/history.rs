@@ -54,6 +54,7 @@ async fn live(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
     }
     observer::watch(None);
     let mut state = world.lock();
+    state.changed = true;
     state.check_step();
     state.check_end();
     state.coverage.close();
@@ -77,7 +78,7 @@ struct History {
 impl History {
     async fn step(&mut self) {
         let calm = !self.world.lock().chaos;
-        self.world.pass(5, if calm { 300 } else { 120 }).await;
+        self.world.pass(5, if calm { 600 } else { 200 }).await;
         self.thaw(calm);
         self.produce();
         self.do_acts();

@@ -1,10 +1,11 @@
 //! The deterministic simulation: the real worker, its real state machine, clients and classifiers, in a seeded world with
 //! virtual time that crashes, freezes, loses and repeats. See `docs/simulation.md`.
 //!
-//! `cargo test --test simulation` runs a batch and the tests below. With one of these arguments it is a runner instead:
-//! `--histories N` (with `--first-seed S`), `--replay SEED`, `--hunt MUTATION`.
+//! `cargo test --test simulation` runs the tests. With `--histories N` or `--replay SEED` it is a runner instead; the long
+//! runs are `cargo test --profile simulation --test simulation -- --histories 1000000 --seeds-from-clock`.
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
+mod arguments;
 mod broker;
 mod chance;
 mod coverage;
@@ -20,32 +21,44 @@ mod plan;
 mod process;
 mod publisher;
 mod reopening;
+mod runner;
 mod source;
 mod statement;
 mod tables;
+mod tests;
 mod trace;
 mod transport;
 mod vendors;
 mod world;
 mod writes;
 
-fn main() {
-    let seed: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let count: u64 = std::env::args().nth(2).and_then(|text| text.parse().ok()).unwrap_or(1);
-    let mut failed = 0;
-    let began = std::time::Instant::now();
-    for seed in seed..seed + count {
-        let told = history::tell(plan::Plan::of(seed), None, count == 1);
-        for line in &told.lines {
-            println!("{line}");
+use std::process::ExitCode;
+use std::time::Instant;
+
+use arguments::Asked;
+use libtest_mimic::Arguments;
+use runner::Batch;
+
+fn main() -> ExitCode {
+    match arguments::asked() {
+        Asked::Tests => libtest_mimic::run(&Arguments::from_args(), tests::trials()).exit_code(),
+        Asked::Histories { first_seed, count, mutation, jobs } => {
+            let (began, batch) = (Instant::now(), Batch { first_seed, histories: count, mutation, jobs });
+            println!("{count} histories from seed {first_seed}");
+            let bar = runner::bar(count);
+            let outcome = batch.run(&bar);
+            bar.finish_and_clear();
+            println!("{}", outcome.coverage.report());
+            println!("{}", runner::summary(&outcome, first_seed, began));
+            let Some((seed, violation)) = &outcome.failure else { return ExitCode::SUCCESS };
+            println!("{}", runner::report(*seed, mutation, violation));
+            ExitCode::FAILURE
         }
-        if let Some(violation) = &told.violation {
-            failed += 1;
-            println!("seed {seed}: {violation:?}");
-        }
-        if count == 1 {
-            println!("{:?} after {:?} {}", told.fingerprint, told.took, told.residue);
+        Asked::Replay { seed, left_out, mutation } => {
+            let told = history::tell(runner::plan_without(seed, &left_out), mutation, true);
+            println!("{}", told.lines.join("\n"));
+            println!("fingerprint {:x?}, {:?} of virtual time", told.fingerprint, told.took);
+            if told.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
     }
-    println!("{failed} of {count} failed in {:?}", began.elapsed());
 }

@@ -56,6 +56,18 @@ pub const ALL: [Mutation; 13] = [
     Mutation::RefusalAfterUnknownIsFinal,
 ];
 
+/// Its name in tests and arguments.
+pub fn name(mutation: Mutation) -> String {
+    let mut name = String::new();
+    for letter in format!("{mutation:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
 /// A cycle as a mistaken worker would publish it.
 pub fn altered(state: &mut State, process: u32, mut cycle: Cycle) -> Cycle {
     if state.is(Mutation::PositionBeforeAcceptance)

@@ -138,6 +138,7 @@ impl Statement {
         let (name, locks) = (self.name, &self.locks);
         let outcome = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();
         state.say(|| format!("ledger: {name} of {number} on {locks:?}, held {held:?} {outcome}"));
+        state.changed = true;
         state.check_step();
         if !unlocked {
             for lane in &self.locks {

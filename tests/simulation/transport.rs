@@ -195,6 +195,7 @@ fn apply(world: &World, request: &Request) -> Reply {
         return Reply { status, body: Value::Null };
     }
     let reply = state.serve(request);
+    state.changed = true;
     state.check_step();
     reply
 }

@@ -44,6 +44,8 @@ pub struct State {
     pub vendors: Vendors,
     pub coverage: Coverage,
     pub trace: Trace,
+    /// Something happened since the last check.
+    pub changed: bool,
     /// The first broken invariant.
     pub violation: Option<Violation>,
     /// Calls that were sent although the process froze between the gate and the send: the named residue.
@@ -84,6 +86,7 @@ impl World {
             vendors: Vendors::new(&plan),
             coverage: Coverage::default(),
             trace: Trace::new(record),
+            changed: false,
             violation: None,
             residue: 0,
             crashes: 0,

@@ -15,6 +15,8 @@ mod leaving;
 mod ledgers;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
+#[path = "real_parts/stops/mod.rs"]
+mod stops;
 #[path = "real_parts/stories.rs"]
 mod stories;
 #[path = "real_parts/story.rs"]
@@ -31,6 +33,8 @@ use support::parts::{Case, RealParts, trial};
 
 /// Every test, module by module.
 const CASES: &[&[Case]] = &[
+    stops::CASES,
+    stops::RESIDUE,
     brokers::CASES,
     leaving::CASES,
     story::CASES,

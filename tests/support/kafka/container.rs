@@ -88,6 +88,8 @@ fn settings(port: u16) -> Vec<(&'static str, String)> {
         ("SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR", "1"),
         ("SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR", "1"),
         ("GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
+        ("GROUP_MIN_SESSION_TIMEOUT_MS", "1000"),
+        ("TRANSACTION_ABORT_TIMED_OUT_TRANSACTION_CLEANUP_INTERVAL_MS", "500"),
         ("AUTO_CREATE_TOPICS_ENABLE", "false"),
     ]
     .into_iter()

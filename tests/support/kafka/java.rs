@@ -85,7 +85,8 @@ log.dirs={data}
     std::fs::write(folder.join("server.properties"), text).map_err(|e| Absent(format!("its properties file: {e}")))
 }
 
-/// What one broker alone needs, and small internal topics, which start faster.
+/// What one broker alone needs, and small internal topics, which start faster. A group may miss a dead member soon, and a
+/// dead producer's transaction is looked for often: both make tests that kill workers shorter.
 const SETTINGS: &str = "offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
@@ -94,6 +95,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 auto.create.topics.enable=false
 ";
 

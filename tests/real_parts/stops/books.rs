@@ -1,0 +1,95 @@
+//! What is asked of the ledger and of the broker, from outside of the worker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::Offset;
+use sqlx::{Connection, PgConnection};
+
+use super::supply::{Kind, Published};
+use crate::support::stand::Stand;
+
+/// Partitions of a cell's topics: two, so that two workers can have one each.
+pub const PARTITIONS: i32 = 2;
+
+/// One broker on this machine, with a campaign on it.
+const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A connection to the ledger and a client of the broker, neither of which takes part in anything.
+pub struct Books {
+    ledger: PgConnection,
+    group: BaseConsumer,
+    topic: String,
+}
+
+impl Books {
+    pub async fn open(stand: &Stand<'_>) -> Self {
+        let ledger = PgConnection::connect(&stand.database).await.expect("a connection to the ledger");
+        let mut config = ClientConfig::new();
+        // Uncommitted: the last committed positions at once, whatever transaction is open.
+        config
+            .set("bootstrap.servers", stand.kafka.brokers())
+            .set("group.id", &stand.group)
+            .set("isolation.level", "read_uncommitted");
+        let group = config.create().expect("a client of the group");
+        Self { ledger, group, topic: stand.topics.created.clone() }
+    }
+
+    /// Whether the ledger has accepted all of this and nothing is unfinished.
+    pub async fn all_ended(&mut self, published: &[Published]) -> bool {
+        let positions = self.positions().await;
+        let accepted = |record: &Published| positions.get(&record.partition).is_some_and(|end| record.offset < *end);
+        published.iter().all(accepted) && self.unfinished().await == 0
+    }
+
+    async fn unfinished(&mut self) -> i64 {
+        let count = sqlx::query_scalar("select count(*) from event where state in (1, 2)");
+        count.fetch_one(&mut self.ledger).await.expect("a count")
+    }
+
+    async fn positions(&mut self) -> BTreeMap<i32, i64> {
+        let rows = sqlx::query_as("select lane, position from lane where position is not null");
+        let rows: Vec<(i32, i64)> = rows.fetch_all(&mut self.ledger).await.expect("positions");
+        rows.into_iter().collect()
+    }
+
+    /// Whether the process owns every partition.
+    pub async fn owns_all(&mut self, pid: u32) -> bool {
+        let owned = sqlx::query_scalar("select count(*) from lane where owner like $1").bind(format!("{pid}-%"));
+        let owned: i64 = owned.fetch_one(&mut self.ledger).await.expect("a count");
+        owned == i64::from(PARTITIONS)
+    }
+
+    /// I3: what the group's committed positions cover is in the ledger.
+    pub async fn assert_no_position_passes_unaccepted_input(&mut self, published: &[Published]) {
+        // The positions first: what they cover then, the ledger had before.
+        let committed = self.committed();
+        let rows = sqlx::query_as("select lane, record_offset, coalesce(id, '') from input");
+        let rows: Vec<(i32, i64, String)> = rows.fetch_all(&mut self.ledger).await.expect("accepted input");
+        let places: BTreeSet<(i32, i64)> = rows.iter().map(|(lane, offset, _)| (*lane, *offset)).collect();
+        let ids: BTreeSet<&str> = rows.iter().map(|(.., id)| id.as_str()).collect();
+        for record in published {
+            let covered = committed.get(&record.partition).is_some_and(|end| record.offset < *end);
+            let accepted = match record.kind {
+                Kind::Event | Kind::Duplicate => ids.contains(record.id.as_str()),
+                Kind::Conflict | Kind::Unreadable => places.contains(&(record.partition, record.offset)),
+            };
+            assert!(accepted || !covered, "a committed position passes {record:?}, which was not accepted");
+        }
+    }
+
+    /// The group's committed positions.
+    pub fn committed(&self) -> BTreeMap<i32, i64> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(&self.topic, 0, PARTITIONS - 1);
+        let committed = self.group.committed_offsets(list, BROKER_ANSWERS_WITHIN).expect("committed positions");
+        let position = |partition: i32| match committed.find_partition(&self.topic, partition)?.offset() {
+            Offset::Offset(offset) => Some((partition, offset)),
+            _ => None,
+        };
+        (0..PARTITIONS).filter_map(position).collect()
+    }
+}

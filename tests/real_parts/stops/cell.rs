@@ -200,7 +200,7 @@ impl Drop for Cell<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
-                "--- a cell failed; again: PROFILE_LINKER_STOPS_SEED={} PROFILE_LINKER_STOPS={}",
+                "--- a cell failed; again: PROFILE_LINKER_TEST_STOPS_SEED={} PROFILE_LINKER_TEST_STOPS={}",
                 self.seed, self.started
             );
             self.story.iter().for_each(|line| eprintln!("    {line}"));

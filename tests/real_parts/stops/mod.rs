@@ -38,9 +38,9 @@ fn wish<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 async fn a_worker_stopped_at_any_boundary_links_once_and_answers_once(parts: &RealParts) {
-    let stops: usize = wish("PROFILE_LINKER_STOPS").unwrap_or(STOPS);
+    let stops: usize = wish("PROFILE_LINKER_TEST_STOPS").unwrap_or(STOPS);
     let shim = Shim::compile();
-    if let Some(seed) = wish("PROFILE_LINKER_STOPS_SEED") {
+    if let Some(seed) = wish("PROFILE_LINKER_TEST_STOPS_SEED") {
         eprintln!("one cell: {}", run(parts, &shim, &[seed], stops));
         return;
     }

@@ -177,20 +177,23 @@ impl Scribe {
             self.note_ended(claim.lane, outcome, records, &mut ended);
         }
         if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Accepted::New { .. })) {
-            let conflicts: Vec<_> = outcomes
-                .iter()
-                .filter(|(_, outcome)| matches!(outcome, Accepted::Conflict))
-                .map(|(draft, _)| self.preparer.conflict(draft))
-                .collect();
-            let lanes = [self.lane(claim, position)];
-            let acceptance = self.repeated(&[claim], || self.ledger.accept(&lanes, &conflicts)).await?;
-            if acceptance.refused.contains(&claim.lane) {
-                self.report(Written::Fenced(claim));
-                return Ok(());
-            }
-            for (row, outcome) in conflicts.iter().zip(&acceptance.rows) {
-                let records = row.ended.as_ref().map(|ended| &ended.records);
-                self.note_ended(claim.lane, outcome, records, &mut ended);
+            let conflicting = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Accepted::Conflict));
+            let conflicts: Vec<_> = conflicting.map(|(draft, _)| self.preparer.conflict(draft)).collect();
+            // A conflict that was read before stands there already: then only a statement without rows stores the position.
+            for rows in [&conflicts[..], &[]] {
+                let lanes = [self.lane(claim, position)];
+                let acceptance = self.repeated(&[claim], || self.ledger.accept(&lanes, rows)).await?;
+                if acceptance.refused.contains(&claim.lane) {
+                    self.report(Written::Fenced(claim));
+                    return Ok(());
+                }
+                for (row, outcome) in rows.iter().zip(&acceptance.rows) {
+                    let records = row.ended.as_ref().map(|ended| &ended.records);
+                    self.note_ended(claim.lane, outcome, records, &mut ended);
+                }
+                if acceptance.rows.iter().all(|outcome| matches!(outcome, Accepted::New { .. })) {
+                    break;
+                }
             }
         }
         self.report(Written::Accepted { claim, position, outcomes, ended });

@@ -120,6 +120,19 @@ async fn records_that_are_read_again_change_nothing_and_are_not_published_again(
 }
 
 #[tokio::test]
+async fn a_conflict_that_is_read_again_does_not_hold_back_the_position() {
+    let mut stage = Stage::set().await;
+    let [claim] = stage.open([0]).await;
+    stage.accept(claim, 0, &[event("e", "x"), event("e", "y")]);
+    stage.flush().await;
+    // As after a take-over from a worker that died before its position was committed.
+    stage.accept(claim, 0, &[event("e", "x"), event("e", "y"), event("e", "x"), event("f", "x")]);
+    assert_eq!(said(&stage.flush().await), ["up to 4: ours conflict duplicate new ended as []"]);
+    let [next] = stage.ledger.raise("next", &[Lane(0)]).await.unwrap().try_into().unwrap();
+    assert_eq!(next.position, Some(4), "Kafka's position says what the ledger has accepted, so the ledger's does, too");
+}
+
+#[tokio::test]
 async fn a_fenced_lane_is_reported_and_the_others_are_written() {
     let mut stage = Stage::set().await;
     let [lost, kept] = stage.open([0, 1]).await;

@@ -23,6 +23,7 @@ pub struct Books {
     ledger: PgConnection,
     group: BaseConsumer,
     topic: String,
+    left: String,
 }
 
 impl Books {
@@ -35,19 +36,30 @@ impl Books {
             .set("group.id", &stand.group)
             .set("isolation.level", "read_uncommitted");
         let group = config.create().expect("a client of the group");
-        Self { ledger, group, topic: stand.topics.created.clone() }
+        Self { ledger, group, topic: stand.topics.created.clone(), left: String::new() }
     }
 
-    /// Whether the ledger has accepted all of this and nothing is unfinished.
+    /// Whether the ledger has accepted all of this and nothing is unfinished; if not, [`Books::left`] says what is.
     pub async fn all_ended(&mut self, published: &[Published]) -> bool {
         let positions = self.positions().await;
-        let accepted = |record: &Published| positions.get(&record.partition).is_some_and(|end| record.offset < *end);
-        published.iter().all(accepted) && self.unfinished().await == 0
+        let accepted = |record: &&Published| positions.get(&record.partition).is_some_and(|end| record.offset < *end);
+        let missing: Vec<_> = published.iter().filter(|record| !accepted(record)).collect();
+        let unfinished = self.unfinished().await;
+        let ended = missing.is_empty() && unfinished.is_empty();
+        self.left = format!("not accepted: {missing:?}; unfinished: {unfinished:?}; positions: {positions:?}");
+        ended
     }
 
-    async fn unfinished(&mut self) -> i64 {
-        let count = sqlx::query_scalar("select count(*) from event where state in (1, 2)");
-        count.fetch_one(&mut self.ledger).await.expect("a count")
+    /// What the last look found undone.
+    pub fn left(&self) -> &str {
+        &self.left
+    }
+
+    async fn unfinished(&mut self) -> Vec<(String, i32, i16)> {
+        let rows = sqlx::query_as(
+            "select i.id, e.lane, e.state from event e join input i using (key) where e.state in (1, 2)",
+        );
+        rows.fetch_all(&mut self.ledger).await.expect("the unfinished events")
     }
 
     async fn positions(&mut self) -> BTreeMap<i32, i64> {

@@ -1,6 +1,7 @@
 //! One cell of a campaign: a chain of workers on topics, ledger and vendors of its own, each stopped somewhere.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use super::supply::{Kind, Supply};
 use super::tally::Tally;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
-use crate::support::stand::{Delivery, PATIENCE, Stand};
+use crate::support::stand::{Delivery, Stand};
 use crate::support::worker::Worker;
 
 /// Records at the start of each leg: some are new while others are resumed.
@@ -93,6 +94,9 @@ async fn disturb(stand: &Stand<'_>) {
         stand.sandbox.fault(json!({"route": route, "action": "apply_delay", "delay": 1.2, "p": 0.05})).await;
     }
 }
+
+/// Well above a session time-out, a transaction's time-out and a successor's wait together, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(75);
 
 impl Cell<'_> {
     /// A worker starts, stops where the plan says, and what it left is looked at.
@@ -204,6 +208,7 @@ impl Drop for Cell<'_> {
                 self.seed, self.started
             );
             self.story.iter().for_each(|line| eprintln!("    {line}"));
+            eprintln!("    {}", self.books.left());
         }
     }
 }

@@ -7,6 +7,8 @@
 
 #[path = "real_parts/brokers.rs"]
 mod brokers;
+#[path = "real_parts/duplicates.rs"]
+mod duplicates;
 #[path = "real_parts/failures.rs"]
 mod failures;
 #[path = "real_parts/leaving.rs"]
@@ -35,6 +37,7 @@ use support::parts::{Case, RealParts, trial};
 const CASES: &[&[Case]] = &[
     stops::CASES,
     stops::RESIDUE,
+    duplicates::CASES,
     brokers::CASES,
     leaving::CASES,
     story::CASES,

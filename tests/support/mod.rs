@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod parts;
 pub mod patience;
 pub mod ports;
+pub mod positions;
 pub mod postgres;
 pub mod records;
 pub mod sandbox;

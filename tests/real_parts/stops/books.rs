@@ -1,42 +1,29 @@
 //! What is asked of the ledger and of the broker, from outside of the worker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::Offset;
 use sqlx::{Connection, PgConnection};
 
 use super::supply::{Kind, Published};
+use crate::support::positions::Positions;
 use crate::support::stand::Stand;
 
 /// Partitions of a cell's topics: two, so that two workers can have one each.
 pub const PARTITIONS: i32 = 2;
 
-/// One broker on this machine, with a campaign on it.
-const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(30);
-
 /// A connection to the ledger and a client of the broker, neither of which takes part in anything.
 pub struct Books {
     ledger: PgConnection,
-    group: BaseConsumer,
-    topic: String,
+    group: Positions,
     left: String,
 }
 
 impl Books {
     pub async fn open(stand: &Stand<'_>) -> Self {
         let ledger = PgConnection::connect(&stand.database).await.expect("a connection to the ledger");
-        let mut config = ClientConfig::new();
-        // Uncommitted: the last committed positions at once, whatever transaction is open.
-        config
-            .set("bootstrap.servers", stand.kafka.brokers())
-            .set("group.id", &stand.group)
-            .set("isolation.level", "read_uncommitted");
-        let group = config.create().expect("a client of the group");
-        Self { ledger, group, topic: stand.topics.created.clone(), left: String::new() }
+        let created = &stand.topics.created;
+        let group = Positions::of(stand.kafka.brokers(), &stand.group, created, PARTITIONS);
+        Self { ledger, group, left: String::new() }
     }
 
     /// Whether the ledger has accepted all of this and nothing is unfinished; if not, [`Books::left`] says what is.
@@ -95,13 +82,6 @@ impl Books {
 
     /// The group's committed positions.
     pub fn committed(&self) -> BTreeMap<i32, i64> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(&self.topic, 0, PARTITIONS - 1);
-        let committed = self.group.committed_offsets(list, BROKER_ANSWERS_WITHIN).expect("committed positions");
-        let position = |partition: i32| match committed.find_partition(&self.topic, partition)?.offset() {
-            Offset::Offset(offset) => Some((partition, offset)),
-            _ => None,
-        };
-        (0..PARTITIONS).filter_map(position).collect()
+        self.group.committed()
     }
 }

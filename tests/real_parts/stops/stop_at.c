@@ -14,9 +14,10 @@
  *   STOP_AT_SIGNAL  KILL or STOP
  *   STOP_AT_BEGINS  only sends that begin with this text count (optional)
  *
- * Lines: `stop <call> inside|outside <idempotency key or ->` when it strikes, where `inside` says that the bytes of a link
- * are about to leave: the gate has been passed, the kernel has nothing yet. `late <key>` for a link that leaves after a
- * freeze before the ledger answered a question asked since: it, too, was between the gate and the kernel.
+ * Lines: `stop <call> inside|outside <idempotency key or ->` when it strikes, where `inside` says that the process
+ * freezes while the bytes of a link are about to leave: the gate has been passed, the kernel has nothing yet.
+ * `late <key>` for a link that leaves after a freeze before the ledger answered a question asked since: it, too, was
+ * between the gate and the kernel.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -137,10 +138,11 @@ static unsigned long leaving(enum peer peer, const struct iovec *parts, int coun
     head_of(head, sizeof head, parts, count);
     key_in(key, sizeof key, head);
     int link = peer == VENDORS && strncmp(head, "PUT ", 4) == 0;
+    int residue = link && signal_wanted == SIGSTOP;
     unsigned long call = counts(peer, OUT, head) ? atomic_fetch_add(&calls, 1) + 1 : 0;
     int here = call && call == call_wanted;
     if (here && side_wanted == BEFORE)
-        strike(call, link ? "inside" : "outside", key);
+        strike(call, residue ? "inside" : "outside", key);
     if (link && atomic_load(&since_freeze) != ANSWERED)
         say_late(key);
     return here && side_wanted == AFTER ? call : 0;

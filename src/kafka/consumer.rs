@@ -1,29 +1,23 @@
 //! The one polled consumer. A thread of its own polls, always; rebalances are handed over to the worker, which answers
 //! them when it has given up or taken over what they name, while polling goes on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{Committed, KafkaTrouble, Membership, Position, Source, SourceEvent, client};
+use super::backlog::Backlog;
+use super::membership::Membership;
+use super::polling::{Common, Handover, POLL, Poller};
+use super::watch::{self, TopicWatch};
+use super::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent, client, log_ends};
 use crate::config::Kafka;
-use crate::contract::InputRecord;
-use crate::domain::{Origin, Secret};
 
-/// Records handed over at once: what one acceptance writes in a few milliseconds.
-const BATCH: usize = 500;
-/// How long one poll may wait; also how soon the thread sees that it shall end.
-const POLL: Duration = Duration::from_millis(50);
 /// Limit of a call to the group's coordinator.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take; after that the group finds out by itself.
@@ -33,52 +27,11 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 pub struct KafkaSource {
     topic: String,
     consumer: Arc<BaseConsumer<Handover>>,
-    thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
-    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    watch: std::thread::JoinHandle<()>,
     restarts: std::sync::mpsc::Sender<(i32, Option<i64>)>,
-    assigning: Arc<std::sync::Mutex<()>>,
-}
-
-/// Where callbacks go. The channel is bounded by pausing, not by blocking: polling must never wait.
-struct Handover {
-    events: UnboundedSender<SourceEvent>,
-    closing: Arc<AtomicBool>,
-}
-
-impl ClientContext for Handover {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(kafka.error = %error, kafka.reason = reason, "kafka consumer trouble");
-    }
-}
-
-impl ConsumerContext for Handover {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let ids: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
-        let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.closing.load(Ordering::SeqCst) {
-            // The worker has given up everything already; only the client itself still waits for the answer.
-            let answer = if assigned {
-                consumer.incremental_assign(partitions)
-            } else {
-                consumer.incremental_unassign(partitions)
-            };
-            if let Err(error) = answer {
-                tracing::debug!(kafka.error = %error, "answering a rebalance while closing");
-            }
-            return;
-        }
-        let event = if assigned {
-            SourceEvent::Assigned(ids)
-        } else {
-            SourceEvent::Revoked { partitions: ids, lost: consumer.assignment_lost() }
-        };
-        // A closed channel means that the worker has ended; `close` answers then.
-        let _ = self.events.send(event);
-    }
+    common: Arc<Common>,
+    topic_id: Arc<Mutex<Option<String>>>,
 }
 
 impl KafkaSource {
@@ -88,27 +41,30 @@ impl KafkaSource {
     /// If the client refuses its configuration.
     pub fn start(settings: &Kafka) -> Result<(Arc<Self>, UnboundedReceiver<SourceEvent>), KafkaTrouble> {
         let (events, receiver) = unbounded_channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let context = Handover { events: events.clone(), closing: Arc::clone(&stop) };
+        let common = Arc::<Common>::default();
+        let context = Handover { events: events.clone(), common: Arc::clone(&common) };
         let consumer: Arc<BaseConsumer<Handover>> = Arc::new(configuration(settings).create_with_context(context)?);
         consumer.subscribe(&[settings.topics.created.as_str()])?;
         let topic = settings.topics.created.clone();
         let (restarts, asked) = std::sync::mpsc::channel();
-        let assigning = Arc::new(std::sync::Mutex::new(()));
+        let topic_id = Arc::<Mutex<Option<String>>>::default();
         let poller = Poller {
             topic: topic.clone(),
             consumer: Arc::clone(&consumer),
-            events,
+            events: events.clone(),
             restarts: asked,
-            assigning: Arc::clone(&assigning),
-            stop: Arc::clone(&stop),
+            common: Arc::clone(&common),
         };
-        let thread = std::thread::Builder::new()
-            .name("kafka-poll".to_owned())
-            .spawn(move || poller.run())
-            .map_err(|error| KafkaTrouble(format!("starting the polling thread: {error}")))?;
-        let thread = std::sync::Mutex::new(Some(thread));
-        Ok((Arc::new(Self { topic, consumer, thread, stop, restarts, assigning }), receiver))
+        let watch = TopicWatch {
+            topic: topic.clone(),
+            consumer: Arc::clone(&consumer),
+            events,
+            common: Arc::clone(&common),
+            known: Arc::clone(&topic_id),
+        };
+        let thread = Mutex::new(Some(spawn("kafka-poll", move || poller.run())?));
+        let watch = spawn("kafka-topic", move || watch.run())?;
+        Ok((Arc::new(Self { topic, consumer, thread, watch, restarts, common, topic_id }), receiver))
     }
 
     /// The cluster's id, within 30 s.
@@ -126,6 +82,12 @@ impl KafkaSource {
         .await
     }
 
+    /// What was fetched and waits to be taken in.
+    #[must_use]
+    pub fn backlog(&self) -> &Backlog {
+        &self.common.backlog
+    }
+
     fn list(&self, partitions: &[i32]) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
@@ -133,6 +95,20 @@ impl KafkaSource {
         }
         list
     }
+
+    /// The last rebalance is answered.
+    fn answered(&self) {
+        lock(&self.common.rebalances).answer();
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, KafkaTrouble> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    started.map_err(|error| KafkaTrouble(format!("starting the thread {name}: {error}")))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
@@ -148,96 +124,9 @@ fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
     client::default(&mut config, settings, "queued.max.messages.kbytes", "16384");
     client::default(&mut config, settings, "queued.min.messages", "2000");
     client::default(&mut config, settings, "fetch.wait.max.ms", "100");
+    // Partitions that are added to the topic are consumed after so long; the default is five minutes.
+    client::default(&mut config, settings, "topic.metadata.refresh.interval.ms", "30000");
     config
-}
-
-/// The polling thread.
-struct Poller {
-    topic: String,
-    consumer: Arc<BaseConsumer<Handover>>,
-    events: UnboundedSender<SourceEvent>,
-    restarts: std::sync::mpsc::Receiver<(i32, Option<i64>)>,
-    /// Held while the assignment is changed, so that a restart does not take back what is given up meanwhile.
-    assigning: Arc<std::sync::Mutex<()>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Poller {
-    fn run(&self) {
-        let mut trouble = String::new();
-        while !self.stop.load(Ordering::SeqCst) {
-            self.restart();
-            let mut batch = Vec::new();
-            let mut wait = POLL;
-            while batch.len() < BATCH {
-                match self.consumer.poll(wait) {
-                    None => break,
-                    Some(Ok(message)) => batch.push(owned(&message)),
-                    Some(Err(error)) => {
-                        report(&error, &mut trouble, &self.events);
-                        break;
-                    }
-                }
-                wait = Duration::ZERO;
-            }
-            if !batch.is_empty() {
-                trouble.clear();
-                if self.events.send(SourceEvent::Records(batch)).is_err() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Done here, between two polls, so that "before" and "after" have a meaning in the channel.
-    fn restart(&self) {
-        while let Ok((partition, start)) = self.restarts.try_recv() {
-            let event = match self.restart_one(partition, start) {
-                Ok(()) => SourceEvent::Restarted(partition),
-                Err(error) => SourceEvent::Fatal(error.0),
-            };
-            let _ = self.events.send(event);
-        }
-    }
-
-    fn restart_one(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
-        let _changing = self.assigning.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.consumer.assignment()?.find_partition(&self.topic, partition).is_none() {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic, partition, start.map_or(Offset::Beginning, Offset::Offset))?;
-        self.consumer.incremental_unassign(&list)?;
-        Ok(self.consumer.incremental_assign(&list)?)
-    }
-}
-
-/// Says a trouble once, not at every poll.
-fn report(error: &KafkaError, last: &mut String, events: &UnboundedSender<SourceEvent>) {
-    let text = error.to_string();
-    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-        let _ = events.send(SourceEvent::Fatal(text));
-    } else if *last != text {
-        last.clone_from(&text);
-        let _ = events.send(SourceEvent::Trouble(text));
-    }
-}
-
-fn owned(message: &rdkafka::message::BorrowedMessage<'_>) -> InputRecord {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-    });
-    InputRecord {
-        origin: Origin {
-            topic: message.topic().to_owned(),
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis().unwrap_or(-1),
-        },
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(|value| Secret::new(value.to_vec())),
-        headers,
-    }
 }
 
 #[async_trait]
@@ -248,12 +137,20 @@ impl Source for KafkaSource {
             let offset = start.map_or(Offset::Beginning, Offset::Offset);
             list.add_partition_offset(&self.topic, *partition, offset)?;
         }
-        Ok(self.consumer.incremental_assign(&list)?)
+        self.consumer.incremental_assign(&list)?;
+        if lock(&self.common.brake).full {
+            self.consumer.pause(&list)?;
+        }
+        self.answered();
+        log_ends::alarm_where_positions_are_gone(&self.consumer, &self.topic, starts);
+        Ok(())
     }
 
     fn unassign(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
-        let _changing = self.assigning.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.consumer.incremental_unassign(&self.list(partitions))?)
+        let _changing = lock(&self.common.assigning);
+        self.consumer.incremental_unassign(&self.list(partitions))?;
+        self.answered();
+        Ok(())
     }
 
     fn restart(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
@@ -261,11 +158,15 @@ impl Source for KafkaSource {
     }
 
     fn pause(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
+        lock(&self.common.brake).pause(partitions);
         Ok(self.consumer.pause(&self.list(partitions))?)
     }
 
     fn resume(&self, partitions: &[i32]) -> Result<(), KafkaTrouble> {
-        Ok(self.consumer.resume(&self.list(partitions))?)
+        // Held until the client knows, so that the brake of the polling thread comes before or after.
+        let mut brake = lock(&self.common.brake);
+        let now = brake.resume(partitions);
+        Ok(self.consumer.resume(&self.list(&now))?)
     }
 
     async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble> {
@@ -276,17 +177,34 @@ impl Source for KafkaSource {
 
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble> {
         let (consumer, list) = (Arc::clone(&self.consumer), position_list(&self.topic, positions)?);
-        blocking(move || Ok(consumer.commit(&list, CommitMode::Sync)?)).await
+        blocking(move || {
+            // The client would send an outsider's commit, which a broker takes while the group is empty.
+            if consumer.assignment_lost() || Membership::of(&consumer).is_none() {
+                return Err(KafkaTrouble("the partitions are lost: nothing is committed".to_owned()));
+            }
+            Ok(consumer.commit(&list, CommitMode::Sync)?)
+        })
+        .await
     }
 
-    fn group(&self) -> Option<Membership> {
-        let metadata = self.consumer.group_metadata();
-        // Asked after: a lost membership's metadata has no member, and the broker would take it for an outsider's word.
-        metadata.filter(|_| !self.consumer.assignment_lost()).map(Membership::new)
+    fn group(&self) -> Option<GroupMetadata> {
+        let before = Membership::of(&self.consumer)?;
+        let metadata = self.consumer.group_metadata()?;
+        // Generations only grow: what was the same before and after was the same between.
+        let same = Membership::of(&self.consumer).as_ref() == Some(&before);
+        // Asked last: what is told after this moment waits for the cycle that is put together now.
+        let ours = same && !self.consumer.assignment_lost() && lock(&self.common.rebalances).cover(&before);
+        ours.then(|| GroupMetadata::new(metadata))
+    }
+
+    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
+        let (consumer, topic, known) = (Arc::clone(&self.consumer), self.topic.clone(), Arc::clone(&self.topic_id));
+        blocking(move || watch::tell(&consumer, &topic, &known)).await
     }
 
     async fn close(&self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.common.stop.store(true, Ordering::SeqCst);
+        self.watch.thread().unpark();
         let thread = self.thread.lock().map_or(None, |mut thread| thread.take());
         let consumer = Arc::clone(&self.consumer);
         let closed = blocking(move || {

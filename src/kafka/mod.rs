@@ -3,24 +3,31 @@
 //! The worker sees Kafka through two seams, [`Source`] and [`Publisher`]. A position is committed together with the
 //! *cursor* of its lane, the highest `publish_seq` that is published with it.
 
+pub mod backlog;
 pub mod client;
 pub mod consumer;
 pub mod cursor;
 pub mod idempotent;
+mod log_ends;
+pub mod membership;
+mod polling;
 mod producing;
+pub mod topic_id;
 pub mod transactional;
+mod watch;
 
 use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::contract::{InputRecord, OutgoingRecord};
+use crate::contract::OutgoingRecord;
+use backlog::Batch;
 
 /// What the consumer reports, in order.
 pub enum SourceEvent {
     /// Records, in offset order within a partition.
-    Records(Vec<InputRecord>),
+    Records(Batch),
     /// Partitions are ours; fetching starts when [`Source::assign`] answers.
     Assigned(Vec<i32>),
     /// Partitions go, when [`Source::unassign`] answers. `lost`: they are gone already, nothing may be committed.
@@ -32,6 +39,8 @@ pub enum SourceEvent {
     },
     /// Fetching of a partition was taken up anew by [`Source::restart`]: its records before this are stale.
     Restarted(i32),
+    /// The topic is another than [`Source::topic_id`] told last: it was deleted and made again.
+    Remade,
     /// Something that passes or needs a person; said once per change.
     Trouble(String),
     /// The client cannot go on.
@@ -63,9 +72,9 @@ pub struct Position {
 /// A membership of the group. What it holds only the source that gave it and the publisher beside it know: the client's
 /// metadata cannot be made without a group, and a simulated group has none.
 #[derive(Clone)]
-pub struct Membership(Arc<dyn Any + Send + Sync>);
+pub struct GroupMetadata(Arc<dyn Any + Send + Sync>);
 
-impl Membership {
+impl GroupMetadata {
     /// Wraps what the source knows of its membership.
     #[must_use]
     pub fn new<T: Any + Send + Sync>(inner: T) -> Self {
@@ -96,8 +105,11 @@ pub trait Source: Send + Sync + 'static {
     async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble>;
     /// Commits positions outside of a transaction and waits for the answer.
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble>;
-    /// The membership under which a cycle is put together; `None` without one, or once the group gave our partitions away.
-    fn group(&self) -> Option<Membership>;
+    /// The membership under which a cycle is put together; `None` without one, once the group gave our partitions away, and
+    /// while a rebalance is under way whose gifts and takings are not told and answered.
+    fn group(&self) -> Option<GroupMetadata>;
+    /// The id of the input topic; `None` where the broker has no such ids.
+    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble>;
     /// Leaves the group; every partition must have been given up.
     async fn close(&self);
 }
@@ -109,7 +121,7 @@ pub struct Cycle {
     /// One position a lane.
     pub positions: Vec<Position>,
     /// The membership at the time when the cycle was put together, never at its commit.
-    pub group: Option<Membership>,
+    pub group: Option<GroupMetadata>,
 }
 
 /// The publishing side.

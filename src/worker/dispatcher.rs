@@ -174,6 +174,7 @@ impl Dispatcher {
                     lane.stale = false;
                 }
             }
+            SourceEvent::Remade => self.on_remade(),
             SourceEvent::Trouble(why) => tracing::warn!(error = %why, "kafka consumer trouble"),
             SourceEvent::Fatal(why) => self.failed = Some(WorkerError::Kafka(why)),
         }

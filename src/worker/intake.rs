@@ -8,7 +8,7 @@ use super::event::Event;
 use super::milestone::Step;
 use super::prepare::Draft;
 use super::scribe::{EndedResult, Job};
-use crate::contract::InputRecord;
+use crate::kafka::backlog::Batch;
 use crate::ledger::{Accepted, Claim};
 
 /// A lane with more unpublished results than this is not fetched: its publishing is held up, and each of them stays in
@@ -17,7 +17,8 @@ const MAX_UNPUBLISHED: usize = 10_000;
 
 impl Dispatcher {
     /// Takes fetched records in; those of partitions that are not ours any more will be fetched by their owner.
-    pub fn take_in(&mut self, records: Vec<InputRecord>) {
+    pub fn take_in(&mut self, batch: Batch) {
+        let (records, _share) = batch.split();
         let mut batches: BTreeMap<i32, (Claim, i64, Vec<Draft>)> = BTreeMap::new();
         for record in records {
             let partition = record.origin.partition;

@@ -65,6 +65,11 @@ impl Dispatcher {
     /// Takes a lane again that another worker took, if Kafka still says that it is ours. A revocation that comes while it
     /// is taken waits for that: else the raise would fence the partition's next owner.
     pub fn retake(&mut self, partition: i32) {
+        if self.cycle.as_ref().is_some_and(|cycle| cycle.has(partition)) {
+            // The cursor is read only when our own last word on it is said: else what that cycle shows is sent again.
+            self.retake_later(partition);
+            return;
+        }
         let ours = self.assigned.contains(&partition) && !self.lanes.contains_key(&partition);
         if self.is_going(partition) || !ours || self.stopping.is_some() || !self.retaking.insert(partition) {
             return;
@@ -91,7 +96,7 @@ impl Dispatcher {
     fn install(&mut self, opened: Opened, again: bool) {
         let Opened { row, start, raised_at, unfinished, unpublished } = opened;
         let (claim, partition) = (row.claim, row.claim.lane.0);
-        let mut lane = Lane::new(&row, &start, self.wire_until(&row, raised_at));
+        let mut lane = Lane::new(&row, &start, self.wire_until(&row, &start, raised_at));
         for result in unpublished {
             lane.push(result.publish_seq, result.records);
         }
@@ -128,10 +133,23 @@ impl Dispatcher {
         let leaving = self.lanes.get(&partition).is_some_and(|lane| lane.leaving);
         self.forget(partition);
         if !leaving {
-            self.spawn(async move {
-                tokio::time::sleep(FENCED_PAUSE).await;
-                Report::Retake(partition)
-            });
+            self.retake_later(partition);
+        }
+    }
+
+    fn retake_later(&self, partition: i32) {
+        self.spawn(async move {
+            tokio::time::sleep(FENCED_PAUSE).await;
+            Report::Retake(partition)
+        });
+    }
+
+    /// The topic was made anew: what is known of its positions is of the old one, so every lane is taken again.
+    pub fn on_remade(&mut self) {
+        let lanes: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
+        for partition in lanes {
+            self.forget(partition);
+            self.retake(partition);
         }
     }
 

@@ -27,6 +27,23 @@ pub(super) async fn committed(shared: &Shared, partitions: &[i32]) -> Vec<Commit
     }
 }
 
+/// The input topic's id; `None` where the broker has none to tell. A topic that is away for now is waited for.
+pub(super) async fn topic_id(shared: &Shared) -> Option<String> {
+    if shared.topic_id.is_some() {
+        return shared.topic_id.clone();
+    }
+    let mut said = false;
+    loop {
+        match shared.source.topic_id().await {
+            Ok(id) => return id,
+            Err(error) if !said => tracing::warn!(error = %error, "the topic's id cannot be read yet; trying again"),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 fn say(waited: Duration, error: &KafkaTrouble) {
     if waited < ALARM_AFTER {
         tracing::warn!(error = %error, "the committed positions cannot be read yet; trying again");

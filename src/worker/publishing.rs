@@ -177,6 +177,11 @@ impl Dispatcher {
 }
 
 impl CycleInFlight {
+    /// Whether it publishes for this partition.
+    pub fn has(&self, partition: i32) -> bool {
+        self.parts.contains_key(&partition)
+    }
+
     /// The partition that the record at this index belongs to.
     fn part_of(&self, index: usize) -> Option<i32> {
         let mut before = 0;

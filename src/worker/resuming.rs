@@ -15,14 +15,16 @@ use super::event::Event;
 use super::gate::OWNERSHIP_FRESH;
 use super::prepare::{ReviveError, Revived};
 use super::scribe::Job;
+use super::starting::Start;
 use crate::domain::machine::State;
 use crate::domain::{Customer, EventKey};
 use crate::ledger::{Claim, LaneRow, StartedRow, StoredRow};
 
 impl Dispatcher {
-    /// Until when calls of the predecessor may be on the wire, by the monotonic clock.
-    pub fn wire_until(&self, row: &LaneRow, raised_at: Duration) -> Duration {
-        match row.clean {
+    /// Until when calls of the predecessor may be on the wire, by the monotonic clock. What a restored ledger says of it is of
+    /// another time.
+    pub fn wire_until(&self, row: &LaneRow, start: &Start, raised_at: Duration) -> Duration {
+        match row.clean && !start.restored {
             true => Duration::ZERO,
             false => raised_at + OWNERSHIP_FRESH + self.shared.longest_call,
         }

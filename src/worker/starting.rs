@@ -69,8 +69,8 @@ pub(super) fn starting_point(
         return Ok(Start::of_row(row, saved));
     };
     match cursor::decode(&committed.metadata, ledger_id) {
-        CursorText::Ours(cursor) if anew => Ok(Start::of_row(row, cursor.max(saved))),
-        _ if anew => Ok(Start::of_row(row, saved)),
+        CursorText::Ours(cursor) if anew => Ok(from_the_start(row, cursor.max(saved))),
+        _ if anew => Ok(from_the_start(row, saved)),
         CursorText::Ours(cursor) if adopting => Ok(obeyed(row, offset, cursor.max(saved), 0)),
         CursorText::Ours(cursor) if cursor > row.last_seq || Some(offset) > row.position.or(Some(0)) => {
             tracing::error!(
@@ -105,6 +105,12 @@ pub(super) fn starting_point(
             Ok(obeyed(row, offset, saved, 0))
         }
     }
+}
+
+/// A commit that stands there all the same is of the old topic: our last cycle can have come after its end. Committing the
+/// start takes its place at once, so that a successor does not meet it.
+fn from_the_start(row: &LaneRow, cursor: i64) -> Start {
+    Start { offset: None, position: Some(0), ..Start::of_row(row, cursor) }
 }
 
 /// Kafka's position counts as it is, and is committed anew with a cursor of ours. Numbers go on above `theirs`.

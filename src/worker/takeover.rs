@@ -67,13 +67,12 @@ async fn correct(shared: &Shared, starts: impl Iterator<Item = &(Start, LaneRow)
     Ok(())
 }
 
-/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
-/// Answers the lanes of which that is so.
+/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one; answers its lanes.
 async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<BTreeSet<domain::Lane>, WorkerError> {
     let mut anew = BTreeSet::new();
-    let Some(topic_id) = &shared.topic_id else { return Ok(anew) };
+    let Some(topic_id) = positions::topic_id(shared).await else { return Ok(anew) };
     let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
-    let positions = answered("noting the topic", || shared.ledger.note_topic(&claims, topic_id)).await?;
+    let positions = answered("noting the topic", || shared.ledger.note_topic(&claims, &topic_id)).await?;
     for row in rows.iter_mut() {
         // What stands there now, also where an earlier answer to the same question was lost.
         let stands = positions.iter().find(|(lane, _)| *lane == row.claim.lane).and_then(|(_, position)| *position);

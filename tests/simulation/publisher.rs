@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use profile_linker::contract::OutgoingRecord;
-use profile_linker::kafka::{Cycle, CycleError, Membership, Publisher, Source};
+use profile_linker::kafka::{Cycle, CycleError, GroupMetadata, Publisher, Source};
 
 use crate::broker::Transaction;
 use crate::mutations::{Mutation, altered};
@@ -86,9 +86,9 @@ impl WorldPublisher {
         Ok(())
     }
 
-    fn membership_now(&self, state: &crate::world::State) -> Option<Membership> {
+    fn membership_now(&self, state: &crate::world::State) -> Option<GroupMetadata> {
         let client = state.group.clients.get(&self.process.number)?;
-        client.joined.map(|generation| Membership::new(Joined { number: self.process.number, generation }))
+        client.joined.map(|generation| GroupMetadata::new(Joined { number: self.process.number, generation }))
     }
 
     fn commit(&self) -> Result<(), CycleError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use profile_linker::kafka::{Committed, KafkaTrouble, Membership, Position, Source, SourceEvent};
+use profile_linker::kafka::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::group::Client;
@@ -123,10 +123,15 @@ impl Source for WorldSource {
         if taken { Ok(()) } else { Err(KafkaTrouble("the commit failed".to_owned())) }
     }
 
-    fn group(&self) -> Option<Membership> {
+    fn group(&self) -> Option<GroupMetadata> {
         let state = self.0.world.lock();
         let client = state.group.clients.get(&self.0.number).filter(|client| !client.lost)?;
-        client.joined.map(|generation| Membership::new(Joined { number: self.0.number, generation }))
+        client.joined.map(|generation| GroupMetadata::new(Joined { number: self.0.number, generation }))
+    }
+
+    /// Comes with the worker's parts here.
+    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
+        Ok(None)
     }
 
     async fn close(&self) {
@@ -154,7 +159,7 @@ impl State {
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
             if !records.is_empty() {
-                let _ = client.events.send(SourceEvent::Records(records));
+                let _ = client.events.send(SourceEvent::Records(records.into()));
             }
         }
     }

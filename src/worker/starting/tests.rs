@@ -118,7 +118,7 @@ fn a_topic_made_anew_is_read_from_its_start_whatever_was_committed_of_the_old_on
     let row = LaneRow { position: None, ..row() };
     for committed in [ours(900, 44), at(900, "by hand".to_owned())] {
         let start = starting_point(LEDGER, false, &row, true, Some(&committed)).unwrap();
-        assert_eq!((start.offset, start.position, start.committed), (None, None, None));
+        assert_eq!((start.offset, start.position, start.committed), (None, Some(0), None));
         assert!(!start.restored);
     }
     assert_eq!(starting_point(LEDGER, false, &row, true, Some(&ours(900, 44))).unwrap().cursor, 44);

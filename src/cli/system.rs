@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Delivery};
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::idempotent::IdempotentPublisher;
-use crate::kafka::transactional::TransactionalPublisher;
+use crate::kafka::transactional::{Limits, TransactionalPublisher};
 use crate::kafka::{KafkaTrouble, Publisher, Source};
 use crate::ledger::{self, Act, Ledger, LedgerError, Vault};
 use crate::upstream;
@@ -110,7 +110,7 @@ async fn publisher(config: &Config, source: &Arc<dyn Source>) -> Result<Arc<dyn 
         Delivery::Transactional => {
             // The group's name for people, chance for uniqueness: a process never shares its id with another.
             let id = format!("{}-{}", kafka.group, uuid::Uuid::new_v4().simple());
-            TransactionalPublisher::start(kafka, &id).await.map(|publisher| Arc::new(publisher) as _)
+            TransactionalPublisher::start(kafka, &id, Limits::default()).await.map(|publisher| Arc::new(publisher) as _)
         }
         Delivery::Idempotent => {
             IdempotentPublisher::start(kafka, Arc::clone(source)).map(|publisher| Arc::new(publisher) as _)

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::producer::BaseProducer;
+use rdkafka::producer::{BaseProducer, Producer, PurgeConfig};
 
 use super::consumer::blocking;
-use super::producing::{DeliveryReports, produce_all};
+use super::polling::POLL;
+use super::producing::{DeliveryReports, Outgoing};
 use super::{Cycle, CycleError, KafkaTrouble, Publisher, Source, client};
 use crate::config::{Kafka, Topics};
+use crate::contract::OutgoingRecord;
 
 /// Limit of one batch.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,8 +38,24 @@ impl IdempotentPublisher {
 impl Publisher for IdempotentPublisher {
     async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
         let (producer, topics, records) = (Arc::clone(&self.producer), self.topics.clone(), cycle.records);
-        let produced = blocking(move || Ok(produce_all(&producer, &topics, &records, BATCH_TIMEOUT)));
+        let produced = blocking(move || Ok(produce(&producer, &topics, &records)));
         produced.await.map_err(|error| CycleError::Aborted(error.0))??;
         self.source.commit(&cycle.positions).await.map_err(|error| CycleError::InDoubt(error.0))
     }
+}
+
+fn produce(
+    producer: &BaseProducer<DeliveryReports>,
+    topics: &Topics,
+    records: &[OutgoingRecord],
+) -> Result<(), CycleError> {
+    let produced = Outgoing { producer, topics, records, limit: BATCH_TIMEOUT }.produce(|| Ok(()));
+    if matches!(produced, Err(CycleError::InDoubt(_))) {
+        // What is still on its way must not arrive, or be reported, among the next batch's records.
+        producer.purge(PurgeConfig::default().queue().inflight());
+        while producer.in_flight_count() > 0 {
+            producer.poll(POLL);
+        }
+    }
+    produced
 }

@@ -15,6 +15,9 @@ mod producing;
 pub mod topic_id;
 pub mod transactional;
 mod watch;
+mod watchdog;
+
+use std::collections::BTreeSet;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -137,17 +140,25 @@ pub enum CycleError {
     /// Nothing of it is visible; it may be put together again.
     #[error("aborted: {0}")]
     Aborted(String),
-    /// Aborted because the broker refused one record.
+    /// Not published because the broker refused one record.
     #[error("the broker refused record {index}: {error}")]
     Refused {
         /// Which of the cycle's records.
         index: usize,
         /// Why.
         error: String,
+        /// Those that are there all the same: of a cycle without a transaction. Their cursor is not committed yet.
+        delivered: BTreeSet<usize>,
     },
+    /// Aborted because the broker refused a record, or its topic, and did not say which.
+    #[error("the broker refused a record: {0}")]
+    RefusedSomewhere(String),
     /// Whether it is visible is unknown; the producer has been made anew since, so that the committed cursor now tells.
     #[error("in doubt: {0}")]
     InDoubt(String),
+    /// Calls of the client do not come back, time and again: the process is to end.
+    #[error("stuck: {0}")]
+    Stuck(String),
 }
 
 /// A call to Kafka that failed.

@@ -1,5 +1,6 @@
 //! Producing a batch and waiting for every acknowledgement.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -16,15 +17,18 @@ use crate::contract::{OutgoingRecord, TopicRole};
 /// `flush` polls in steps of 100 ms; this is our own step.
 const STEP: Duration = Duration::from_millis(1);
 
-/// Collects the first record of a batch that was not delivered.
+/// How long acknowledgements may fail to come before the way is probed.
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// Collects the records of a batch that were not delivered.
 #[derive(Default)]
 pub(super) struct DeliveryReports {
-    failed: Mutex<Option<(usize, KafkaError)>>,
+    failed: Mutex<BTreeMap<usize, KafkaError>>,
 }
 
 impl DeliveryReports {
-    fn take(&self) -> Option<(usize, KafkaError)> {
-        self.failed.lock().map_or(None, |mut failed| failed.take())
+    fn take(&self) -> BTreeMap<usize, KafkaError> {
+        self.failed.lock().map_or_else(|_| BTreeMap::new(), |mut failed| std::mem::take(&mut *failed))
     }
 }
 
@@ -43,42 +47,104 @@ impl ProducerContext for DeliveryReports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: Box<usize>) {
         if let (Err((error, _)), Ok(mut failed)) = (result, self.failed.lock()) {
-            // The first failure is the cause; the rest are purged with it.
-            failed.get_or_insert_with(|| (*index, error.clone()));
+            failed.insert(*index, error.clone());
         }
     }
 }
 
-/// Sends every record and waits until each is acknowledged or refused.
-pub(super) fn produce_all(
-    producer: &BaseProducer<DeliveryReports>,
-    topics: &Topics,
-    records: &[OutgoingRecord],
-    limit: Duration,
-) -> Result<(), CycleError> {
-    producer.context().take();
-    let deadline = Instant::now() + limit;
-    for (index, record) in records.iter().enumerate() {
-        send(producer, topics, record, index, deadline)?;
-    }
-    while producer.in_flight_count() > 0 {
-        if Instant::now() > deadline {
-            return Err(CycleError::Aborted(format!("not acknowledged within {} s", limit.as_secs())));
+/// Records to be sent together.
+pub(super) struct Outgoing<'a> {
+    pub producer: &'a BaseProducer<DeliveryReports>,
+    pub topics: &'a Topics,
+    pub records: &'a [OutgoingRecord],
+    pub limit: Duration,
+}
+
+impl Outgoing<'_> {
+    /// Sends every record and waits until each is acknowledged or refused; asks `probe` while nothing is heard.
+    pub fn produce(&self, probe: impl Fn() -> Result<(), CycleError>) -> Result<(), CycleError> {
+        self.producer.context().take();
+        let deadline = Instant::now() + self.limit;
+        for (index, record) in self.records.iter().enumerate() {
+            if let Err(error) = self.send(record, index, deadline) {
+                return self.after(index, error, deadline, probe);
+            }
         }
-        producer.poll(STEP);
+        self.await_reports(deadline, probe)?;
+        self.verdict(self.producer.context().take(), self.records.len())
     }
-    match producer.context().take() {
-        Some((index, error)) => Err(undelivered(index, &error)),
-        None => Ok(()),
+
+    /// One record was not even queued: those before it are under way, and those behind it are not sent.
+    fn after(
+        &self,
+        index: usize,
+        error: KafkaError,
+        deadline: Instant,
+        probe: impl Fn() -> Result<(), CycleError>,
+    ) -> Result<(), CycleError> {
+        self.await_reports(deadline, probe)?;
+        let mut failed = self.producer.context().take();
+        failed.insert(index, error);
+        self.verdict(failed, index)
+    }
+
+    fn await_reports(&self, deadline: Instant, probe: impl Fn() -> Result<(), CycleError>) -> Result<(), CycleError> {
+        let mut next_probe = Instant::now() + PROBE_EVERY;
+        while self.producer.in_flight_count() > 0 {
+            let now = Instant::now();
+            if now > deadline {
+                return Err(CycleError::InDoubt(format!("not acknowledged within {} s", self.limit.as_secs())));
+            }
+            if now > next_probe {
+                next_probe = now + PROBE_EVERY;
+                probe()?;
+            }
+            self.producer.poll(STEP);
+        }
+        Ok(())
+    }
+
+    /// Whose fault it is: a record's own, or the way's, which any record would have met. The first of `sent` records that
+    /// was refused counts.
+    fn verdict(&self, failed: BTreeMap<usize, KafkaError>, sent: usize) -> Result<(), CycleError> {
+        let code = |error: &KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let refused = failed.iter().find(|(_, error)| is_refusal(code(error)));
+        if let Some((index, error)) = refused {
+            let delivered = (0..sent).filter(|index| !failed.contains_key(index)).collect();
+            return Err(CycleError::Refused { index: *index, error: error.to_string(), delivered });
+        }
+        match failed.values().next() {
+            Some(error) if code(error) == RDKafkaErrorCode::MessageTimedOut => {
+                Err(CycleError::InDoubt(error.to_string()))
+            }
+            Some(error) => Err(CycleError::Aborted(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&self, record: &OutgoingRecord, index: usize, deadline: Instant) -> Result<(), KafkaError> {
+        let mut message = to_message(self.topics, record, index);
+        loop {
+            match self.producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    self.producer.poll(STEP);
+                    message = back;
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
     }
 }
 
-/// Whose fault it is: the record's own, or the way's, which any record would have met.
-fn undelivered(index: usize, error: &KafkaError) -> CycleError {
+/// Whether a record, or the topic it goes to, is what the broker does not take.
+pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    match error.rdkafka_error_code() {
-        Some(
-            Code::MessageSizeTooLarge
+    matches!(
+        code,
+        Code::MessageSizeTooLarge
             | Code::MessageBatchTooLarge
             | Code::InvalidMessage
             | Code::InvalidMessageSize
@@ -90,30 +156,8 @@ fn undelivered(index: usize, error: &KafkaError) -> CycleError {
             | Code::UnknownTopicOrPartition
             | Code::UnknownPartition
             | Code::InvalidTimestamp
-            | Code::UnsupportedForMessageFormat,
-        ) => CycleError::Refused { index, error: error.to_string() },
-        _ => CycleError::Aborted(error.to_string()),
-    }
-}
-
-fn send(
-    producer: &BaseProducer<DeliveryReports>,
-    topics: &Topics,
-    record: &OutgoingRecord,
-    index: usize,
-    deadline: Instant,
-) -> Result<(), CycleError> {
-    let mut message = to_message(topics, record, index);
-    loop {
-        match producer.send(message) {
-            Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
-                producer.poll(STEP);
-                message = back;
-            }
-            Err((error, _)) => return Err(undelivered(index, &error)),
-        }
-    }
+            | Code::UnsupportedForMessageFormat
+    )
 }
 
 fn to_message<'a>(
@@ -141,14 +185,10 @@ fn to_message<'a>(
 mod tests {
     use super::*;
 
-    fn class(code: RDKafkaErrorCode) -> CycleError {
-        undelivered(3, &KafkaError::MessageProduction(code))
-    }
-
     #[test]
-    fn a_record_that_the_broker_does_not_take_is_named() {
+    fn a_record_that_the_broker_does_not_take_is_a_refusal() {
         for code in [RDKafkaErrorCode::MessageSizeTooLarge, RDKafkaErrorCode::TopicAuthorizationFailed] {
-            assert!(matches!(class(code), CycleError::Refused { index: 3, .. }), "{code}");
+            assert!(is_refusal(code), "{code}");
         }
     }
 
@@ -157,7 +197,7 @@ mod tests {
         for code in
             [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::QueueFull, RDKafkaErrorCode::NotEnoughReplicas]
         {
-            assert!(matches!(class(code), CycleError::Aborted(_)), "{code}");
+            assert!(!is_refusal(code), "{code}");
         }
     }
 }

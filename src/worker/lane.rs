@@ -9,8 +9,10 @@ use crate::contract::OutgoingRecord;
 use crate::domain::PublishSeq;
 use crate::ledger::{Claim, LaneRow};
 
-/// Why a lane waits to be published again, after the broker refused one of its records.
+/// A lane that waits at a result that the broker refused: what is before it is published, and nothing passes it.
 pub(super) struct Held {
+    /// The result's number.
+    pub seq: PublishSeq,
     /// By the monotonic clock.
     pub until: Duration,
     /// The last pause; doubles.
@@ -34,8 +36,10 @@ pub(super) struct Lane {
     pub accepting: usize,
     /// Calls on the wire.
     pub on_the_wire: usize,
-    /// Set where the broker refused one of its records: it is tried alone.
+    /// Set where the broker refused one of its records.
     pub held: Option<Held>,
+    /// Results are published whose cursor is not committed.
+    pub owes_commit: bool,
     /// So many results wait to be published that nothing is fetched.
     pub held_up: bool,
     /// Being given up: nothing new is begun.
@@ -61,6 +65,7 @@ impl Lane {
             accepting: 0,
             on_the_wire: 0,
             held: None,
+            owes_commit: false,
             held_up: false,
             leaving: false,
             stale: false,
@@ -69,24 +74,50 @@ impl Lane {
         }
     }
 
-    /// Whether a cycle has something to say for it.
-    pub fn has_news(&self) -> bool {
-        !self.unpublished.is_empty() || (self.position.is_some() && self.position != self.committed)
+    /// Whether a cycle has something to say for it now.
+    pub fn has_news(&self, now: Duration) -> bool {
+        let moved = self.position.is_some() && self.position != self.committed;
+        self.owes_commit || moved || self.is_due(now) || self.front_may_go()
     }
 
-    /// Takes up to `quota` records for a cycle, whole results only; answers them with the cursor after them.
+    /// Whether the refused result, which stands in front, may be tried again.
+    pub fn is_due(&self, now: Duration) -> bool {
+        let front = self.unpublished.front().map(|result| result.seq);
+        self.held.as_ref().is_some_and(|held| front == Some(held.seq) && held.until <= now)
+    }
+
+    fn front_may_go(&self) -> bool {
+        let Some(front) = self.unpublished.front() else { return false };
+        self.held.as_ref().is_none_or(|held| front.seq < held.seq)
+    }
+
+    /// Takes up to `quota` records for a cycle, whole results only; answers them with the cursor after them. A refused
+    /// result is not passed.
     pub fn take(&mut self, quota: usize) -> (Vec<EndedResult>, i64) {
         let mut taken = Vec::new();
         let mut records = 0;
-        while let Some(result) = self.unpublished.front() {
+        while self.front_may_go()
+            && let Some(result) = self.unpublished.front()
+        {
             if records > 0 && records + result.records.len() > quota {
                 break;
             }
             records += result.records.len();
             taken.extend(self.unpublished.pop_front());
         }
-        let cursor = taken.last().map_or(self.cursor, |result: &EndedResult| result.seq.0);
+        let cursor = self.cursor_after(&taken);
         (taken, cursor)
+    }
+
+    /// Takes the refused result alone: what follows must not go with it.
+    pub fn take_refused(&mut self) -> (Vec<EndedResult>, i64) {
+        let taken: Vec<EndedResult> = self.unpublished.pop_front().into_iter().collect();
+        let cursor = self.cursor_after(&taken);
+        (taken, cursor)
+    }
+
+    fn cursor_after(&self, taken: &[EndedResult]) -> i64 {
+        taken.last().map_or(self.cursor, |result| result.seq.0)
     }
 
     /// Adds a durable result; results arrive in their order.

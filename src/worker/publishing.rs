@@ -1,14 +1,16 @@
 //! Cycles: durable results of many lanes, each lane's position and cursor, published as one. While one is out the next
 //! one fills.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::WorkerError;
 use super::dispatcher::{Dispatcher, Report};
 use super::lane::{Held, Lane};
 use super::positions;
 use super::scribe::{EndedResult, Job};
+use crate::domain::PublishSeq;
 use crate::kafka::cursor::{self, CursorText};
 use crate::kafka::{Committed, Cycle, CycleError, Position};
 use crate::ledger::Claim;
@@ -42,7 +44,7 @@ impl Dispatcher {
         if now < self.cycle_after {
             return;
         }
-        if !self.lanes.values().any(Lane::has_news) {
+        if !self.lanes.values().any(|lane| lane.has_news(now)) {
             return;
         }
         // The membership is taken here, where ownership is known, never at the commit. Without one nothing is ours.
@@ -59,22 +61,22 @@ impl Dispatcher {
         self.spawn(async move { Report::Published(shared.publisher.publish(cycle).await) });
     }
 
-    /// A held lane that is due goes alone; otherwise all that are not held.
+    /// A refused result that is due goes alone, so that another refusal holds up nobody else; otherwise all lanes go.
     fn take_parts(&mut self, now: Duration) -> BTreeMap<i32, CyclePart> {
-        let due = |lane: &Lane| lane.held.as_ref().is_some_and(|held| held.until <= now) && lane.has_news();
-        let alone = self.lanes.iter().find(|(_, lane)| due(lane)).map(|(partition, _)| *partition);
+        let due = self.lanes.iter_mut().find(|(_, lane)| lane.is_due(now));
+        if let Some((partition, lane)) = due {
+            let taken = lane.take_refused();
+            return BTreeMap::from([(*partition, CyclePart::new(lane, taken))]);
+        }
         let mut quota = MAX_CYCLE_RECORDS;
         let mut parts = BTreeMap::new();
         for (partition, lane) in &mut self.lanes {
-            let chosen = alone.map_or(lane.held.is_none(), |alone| alone == *partition);
-            if !chosen || quota == 0 || !lane.has_news() {
+            if quota == 0 || !lane.has_news(now) {
                 continue;
             }
-            // Nothing accepted of a topic that was made anew: results of the old one are published all the same.
-            let position = lane.position.unwrap_or(0);
-            let (results, cursor) = lane.take(quota);
-            quota = quota.saturating_sub(results.iter().map(|result| result.records.len()).sum());
-            parts.insert(*partition, CyclePart { claim: lane.claim, results, cursor, position });
+            let taken = lane.take(quota);
+            quota = quota.saturating_sub(taken.0.iter().map(|result| result.records.len()).sum());
+            parts.insert(*partition, CyclePart::new(lane, taken));
         }
         parts
     }
@@ -92,7 +94,9 @@ impl Dispatcher {
                 tracing::warn!(error = %why, "a cycle is in doubt; reading the committed cursors back");
                 self.resolve();
             }
-            Err(CycleError::Refused { index, error }) => self.on_refused(index, &error),
+            Err(CycleError::Refused { index, error, delivered }) => self.on_refused(index, &error, &delivered),
+            Err(CycleError::RefusedSomewhere(error)) => self.on_refused_somewhere(&error),
+            Err(CycleError::Stuck(why)) => self.failed = Some(WorkerError::Kafka(why)),
             Err(CycleError::Aborted(why)) => {
                 tracing::warn!(error = %why, "a cycle was aborted; it is put together again");
                 self.put_back();
@@ -105,7 +109,11 @@ impl Dispatcher {
             if let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == part.claim) {
                 lane.cursor = part.cursor;
                 lane.committed = Some(part.position);
-                lane.held = None;
+                lane.owes_commit = false;
+                if lane.held.as_ref().is_some_and(|held| held.seq.0 <= part.cursor) {
+                    tracing::info!(kafka.partition = partition, "the broker takes the refused record now");
+                    lane.held = None;
+                }
             }
         }
     }
@@ -137,20 +145,67 @@ impl Dispatcher {
         }
     }
 
-    fn on_refused(&mut self, index: usize, error: &str) {
-        let (pause, longest) = HELD_PAUSES;
+    /// One record was refused: its lane waits there. What was delivered all the same is published; its cursor follows.
+    fn on_refused(&mut self, index: usize, error: &str, delivered: &BTreeSet<usize>) {
         let now = self.shared.clock.tick();
-        let refused = self.cycle.as_ref().and_then(|cycle| cycle.part_of(index));
-        if let Some(lane) = refused.and_then(|partition| self.lanes.get_mut(&partition)) {
-            let pause = lane.held.as_ref().map_or(pause, |held| (held.pause * 2).min(longest));
-            lane.held = Some(Held { until: now + pause, pause });
+        let place = self.cycle.as_ref().and_then(|cycle| cycle.place_of(index));
+        if let Some((partition, seq)) = place
+            && let Some(lane) = self.lanes.get_mut(&partition)
+        {
+            hold(lane, seq, now);
         }
         tracing::error!(
-            kafka.partition = refused.unwrap_or(-1),
+            kafka.partition = place.map_or(-1, |(partition, _)| partition),
+            publish_seq = place.map_or(-1, |(_, seq)| seq.0),
             error = %error,
             "the broker refuses a record of this partition; its publishing waits, the others go on",
         );
+        if !delivered.is_empty() {
+            self.note_delivered(delivered);
+        }
         self.put_back();
+    }
+
+    /// The broker refused something and did not say what: each result is tried alone until it is found.
+    fn on_refused_somewhere(&mut self, error: &str) {
+        let parts = self.cycle.iter().flat_map(|cycle| &cycle.parts);
+        let fronts: Vec<(i32, PublishSeq)> =
+            parts.filter_map(|(partition, part)| Some((*partition, part.results.first()?.seq))).collect();
+        let records = self.cycle.iter().flat_map(|cycle| cycle.parts.values()).map(|part| part.results.len());
+        if records.sum::<usize>() == 1 {
+            return self.on_refused(0, error, &BTreeSet::new());
+        }
+        tracing::warn!(error = %error, "the broker refuses a record of a cycle; its results are tried one by one");
+        let until = self.shared.clock.tick();
+        for (partition, seq) in fronts {
+            if let Some(lane) = self.lanes.get_mut(&partition) {
+                lane.held = Some(Held { seq, until, pause: Duration::ZERO });
+            }
+        }
+        self.put_back();
+    }
+
+    /// Without a transaction the records before a refused one are there: they are not sent again.
+    fn note_delivered(&mut self, delivered: &BTreeSet<usize>) {
+        let mut index = 0;
+        for (partition, part) in self.cycle.iter_mut().flat_map(|cycle| &mut cycle.parts) {
+            let lane = self.lanes.get_mut(partition).filter(|lane| lane.claim == part.claim);
+            let is_there =
+                |records: std::ops::Range<usize>| records.into_iter().all(|record| delivered.contains(&record));
+            let mut published = 0;
+            let mut complete = true;
+            for result in &part.results {
+                let next = index + result.records.len();
+                complete &= is_there(index..next);
+                published += usize::from(complete);
+                index = next;
+            }
+            let published: Vec<EndedResult> = part.results.drain(..published).collect();
+            if let (Some(lane), Some(last)) = (lane, published.last()) {
+                lane.cursor = last.seq.0;
+                lane.owes_commit = true;
+            }
+        }
     }
 
     /// Nothing of the cycle is visible: its results go back in front.
@@ -182,14 +237,30 @@ impl CycleInFlight {
         self.parts.contains_key(&partition)
     }
 
-    /// The partition that the record at this index belongs to.
-    fn part_of(&self, index: usize) -> Option<i32> {
+    /// The partition and the result that the record at this index belongs to.
+    fn place_of(&self, index: usize) -> Option<(i32, PublishSeq)> {
         let mut before = 0;
-        self.parts.iter().find_map(|(partition, part)| {
-            before += part.results.iter().map(|result| result.records.len()).sum::<usize>();
-            (index < before).then_some(*partition)
+        let mut results = self.parts.iter().flat_map(|(id, part)| part.results.iter().map(move |result| (id, result)));
+        results.find_map(|(partition, result)| {
+            before += result.records.len();
+            (index < before).then_some((*partition, result.seq))
         })
     }
+}
+
+impl CyclePart {
+    fn new(lane: &Lane, (results, cursor): (Vec<EndedResult>, i64)) -> Self {
+        // Nothing accepted of a topic that was made anew: results of the old one are published all the same.
+        Self { claim: lane.claim, results, cursor, position: lane.position.unwrap_or(0) }
+    }
+}
+
+/// The lane waits at this result, each time longer.
+fn hold(lane: &mut Lane, seq: PublishSeq, now: Duration) {
+    let (first, longest) = HELD_PAUSES;
+    let again = lane.held.as_ref().filter(|held| held.seq == seq && held.pause > Duration::ZERO);
+    let pause = again.map_or(first, |held| (held.pause * 2).min(longest));
+    lane.held = Some(Held { seq, until: now + pause, pause });
 }
 
 fn give_back(lane: &mut Lane, results: Vec<EndedResult>) {

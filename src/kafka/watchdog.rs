@@ -1,0 +1,211 @@
+//! Transaction calls block, and one of them can ignore its time-out. So they are made on a thread of their own, under a
+//! watchdog: a producer that is stuck is left on its thread for good, and another takes its place under the same
+//! transactional id, which fences the old one and resolves its transaction.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, oneshot};
+
+use super::{Cycle, CycleError, KafkaTrouble};
+
+/// Producers that may be stuck: each keeps its thread and its memory, and the next one is no luckier.
+const MAX_STUCK: u32 = 3;
+/// Pause between attempts to make the producer anew.
+const REMAKE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Publishes one cycle; lives on its thread, the producer within.
+pub(super) type Hand = Box<dyn Fn(Cycle) -> Result<(), CycleError>>;
+/// Makes a hand, on its thread.
+pub(super) type Make = dyn Fn() -> Result<Hand, KafkaTrouble> + Send + Sync;
+
+/// When a call counts as stuck: longer than all time-outs within it together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Of a whole cycle.
+    pub cycle: Duration,
+    /// Of making a producer.
+    pub make: Duration,
+}
+
+/// A hand under watch.
+pub(super) struct Watched {
+    make: Arc<Make>,
+    patience: Patience,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// To the present hand's thread; `None` while there is none.
+    jobs: Option<Sender<Job>>,
+    stuck: u32,
+}
+
+struct Job {
+    cycle: Cycle,
+    answer: oneshot::Sender<Result<(), CycleError>>,
+}
+
+impl Watched {
+    /// Makes the first hand, once.
+    pub async fn start(make: Arc<Make>, patience: Patience) -> Result<Self, KafkaTrouble> {
+        let late = || KafkaTrouble(format!("no producer within {} s", patience.make.as_secs()));
+        let jobs = tokio::time::timeout(patience.make, begin(&make)).await.map_err(|_| late())??;
+        Ok(Self { make, patience, state: Mutex::new(State { jobs: Some(jobs), stuck: 0 }) })
+    }
+
+    /// Has a cycle published. After anything indefinite there is a new hand before the answer is given.
+    pub async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
+        let mut state = self.state.lock().await;
+        if state.jobs.is_none() {
+            // A remake that its caller did not wait for.
+            self.remake(&mut state).await?;
+        }
+        let result = self.watched(&mut state, cycle).await;
+        if let Err(CycleError::InDoubt(why)) = &result {
+            tracing::warn!(error = %why, "a transaction's outcome is unknown; making the producer anew");
+            state.jobs = None;
+            self.remake(&mut state).await?;
+        }
+        result
+    }
+
+    async fn watched(&self, state: &mut State, cycle: Cycle) -> Result<(), CycleError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { cycle, answer };
+        let ended = || CycleError::InDoubt("the transaction thread ended".to_owned());
+        state.jobs.as_ref().ok_or_else(ended)?.send(job).map_err(|_| ended())?;
+        match tokio::time::timeout(self.patience.cycle, answered).await {
+            Ok(answer) => answer.map_err(|_| ended())?,
+            Err(_) => Err(self.count_stuck(state, "a transaction call ignores its time-out")?),
+        }
+    }
+
+    /// Makes a hand, for as long as it takes: without one nothing can be published or resolved.
+    async fn remake(&self, state: &mut State) -> Result<(), CycleError> {
+        loop {
+            match tokio::time::timeout(self.patience.make, begin(&self.make)).await {
+                Ok(Ok(jobs)) => {
+                    state.jobs = Some(jobs);
+                    return Ok(());
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %error, "the transactional producer cannot be made; trying again");
+                    tokio::time::sleep(REMAKE_PAUSE).await;
+                }
+                Err(_) => drop(self.count_stuck(state, "making the producer ignores its time-out")?),
+            }
+        }
+    }
+
+    /// In doubt, or the last straw.
+    fn count_stuck(&self, state: &mut State, what: &str) -> Result<CycleError, CycleError> {
+        state.jobs = None;
+        state.stuck += 1;
+        tracing::error!(stuck = state.stuck, "{what}; its producer is left on its thread");
+        if state.stuck >= MAX_STUCK {
+            return Err(CycleError::Stuck(format!("{what}, for the {}rd time", state.stuck)));
+        }
+        Ok(CycleError::InDoubt(what.to_owned()))
+    }
+}
+
+/// Starts a thread with a hand of its own; answers when the hand is made.
+async fn begin(make: &Arc<Make>) -> Result<Sender<Job>, KafkaTrouble> {
+    let (jobs, receiver) = channel();
+    let (ready, is_ready) = oneshot::channel();
+    let make = Arc::clone(make);
+    std::thread::Builder::new()
+        .name("kafka-transactions".to_owned())
+        .spawn(move || serve(&*make, &receiver, ready))
+        .map_err(|error| KafkaTrouble(format!("starting the transaction thread: {error}")))?;
+    is_ready.await.map_err(|_| KafkaTrouble("the transaction thread ended".to_owned()))??;
+    Ok(jobs)
+}
+
+/// Serves until nobody asks any more, or an outcome is indefinite: then this producer must not be used again.
+fn serve(make: &Make, jobs: &Receiver<Job>, ready: oneshot::Sender<Result<(), KafkaTrouble>>) {
+    let hand = match make() {
+        Ok(hand) => hand,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    if ready.send(Ok(())).is_err() {
+        return;
+    }
+    while let Ok(job) = jobs.recv() {
+        let result = hand(job.cycle);
+        let in_doubt = matches!(result, Err(CycleError::InDoubt(_)));
+        // A worker that no longer waits has ended; the committed cursor tells its successor.
+        let _ = job.answer.send(result);
+        if in_doubt {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const PATIENCE: Patience = Patience { cycle: Duration::from_millis(50), make: Duration::from_millis(50) };
+
+    fn cycle() -> Cycle {
+        Cycle { records: Vec::new(), positions: Vec::new(), group: None }
+    }
+
+    /// The first `stuck` hands never come back from a call.
+    fn stuck_at_first(stuck: u32) -> (Arc<Make>, Arc<AtomicU32>) {
+        let made = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&made);
+        let make = move || -> Result<Hand, KafkaTrouble> {
+            let is_stuck = count.fetch_add(1, Ordering::SeqCst) < stuck;
+            Ok(Box::new(move |_| {
+                while is_stuck {
+                    std::thread::park();
+                }
+                Ok(())
+            }))
+        };
+        (Arc::new(make), made)
+    }
+
+    #[tokio::test]
+    async fn a_stuck_producer_is_left_and_another_takes_its_place() {
+        let (make, made) = stuck_at_first(2);
+        let watched = Watched::start(make, PATIENCE).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
+        }
+        assert_eq!(watched.publish(cycle()).await, Ok(()));
+        assert_eq!(made.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn the_third_stuck_producer_is_the_last() {
+        let watched = Watched::start(stuck_at_first(3).0, PATIENCE).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
+        }
+        assert!(matches!(watched.publish(cycle()).await, Err(CycleError::Stuck(_))));
+    }
+
+    #[tokio::test]
+    async fn a_producer_is_not_used_again_after_anything_indefinite() {
+        let made = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&made);
+        let make = move || -> Result<Hand, KafkaTrouble> {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            Ok(Box::new(move |_| if number == 0 { Err(CycleError::InDoubt("lost".to_owned())) } else { Ok(()) }))
+        };
+        let watched = Watched::start(Arc::new(make), PATIENCE).await.unwrap();
+        assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
+        assert_eq!(made.load(Ordering::SeqCst), 2, "made anew before the answer is given");
+        assert_eq!(watched.publish(cycle()).await, Ok(()));
+    }
+}

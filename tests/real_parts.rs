@@ -19,6 +19,10 @@ mod ledgers;
 mod refusals;
 #[path = "real_parts/stops/mod.rs"]
 mod stops;
+#[path = "real_parts/refused_records.rs"]
+mod refused_records;
+#[path = "real_parts/remade_topics.rs"]
+mod remade_topics;
 #[path = "real_parts/stories.rs"]
 mod stories;
 #[path = "real_parts/story.rs"]
@@ -46,6 +50,8 @@ const CASES: &[&[Case]] = &[
     refusals::CASES,
     failures::CASES,
     ledgers::CASES,
+    refused_records::CASES,
+    remade_topics::CASES,
 ];
 
 fn main() -> ExitCode {

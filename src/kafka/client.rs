@@ -14,6 +14,9 @@ pub fn base(settings: &Kafka) -> ClientConfig {
     }
     config.set("bootstrap.servers", &settings.brokers);
     default(&mut config, settings, "client.id", "profile-linker");
+    // So soon partitions that were added are consumed, and a topic that was forbidden or away is written to again: the
+    // client believes what it heard last. Its default is five minutes.
+    default(&mut config, settings, "topic.metadata.refresh.interval.ms", "10000");
     config
 }
 

@@ -124,8 +124,6 @@ fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
     client::default(&mut config, settings, "queued.max.messages.kbytes", "16384");
     client::default(&mut config, settings, "queued.min.messages", "2000");
     client::default(&mut config, settings, "fetch.wait.max.ms", "100");
-    // Partitions that are added to the topic are consumed after so long; the default is five minutes.
-    client::default(&mut config, settings, "topic.metadata.refresh.interval.ms", "30000");
     config
 }
 

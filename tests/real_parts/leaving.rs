@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::support::parts::RealParts;
 
 crate::cases! {
+    no_membership_counts_while_a_rebalance_is_unanswered needs [Kafka];
     a_consumer_leaves_although_its_last_rebalance_was_never_answered needs [Kafka];
 }
 
@@ -38,6 +39,38 @@ async fn a_consumer_leaves_although_its_last_rebalance_was_never_answered(parts:
     assert!(matches!(revoked, SourceEvent::Revoked { .. }), "the other wants its share");
     let (source, other) = (leaves(source).await, leaves(other).await);
     assert!(source && other, "a consumer never leaves");
+}
+
+/// What is ours is known only when the rebalance is answered; and a rebalance that changes nothing has a new generation.
+async fn no_membership_counts_while_a_rebalance_is_unanswered(parts: &RealParts) {
+    let topic = Uuid::new_v4().to_string();
+    parts.kafka().create_topic(&topic, 2).await;
+    let settings = settings(parts.kafka().brokers(), &topic);
+    let (source, mut events) = KafkaSource::start(&settings).expect("a consumer");
+    assigned(&source, &mut events, 2).await;
+    let (other, mut others_events) = KafkaSource::start(&settings).expect("another consumer");
+    let answering = tokio::spawn(async move { assigned(&other, &mut others_events, 1).await });
+    let SourceEvent::Revoked { partitions, lost: false } = rebalance(&mut events).await else {
+        panic!("the other wants its share")
+    };
+    assert!(source.group().is_none(), "the revocation is not answered");
+    source.unassign(&partitions).expect("the revocation is answered");
+    assigned(&source, &mut events, 0).await;
+    timeout(PATIENCE, answering).await.expect("the other gets its share").expect("and answers");
+}
+
+/// Answers assignments until one gives so many partitions; a membership counts after each answer, and not before.
+async fn assigned(source: &Arc<KafkaSource>, events: &mut UnboundedReceiver<SourceEvent>, count: usize) {
+    loop {
+        let SourceEvent::Assigned(partitions) = rebalance(events).await else { panic!("partitions are assigned") };
+        assert!(source.group().is_none(), "the assignment is not answered");
+        let starts: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
+        source.assign(&starts).expect("the assignment is answered");
+        assert!(source.group().is_some(), "the assignment is answered");
+        if partitions.len() == count {
+            return;
+        }
+    }
 }
 
 /// On a thread of its own: a runtime would wait for a client that never leaves, and the test would hang, not fail.

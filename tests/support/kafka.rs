@@ -3,6 +3,7 @@
 //! Chosen in this order, and said at the start: the broker named by `PROFILE_LINKER_TEST_KAFKA`, a container if an engine
 //! runs, a plain Java process if Java and Maven are there. Otherwise it is absent.
 
+mod admin;
 mod container;
 mod java;
 mod libraries;

@@ -1,0 +1,128 @@
+//! Results that the broker does not take: their partition waits, loudly; nothing passes them; nobody else waits.
+
+use serde_json::{Value, json};
+
+use crate::support::events;
+use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
+use crate::support::records::Record;
+use crate::support::stand::{Delivery, PATIENCE, Stand};
+use crate::support::worker::Worker;
+
+crate::cases! {
+    a_missing_dead_letter_topic_holds_up_its_partition_only needs [Kafka, Postgres];
+    a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only needs [Kafka, Postgres];
+    without_transactions_a_refused_dead_letter_does_not_repeat_what_is_before_it needs [Kafka, Postgres];
+}
+
+/// Its dead letter is larger than [`SMALL`].
+const LARGE_RECORD: usize = 200_000;
+/// What the dead-letter topic takes at first.
+const SMALL: &str = "100000";
+/// What it takes when it is mended.
+const LARGE: &str = "1000000";
+
+async fn a_missing_dead_letter_topic_holds_up_its_partition_only(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = stand.worker().await;
+    stand.kafka.delete_topic(&stand.topics.dead_letter).await;
+    let scene = Scene::play(&stand, &worker, b"unreadable").await;
+    stand.kafka.create_topic(&stand.topics.dead_letter, 4).await;
+    scene.goes_on().await;
+    assert_eq!(worker.terminate(), 0);
+}
+
+async fn a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
+    let worker = stand.worker().await;
+    let scene = Scene::play(&stand, &worker, &[b'x'; LARGE_RECORD]).await;
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;
+    scene.goes_on().await;
+    assert_eq!(worker.terminate(), 0);
+}
+
+async fn without_transactions_a_refused_dead_letter_does_not_repeat_what_is_before_it(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Idempotent).await;
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
+    // Both are there before the worker, so that they end in one write and are published in one cycle.
+    let customer = stand.sandbox.create_customer().await;
+    stand.publish_bytes(&customer, b"before").await;
+    stand.publish_bytes(&customer, &[b'x'; LARGE_RECORD]).await;
+    let worker = stand.worker().await;
+    refused(&worker, 3).await;
+    assert_eq!(stand.all(&stand.topics.dead_letter).await.len(), 1, "what is before it is there, once");
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;
+    let mut reader = stand.reader(&[&stand.topics.dead_letter]);
+    reader.read_until("both dead letters", PATIENCE, |seen| seen.len() >= 2).await;
+    assert_eq!(worker.terminate(), 0);
+    let offsets: Vec<Option<String>> =
+        stand.all(&stand.topics.dead_letter).await.iter().map(|letter| letter.header("dlq-original-offset")).collect();
+    assert_eq!(offsets, ["0", "1"].map(|offset| Some(offset.to_owned())), "each once, in order");
+}
+
+/// A bad record, an event behind it in its partition, and one in another partition.
+struct Scene<'a> {
+    stand: &'a Stand<'a>,
+}
+
+impl<'a> Scene<'a> {
+    /// Publishes them, and waits until the bad one was refused twice and the others are worked off.
+    async fn play(stand: &'a Stand<'a>, worker: &Worker, bad: &[u8]) -> Self {
+        let customer = stand.sandbox.create_customer().await;
+        let (held, _) = stand.publish_bytes(&customer, bad).await;
+        stand.publish(&permanent(stand, "behind", &customer).await).await;
+        let mut beside = held;
+        while beside == held {
+            let other = stand.sandbox.create_customer().await;
+            (beside, _) = stand.publish(&permanent(stand, &format!("beside-{other}"), &other).await).await;
+        }
+        refused(worker, 2).await;
+        // Of those, the last one went to another partition than the bad record; all topics have as many partitions.
+        let is_beside = |record: &Record| record.partition == beside;
+        let mut reader = stand.reader(&[&stand.topics.linked]);
+        reader.read_until("the other partition goes on", PATIENCE, |seen| seen.iter().any(is_beside)).await;
+        eventually("the event behind is linked", PATIENCE, async || state(stand, "behind").filter(|s| s == "linked"))
+            .await;
+        let scene = Self { stand };
+        assert!(!scene.behind_is_out().await, "nothing passes a refused record");
+        scene
+    }
+
+    async fn behind_is_out(&self) -> bool {
+        self.stand.all(&self.stand.topics.linked).await.iter().any(is_behind)
+    }
+
+    /// After the topic was mended everything is there, once.
+    async fn goes_on(&self) {
+        let mut reader = self.stand.reader(&[&self.stand.topics.linked]);
+        reader.read_until("the event behind is published", PATIENCE, |seen| seen.iter().any(is_behind)).await;
+        assert_eq!(self.stand.all(&self.stand.topics.rejected).await.len(), 1, "one rejection");
+        assert_eq!(self.stand.all(&self.stand.topics.dead_letter).await.len(), 1, "one dead letter");
+    }
+}
+
+fn is_behind(record: &Record) -> bool {
+    record.json()["causationid"] == "behind"
+}
+
+async fn permanent(stand: &Stand<'_>, id: &str, customer: &str) -> Value {
+    events::permanent(id, customer, &stand.sandbox.permanent_token().await)
+}
+
+/// Waits for so many refusals in the worker's log: it says them loudly.
+async fn refused(worker: &Worker, times: usize) {
+    let said = eventually("the refusal is said, and tried again", PATIENCE, async || {
+        let log = worker.log();
+        let lines =
+            log.lines().filter(|line| line.contains("ERROR") && line.contains("the broker refuses a record of"));
+        (lines.count() >= times).then_some(())
+    });
+    said.await;
+}
+
+fn state(stand: &Stand<'_>, event: &str) -> Option<String> {
+    let shown = stand.command(&["ledger", "show", event, "--output", "json"]);
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap_or(json!({}));
+    shown["state"].as_str().map(str::to_owned)
+}

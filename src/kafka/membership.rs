@@ -61,25 +61,25 @@ fn read<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Membership> {
 pub struct Rebalances {
     /// The membership under which the last one was told; `None` if its partitions were lost.
     told: Option<Membership>,
-    /// Told and not answered.
-    open: bool,
+    /// Told and not answered. Counted: the answer to one can bring the next before the one who answers has said so.
+    open: u32,
 }
 
 impl Rebalances {
     /// A rebalance is told: until it is answered nobody knows what is ours.
     pub fn tell(&mut self, membership: Option<Membership>) {
-        *self = Self { told: membership, open: true };
+        *self = Self { told: membership, open: self.open + 1 };
     }
 
-    /// The last one is answered.
+    /// One is answered.
     pub fn answer(&mut self) {
-        self.open = false;
+        self.open = self.open.saturating_sub(1);
     }
 
     /// Whether a cycle may be put together under this membership.
     #[must_use]
     pub fn cover(&self, membership: &Membership) -> bool {
-        !self.open && membership.is_real() && self.told.as_ref() == Some(membership)
+        self.open == 0 && membership.is_real() && self.told.as_ref() == Some(membership)
     }
 }
 
@@ -106,6 +106,17 @@ mod tests {
         assert!(!rebalances.cover(&membership("a", 1)), "told, not answered");
         rebalances.answer();
         assert!(rebalances.cover(&membership("a", 1)));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_does_not_answer_the_next_rebalance() {
+        let mut rebalances = answered("a", 1);
+        rebalances.tell(Some(membership("a", 2)));
+        rebalances.tell(Some(membership("a", 3)));
+        rebalances.answer();
+        assert!(!rebalances.cover(&membership("a", 3)));
+        rebalances.answer();
+        assert!(rebalances.cover(&membership("a", 3)));
     }
 
     #[test]

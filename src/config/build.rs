@@ -85,6 +85,7 @@ impl Reading {
         Ok(WorkerSettings {
             max_in_flight: self.count("worker.max_in_flight")?,
             max_waiting: self.count("worker.max_waiting")?,
+            max_bytes: self.count("worker.max_bytes")?,
             per_customer_order: self.switch("worker.per_customer_order")?,
             shutdown_timeout: self.duration("worker.shutdown_timeout")?,
         })

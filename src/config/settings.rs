@@ -77,6 +77,8 @@ pub struct WorkerSettings {
     pub max_in_flight: usize,
     /// Events accepted and waiting.
     pub max_waiting: usize,
+    /// Bytes of events and results in memory.
+    pub max_bytes: usize,
     /// Links of one customer in input order.
     pub per_customer_order: bool,
     /// How long a stop may drain.

@@ -56,6 +56,12 @@ pub const KEYS: &[Key] = &[
         "100000",
         "events accepted and waiting (back-off, outage, an earlier event of the customer); full: intake pauses",
     ),
+    key(
+        "worker.max_bytes",
+        Count(16_777_216, 1_099_511_627_776),
+        "268435456",
+        "bytes of events and results in memory; a partition above its share pauses first. The default, 256 MiB, is room for 100,000 usual events, or for 100 of the largest",
+    ),
     key("worker.per_customer_order", Switch, "true", "links of one customer take effect in input order"),
     key("worker.shutdown_timeout", Duration("1s", "10m"), "30s", "how long a stop may finish what is in flight"),
     unset("converter.payiq.base_url", BaseUrl, "address of PayIQ; required with this table"),

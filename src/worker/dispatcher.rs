@@ -13,6 +13,7 @@ use super::WorkerError;
 use super::customers::Customers;
 use super::event::Event;
 use super::gate::Confirmations;
+use super::intake::Drafted;
 use super::lane::Lane;
 use super::milestone::{Milestone, Step};
 use super::ownership::Leaving;
@@ -63,6 +64,8 @@ pub(super) enum Report {
     Observed(Box<Answered>),
     /// Lanes were taken over.
     Opened(Result<Vec<Opened>, WorkerError>),
+    /// Fetched records are decoded and sealed.
+    Drafted(Drafted),
     /// A lane that another worker took may be taken again, if it is still ours to take.
     Retake(i32),
     /// A lane was taken again.
@@ -202,6 +205,7 @@ impl Dispatcher {
         match report {
             Report::Observed(answered) => self.on_answer(*answered),
             Report::Opened(opened) => self.on_opened(opened),
+            Report::Drafted(drafted) => self.on_drafted(drafted),
             Report::Retake(partition) => self.retake(partition),
             Report::Retaken(partition, opened) => self.on_retaken(partition, opened),
             Report::Published(result) => self.on_published(result),

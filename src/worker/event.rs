@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::load::Load;
 use crate::contract::{Account, Context, ProfileCreated, Token};
 use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
 use crate::domain::{EventIdentity, EventKey, Origin, Secret, System};
@@ -43,6 +44,8 @@ pub(super) struct Event {
     pub timeline: String,
     /// Begun: from here on the state machine says what happens.
     pub begun: bool,
+    /// Its part of what its lane has in memory.
+    pub load: Load,
 }
 
 impl Event {

@@ -1,41 +1,88 @@
 //! Fetched records become rows and are accepted; too many of them pause the fetching.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{Dispatcher, Report};
 use super::event::Event;
 use super::milestone::Step;
-use super::prepare::Draft;
+use super::prepare::{Draft, Preparer};
 use super::scribe::{EndedResult, Job};
-use crate::kafka::backlog::Batch;
+use crate::contract::InputRecord;
+use crate::kafka::backlog::{Batch, Share, weight};
 use crate::ledger::{Accepted, Claim};
 
-/// A lane with more unpublished results than this is not fetched: its publishing is held up, and each of them stays in
-/// memory until it is published.
-const MAX_UNPUBLISHED: usize = 10_000;
+/// Records decoded and sealed before others may have the thread: about half a millisecond.
+const STRETCH: usize = 32;
+
+/// Fetched records of one lane that are to become drafts.
+pub(super) struct Fetched {
+    claim: Claim,
+    /// Records below this offset were possibly sent before.
+    suspect_below: i64,
+    records: Vec<InputRecord>,
+    bytes: usize,
+    /// Counts in the consumer's backlog until they are drafts.
+    _share: Arc<Share>,
+}
+
+/// Drafts to be accepted; in the order of their records.
+pub(super) struct Drafted {
+    claim: Claim,
+    /// The offset after the last.
+    position: i64,
+    drafts: Vec<Draft>,
+}
 
 impl Dispatcher {
     /// Takes fetched records in; those of partitions that are not ours any more will be fetched by their owner.
     pub fn take_in(&mut self, batch: Batch) {
-        let (records, _share) = batch.split();
-        let mut batches: BTreeMap<i32, (Claim, i64, Vec<Draft>)> = BTreeMap::new();
+        let (records, share) = batch.split();
+        let share = Arc::new(share);
+        let mut batches: BTreeMap<i32, Fetched> = BTreeMap::new();
         for record in records {
             let partition = record.origin.partition;
             let Some(claim) = self.claim(partition) else { continue };
             let Some(lane) = self.lanes.get(&partition).filter(|lane| !lane.stale) else { continue };
             let suspect_below = lane.suspect_below;
-            let batch = batches.entry(partition).or_insert((claim, 0, Vec::new()));
-            batch.1 = record.origin.offset + 1;
-            batch.2.push(self.shared.preparer.draft(record, suspect_below));
+            let new = || Fetched { claim, suspect_below, records: Vec::new(), bytes: 0, _share: Arc::clone(&share) };
+            let fetched = batches.entry(partition).or_insert_with(new);
+            fetched.bytes += weight(&record);
+            fetched.records.push(record);
         }
-        for (partition, (claim, position, drafts)) in batches {
+        for (partition, fetched) in batches {
             if let Some(lane) = self.lanes.get_mut(&partition) {
-                lane.accepting += drafts.len();
+                lane.accepting += fetched.records.len();
+                lane.accepting_bytes += fetched.bytes;
+                lane.fetched.push_back(fetched);
             }
-            self.ask(claim.lane, Job::Accept { claim, position, drafts });
+            self.draft_next(partition);
         }
         self.regulate();
+    }
+
+    /// Has a lane's next batch decoded and sealed beside the dispatcher; one at a time, so that they keep their order.
+    fn draft_next(&mut self, partition: i32) {
+        let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| !lane.drafting) else { return };
+        let Some(fetched) = lane.fetched.pop_front() else { return };
+        lane.drafting = true;
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { Report::Drafted(draft(&shared.preparer, fetched).await) });
+    }
+
+    /// Drafts are ready to be accepted, unless the lane was given up or taken anew meanwhile.
+    pub fn on_drafted(&mut self, drafted: Drafted) {
+        let Drafted { claim, position, drafts } = drafted;
+        let partition = claim.lane.0;
+        let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == claim) else { return };
+        lane.drafting = false;
+        if lane.leaving {
+            // The barrier of its last writes may be out already: its next owner fetches them.
+            return;
+        }
+        self.ask(claim.lane, Job::Accept { claim, position, drafts });
+        self.draft_next(partition);
     }
 
     /// Records are durable in the ledger: their lane's position may advance, their events may begin.
@@ -51,6 +98,8 @@ impl Dispatcher {
         }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.accepting = lane.accepting.saturating_sub(outcomes.len());
+            let bytes = outcomes.iter().map(|(draft, _)| weight(&draft.record)).sum();
+            lane.accepting_bytes = lane.accepting_bytes.saturating_sub(bytes);
             lane.position = lane.position.max(Some(position));
             for result in ended {
                 lane.push(result.seq, result.records);
@@ -77,6 +126,9 @@ impl Dispatcher {
     /// Puts an event behind its customer's others and begins it, not before `wait`, if it may.
     pub fn admit(&mut self, mut event: Event, wait: Duration) {
         let (key, claim) = (event.key, event.claim);
+        if let Some(lane) = self.lanes.get(&claim.lane.0) {
+            event.load = lane.tally.add(size_of_event(&event));
+        }
         let in_window = self.customers.push(claim.lane, &event.profile.customer, key);
         event.in_window = in_window || !self.shared.settings.per_customer_order;
         event.held = wait > Duration::ZERO;
@@ -87,65 +139,23 @@ impl Dispatcher {
         self.tell(key, Step::Accepted);
         self.begin_if_possible(key);
     }
+}
 
-    /// Pauses fetching when enough is accepted ahead or waiting; resumes at half of it.
-    fn regulate(&mut self) {
-        let accepting: usize = self.lanes.values().map(|lane| lane.accepting).sum();
-        let runnable = self.ready.len() + self.running + accepting;
-        let waiting = self.events.len().saturating_sub(self.ready.len() + self.running);
-        let settings = &self.shared.settings;
-        let (most_runnable, most_waiting) = (settings.max_in_flight * 2, settings.max_waiting);
-        let full = runnable >= most_runnable || waiting >= most_waiting;
-        let drained = runnable <= most_runnable / 2 && waiting <= most_waiting / 2;
-        if (full && !self.intake_paused) || (drained && self.intake_paused && self.stopping.is_none()) {
-            self.intake_paused = full;
-            self.apply_pause();
+/// Decodes and seals, with a pause now and then for what else the thread has to do.
+async fn draft(preparer: &Preparer, fetched: Fetched) -> Drafted {
+    let Fetched { claim, suspect_below, records, .. } = fetched;
+    let mut drafted = Drafted { claim, position: 0, drafts: Vec::with_capacity(records.len()) };
+    for (index, record) in records.into_iter().enumerate() {
+        if index % STRETCH == STRETCH - 1 {
+            tokio::task::yield_now().await;
         }
-        self.regulate_lanes();
+        drafted.position = record.origin.offset + 1;
+        drafted.drafts.push(preparer.draft(record, suspect_below));
     }
+    drafted
+}
 
-    /// Pauses single lanes whose publishing is held up; resumes them at half of the limit.
-    fn regulate_lanes(&mut self) {
-        let mut changed = Vec::new();
-        for (partition, lane) in &mut self.lanes {
-            let (waiting, paused) = (lane.unpublished.len(), lane.held_up);
-            lane.held_up = waiting >= MAX_UNPUBLISHED || (paused && waiting > MAX_UNPUBLISHED / 2);
-            if lane.held_up != paused {
-                tracing::warn!(kafka.partition = partition, paused = lane.held_up, "publishing holds up the intake");
-                changed.push(*partition);
-            }
-        }
-        self.apply_pause_to(&changed);
-    }
-
-    /// Tells the consumer whether to fetch.
-    pub fn apply_pause(&self) {
-        let partitions: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
-        self.apply_pause_to(&partitions);
-    }
-
-    /// The same for some partitions.
-    pub fn apply_pause_to(&self, partitions: &[i32]) {
-        if partitions.is_empty() {
-            return;
-        }
-        let held_up = |partition: &i32| self.lanes.get(partition).is_some_and(|lane| lane.held_up);
-        let (pause, resume): (Vec<i32>, Vec<i32>) =
-            partitions.iter().partition(|partition| self.intake_paused || held_up(partition));
-        let source = &self.shared.source;
-        tracing::debug!(?pause, ?resume, "intake");
-        for answer in [source.pause(&pause), source.resume(&resume)] {
-            if let Err(error) = answer {
-                // A partition that just left cannot be paused; its successor regulates itself.
-                tracing::debug!(error = %error, "pausing or resuming the intake");
-            }
-        }
-    }
-
-    /// Called when events end: fetching may go on.
-    pub fn room_made(&mut self) {
-        if self.intake_paused || self.lanes.values().any(|lane| lane.held_up) {
-            self.regulate();
-        }
-    }
+/// What an event takes in memory: its sealed record, the same opened, and the rest.
+fn size_of_event(event: &Event) -> usize {
+    2 * event.sealed_record.len() + size_of::<Event>()
 }

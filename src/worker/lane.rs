@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::intake::Fetched;
+use super::load::Tally;
 use super::scribe::EndedResult;
 use super::starting::Start;
 use crate::contract::OutgoingRecord;
@@ -32,8 +34,18 @@ pub(super) struct Lane {
     pub saved_cursor: i64,
     /// Durable results beyond the cursor, in order.
     pub unpublished: VecDeque<EndedResult>,
-    /// Records handed to the scribe and not accepted yet.
+    /// Fetched batches that wait to be decoded.
+    pub fetched: VecDeque<Fetched>,
+    /// One is being decoded.
+    pub drafting: bool,
+    /// Records fetched and not accepted yet.
     pub accepting: usize,
+    /// Their bytes.
+    pub accepting_bytes: usize,
+    /// Its events in memory.
+    pub tally: Tally,
+    /// Bytes of the results beyond the cursor.
+    unpublished_bytes: usize,
     /// Calls on the wire.
     pub on_the_wire: usize,
     /// Set where the broker refused one of its records.
@@ -41,7 +53,9 @@ pub(super) struct Lane {
     /// Results are published whose cursor is not committed.
     pub owes_commit: bool,
     /// So many results wait to be published that nothing is fetched.
-    pub held_up: bool,
+    held_up: bool,
+    /// It has more than its share of the memory: nothing is fetched.
+    pub above_share: bool,
     /// Being given up: nothing new is begun.
     pub leaving: bool,
     /// Fetching was taken up anew; records before the consumer's word of it are stale.
@@ -62,15 +76,45 @@ impl Lane {
             cursor: start.cursor,
             saved_cursor: row.saved_cursor,
             unpublished: VecDeque::new(),
+            fetched: VecDeque::new(),
+            drafting: false,
             accepting: 0,
+            accepting_bytes: 0,
+            tally: Tally::default(),
+            unpublished_bytes: 0,
             on_the_wire: 0,
             held: None,
             owes_commit: false,
             held_up: false,
+            above_share: false,
             leaving: false,
             stale: false,
             wire_until,
             suspect_below: row.suspect_below.max(start.suspect_below),
+        }
+    }
+
+    /// Whether nothing is to be fetched for its own sake.
+    pub fn is_paused(&self) -> bool {
+        self.held_up || self.above_share
+    }
+
+    /// Records in memory, but for results.
+    pub fn records(&self) -> usize {
+        self.tally.records() + self.accepting
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.tally.bytes() + self.accepting_bytes + self.unpublished_bytes
+    }
+
+    /// Holds the lane up when too many results wait to be published, and lets it go on at half of them.
+    pub fn note_unpublished(&mut self, partition: i32, most: usize) {
+        let (waiting, before) = (self.unpublished.len(), self.held_up);
+        self.held_up = waiting >= most || (before && waiting > most / 2);
+        if self.held_up != before {
+            tracing::warn!(kafka.partition = partition, paused = self.held_up, "publishing holds up the intake");
         }
     }
 
@@ -103,7 +147,7 @@ impl Lane {
                 break;
             }
             records += result.records.len();
-            taken.extend(self.unpublished.pop_front());
+            taken.extend(self.pop());
         }
         let cursor = self.cursor_after(&taken);
         (taken, cursor)
@@ -111,9 +155,23 @@ impl Lane {
 
     /// Takes the refused result alone: what follows must not go with it.
     pub fn take_refused(&mut self) -> (Vec<EndedResult>, i64) {
-        let taken: Vec<EndedResult> = self.unpublished.pop_front().into_iter().collect();
+        let taken: Vec<EndedResult> = self.pop().into_iter().collect();
         let cursor = self.cursor_after(&taken);
         (taken, cursor)
+    }
+
+    fn pop(&mut self) -> Option<EndedResult> {
+        let result = self.unpublished.pop_front()?;
+        self.unpublished_bytes = self.unpublished_bytes.saturating_sub(bytes_of(&result.records));
+        Some(result)
+    }
+
+    /// Puts results back in front that were not published after all.
+    pub fn give_back(&mut self, results: Vec<EndedResult>) {
+        for result in results.into_iter().rev() {
+            self.unpublished_bytes += bytes_of(&result.records);
+            self.unpublished.push_front(result);
+        }
     }
 
     fn cursor_after(&self, taken: &[EndedResult]) -> i64 {
@@ -122,6 +180,11 @@ impl Lane {
 
     /// Adds a durable result; results arrive in their order.
     pub fn push(&mut self, seq: PublishSeq, records: Vec<OutgoingRecord>) {
+        self.unpublished_bytes += bytes_of(&records);
         self.unpublished.push_back(EndedResult { seq, records });
     }
+}
+
+fn bytes_of(records: &[OutgoingRecord]) -> usize {
+    records.iter().map(|record| record.value.len()).sum()
 }

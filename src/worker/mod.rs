@@ -5,6 +5,7 @@
 //! them:
 //!
 //! - `intake`: fetched records become rows (`prepare`) and are accepted; positions advance after that.
+//! - `regulate`: too much in memory pauses the fetching, the greediest partition first.
 //! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
@@ -17,6 +18,7 @@ mod event;
 mod gate;
 mod intake;
 mod lane;
+mod load;
 mod milestone;
 mod notes;
 mod outcome;
@@ -24,6 +26,7 @@ mod ownership;
 mod positions;
 mod prepare;
 mod publishing;
+mod regulate;
 mod resuming;
 mod running;
 mod scribe;

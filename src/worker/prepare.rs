@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::event::Event;
+use super::load::Load;
 use super::outcome::{self, Ending};
 use super::scribe::End;
 use crate::clock::Clock;
@@ -310,6 +311,7 @@ fn new_event(
         held: false,
         timeline: String::new(),
         begun: false,
+        load: Load::default(),
     }
 }
 

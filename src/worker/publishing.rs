@@ -140,7 +140,7 @@ impl Dispatcher {
                     lane.cursor = part.cursor;
                     lane.committed = Some(part.position);
                 }
-                _ => give_back(lane, part.results),
+                _ => lane.give_back(part.results),
             }
         }
     }
@@ -213,7 +213,7 @@ impl Dispatcher {
         self.cycle_after = self.shared.clock.tick() + CYCLE_PAUSE;
         for (partition, part) in self.cycle.take().map(|cycle| cycle.parts).unwrap_or_default() {
             if let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == part.claim) {
-                give_back(lane, part.results);
+                lane.give_back(part.results);
             }
         }
     }
@@ -261,10 +261,4 @@ fn hold(lane: &mut Lane, seq: PublishSeq, now: Duration) {
     let again = lane.held.as_ref().filter(|held| held.seq == seq && held.pause > Duration::ZERO);
     let pause = again.map_or(first, |held| (held.pause * 2).min(longest));
     lane.held = Some(Held { seq, until: now + pause, pause });
-}
-
-fn give_back(lane: &mut Lane, results: Vec<EndedResult>) {
-    for result in results.into_iter().rev() {
-        lane.unpublished.push_front(result);
-    }
 }

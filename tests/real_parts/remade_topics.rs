@@ -1,10 +1,11 @@
 //! Input topics that are deleted and made again, that grow, and that lose records before they were accepted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
+use crate::support::records::{Publisher, Record};
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 crate::cases! {
@@ -60,7 +61,12 @@ async fn partitions_that_are_added_are_consumed(parts: &RealParts) {
     publish(&stand, "old", 2).await;
     results(&stand, "old", 2).await;
     stand.kafka.grow_topic(&stand.topics.created, 4).await;
-    publish(&stand, "new", 40).await;
+    // A publisher that was there before would not hear of the new partitions for minutes.
+    let publisher = Publisher::new(stand.kafka.brokers());
+    for event in (0..40).map(|number| event("new", number)) {
+        let (key, value) = (event["data"]["customer"]["id"].to_string(), event.to_string());
+        publisher.publish(&stand.topics.created, &key, events::STRUCTURED, value.as_bytes()).await;
+    }
     results(&stand, "new", 40).await;
     let partitions: std::collections::BTreeSet<i32> =
         stand.all(&stand.topics.created).await.iter().map(|record| record.partition).collect();
@@ -101,19 +107,22 @@ async fn make_anew(stand: &Stand<'_>) {
 /// Events that need no vendor: each is rejected for its missing account.
 async fn publish(stand: &Stand<'_>, name: &str, count: usize) {
     for number in 0..count {
-        let mut event = events::temporary(&format!("{name}-{number}"), &format!("{}", 1000 + number), "token");
-        event["data"]["token"]["kind"] = json!("permanent");
-        stand.publish(&event).await;
+        stand.publish(&event(name, number)).await;
     }
+}
+
+fn event(name: &str, number: usize) -> Value {
+    let mut event = events::temporary(&format!("{name}-{number}"), &format!("{}", 1000 + number), "token");
+    event["data"]["token"]["kind"] = json!("permanent");
+    event
 }
 
 /// Waits until each of them has its result; answers how many results they have.
 async fn results(stand: &Stand<'_>, name: &str, count: usize) -> usize {
-    let of = |record: &crate::support::records::Record| {
-        record.json()["causationid"].as_str().is_some_and(|id| id.starts_with(&format!("{name}-")))
-    };
+    let of =
+        |record: &Record| record.json()["causationid"].as_str().is_some_and(|id| id.starts_with(&format!("{name}-")));
     let mut reader = stand.reader(&[&stand.topics.rejected]);
-    let enough = |seen: &[crate::support::records::Record]| seen.iter().filter(|record| of(record)).count() >= count;
+    let enough = |seen: &[Record]| seen.iter().filter(|record| of(record)).count() >= count;
     let seen = reader.read_until(&format!("every {name} event has its result"), PATIENCE, enough).await;
     seen.iter().filter(|record| of(record)).count()
 }

@@ -25,6 +25,8 @@ mod refused_records;
 mod remade_topics;
 #[path = "real_parts/stories.rs"]
 mod stories;
+#[path = "real_parts/storms.rs"]
+mod storms;
 #[path = "real_parts/story.rs"]
 mod story;
 mod support;
@@ -52,6 +54,7 @@ const CASES: &[&[Case]] = &[
     ledgers::CASES,
     refused_records::CASES,
     remade_topics::CASES,
+    storms::CASES,
 ];
 
 fn main() -> ExitCode {

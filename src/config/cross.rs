@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::Problem;
 use super::kind::{self, Kind};
 use super::reading::Reading;
-use super::{address, keys, sealing};
+use super::{address, keys, sealing, timeouts};
 
 const TOPICS: [&str; 4] =
     ["kafka.topics.created", "kafka.topics.linked", "kafka.topics.rejected", "kafka.topics.dead_letter"];
@@ -28,6 +28,7 @@ pub fn check(reading: &Reading, problems: &mut Vec<Problem>) {
     check_secret_files(reading, problems);
     check_admin(reading, problems);
     check_retry(reading, problems);
+    timeouts::check(reading, problems);
 }
 
 /// No two roles may share a topic: a result would come back in as an input.

@@ -22,6 +22,7 @@ mod reference;
 mod sealing;
 pub mod settings;
 mod table;
+mod timeouts;
 
 use std::ffi::OsString;
 use std::path::Path;

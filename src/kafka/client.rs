@@ -38,6 +38,8 @@ pub fn producer(settings: &Kafka) -> ClientConfig {
     default(&mut config, settings, "linger.ms", "0");
     // The default of 100 ms is what back-to-back transactions wait for "concurrent transactions".
     default(&mut config, settings, "retry.backoff.ms", "1");
+    // Within a record's time to be delivered there must be the time for one request.
+    default(&mut config, settings, "request.timeout.ms", "5000");
     // A record to a topic that is not there is refused after so long, well within a cycle's limit: the default of 30 s
     // would make a time-out of it, which nobody can tell from an outage.
     default(&mut config, settings, "topic.metadata.propagation.max.ms", "3000");

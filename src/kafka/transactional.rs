@@ -56,8 +56,7 @@ impl TransactionalPublisher {
         let mut config = client::producer(settings);
         config.set("transactional.id", transactional_id);
         config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
-        // Otherwise refused: a record must not be sent after its transaction's end.
-        config.set("message.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
+        // The client makes a record's time-out the transaction's, where it is not shorter: see `config::timeouts`.
         let topics = settings.topics.clone();
         let make = move || -> Result<Hand, KafkaTrouble> {
             let producer: BaseProducer<DeliveryReports> = config.create_with_context(DeliveryReports::default())?;

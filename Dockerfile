@@ -10,9 +10,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && strip /profile-linker
 
 FROM debian:bookworm-slim
-# The program brings its own root certificates; zlib is all that it takes from the system beside libc.
+# For the vendors and the ledger the program brings its own root certificates; Kafka's client looks for the system's.
+# zlib is all else that it takes from the system beside libc.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends zlib1g \
+    && apt-get install -y --no-install-recommends ca-certificates zlib1g \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home profile-linker
 COPY --from=build /profile-linker /usr/local/bin/profile-linker

@@ -23,6 +23,8 @@ mod stops;
 mod refused_records;
 #[path = "real_parts/remade_topics.rs"]
 mod remade_topics;
+#[path = "real_parts/securely.rs"]
+mod securely;
 #[path = "real_parts/stories.rs"]
 mod stories;
 #[path = "real_parts/storms.rs"]
@@ -55,6 +57,7 @@ const CASES: &[&[Case]] = &[
     refused_records::CASES,
     remade_topics::CASES,
     storms::CASES,
+    securely::CASES,
 ];
 
 fn main() -> ExitCode {

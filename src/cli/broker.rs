@@ -23,14 +23,50 @@ const LISTEN: Duration = Duration::from_millis(200);
 /// Sends librdkafka's log to ours, and remembers why it could not connect.
 #[derive(Clone, Default)]
 pub struct Quiet {
-    last_failure: Arc<Mutex<Option<String>>>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What librdkafka said of its connections.
+#[derive(Clone, Default)]
+struct Heard {
+    last_failure: Option<String>,
+    refusal: Option<Refusal>,
+}
+
+/// Why a broker that can be reached is of no use: not an outage, and waiting mends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The broker does not take our user, password or mechanism.
+    Login,
+    /// We do not take the broker's certificate.
+    Certificate,
+}
+
+impl Refusal {
+    fn of(error: &KafkaError, reason: &str) -> Option<Self> {
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => Some(Self::Login),
+            // The same code stands for a connection that was cut in the handshake, which may pass.
+            RDKafkaErrorCode::SSL if reason.contains("certificate") => Some(Self::Certificate),
+            _ => None,
+        }
+    }
+
+    fn failure(self, asked: &str) -> Failure {
+        match self {
+            Self::Login => Failure::new(Exit::BadConfig, format!("the broker refuses our log-in ({asked})")).fix(
+                "correct sasl.mechanism, sasl.username and sasl.password (or sasl.password_file) in [kafka.properties]",
+            ),
+            Self::Certificate => Failure::new(Exit::BadConfig, format!("the broker's certificate is not trusted ({asked})"))
+                .fix("name the certificate of the broker's CA by ssl.ca.location in [kafka.properties], and the broker by a name that its certificate has"),
+        }
+    }
 }
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "FAIL" {
-            let text = reason(message);
-            *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).last_failure = Some(reason(message));
         }
         if (level as i32) <= RDKafkaLogLevel::Warning as i32 {
             tracing::warn!(target: "librdkafka", facility, "{message}");
@@ -40,6 +76,9 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(refusal) = Refusal::of(&error, reason) {
+            self.heard.lock().unwrap_or_else(PoisonError::into_inner).refusal = Some(refusal);
+        }
         tracing::warn!(target: "librdkafka", %error, "{reason}");
     }
 }
@@ -50,8 +89,11 @@ impl Quiet {
     /// The failure to tell when the broker did not do what it was asked.
     #[must_use]
     pub fn failure(&self, brokers: &str, asked: &str, error: &KafkaError) -> Failure {
-        let why = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let why = why.unwrap_or_else(|| format!("{brokers}: {error}"));
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let why = heard.last_failure.unwrap_or_else(|| format!("{brokers}: {error}"));
+        if let Some(refusal) = heard.refusal {
+            return refusal.failure(asked).at(why);
+        }
         let failure = if is_unreachable(error) {
             Failure::new(Exit::Unavailable, format!("the broker cannot be reached ({asked})"))
         } else {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::{ConfigError, Problem};
 use super::reading::Reading;
-use super::{address, cross, sealing, settings::*};
+use super::{address, cross, properties, sealing, settings::*};
 use crate::contract::results::OutputMode;
 use crate::domain::Secret;
 
@@ -58,6 +58,8 @@ impl Reading {
     fn kafka_settings(&self) -> Result<Kafka, ConfigError> {
         let transactional = self.text("kafka.delivery")? == "transactional";
         let structured = self.text("kafka.output_mode")? == "structured";
+        let mut properties = self.properties.iter().map(|(name, one)| (name.clone(), one.value.clone())).collect();
+        properties::complete(&mut properties);
         Ok(Kafka {
             brokers: self.text("kafka.brokers")?,
             group: self.text("kafka.group")?,
@@ -69,7 +71,7 @@ impl Reading {
             },
             delivery: if transactional { Delivery::Transactional } else { Delivery::Idempotent },
             output_mode: if structured { OutputMode::Structured } else { OutputMode::Binary },
-            properties: self.properties.iter().map(|(name, one)| (name.clone(), one.value.clone())).collect(),
+            properties,
         })
     }
 

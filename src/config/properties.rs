@@ -55,6 +55,17 @@ pub fn is_secret(name: &str) -> bool {
     named && !name.ends_with(".location")
 }
 
+/// What TLS needs and nobody set: where the system keeps its root certificates. Our OpenSSL is linked in, and does not
+/// know where this machine's distribution puts them.
+pub fn complete(properties: &mut BTreeMap<String, String>) {
+    const ROOTS: [&str; 3] = ["ssl.ca.location", "ssl.ca.pem", "ssl.ca.certificate.stores"];
+    let tls =
+        properties.get("security.protocol").is_some_and(|protocol| protocol.to_ascii_lowercase().ends_with("ssl"));
+    if tls && !ROOTS.iter().any(|root| properties.contains_key(*root)) {
+        properties.insert("ssl.ca.location".to_owned(), "probe".to_owned());
+    }
+}
+
 fn text(raw: &Raw) -> Result<String, String> {
     match raw {
         Raw::Text(text) | Raw::Loose(text) => Ok(text.to_string()),
@@ -66,9 +77,10 @@ fn text(raw: &Raw) -> Result<String, String> {
 }
 
 fn from_file(raw: &Raw) -> Result<String, String> {
-    let path = raw.text().ok_or("must be the path of a file")?;
+    let path = raw.text().filter(|path| !path.is_empty()).ok_or("must be the path of a file")?;
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let value = text.trim_end_matches(['\r', '\n']);
+    if value.is_empty() { Err(format!("{path} is empty")) } else { Ok(value.to_owned()) }
 }
 
 fn librdkafka_takes(name: &str, value: &str) -> Result<(), String> {
@@ -80,5 +92,29 @@ fn librdkafka_takes(name: &str, value: &str) -> Result<(), String> {
             Err(format!("librdkafka refuses it: {description}"))
         }
         Err(_) => Err("librdkafka refuses it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(given: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut properties = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        complete(&mut properties);
+        properties
+    }
+
+    #[test]
+    fn tls_looks_for_the_systems_roots_unless_others_are_named() {
+        for protocol in ["ssl", "SASL_SSL"] {
+            assert_eq!(completed(&[("security.protocol", protocol)])["ssl.ca.location"], "probe");
+        }
+        let named = completed(&[("security.protocol", "ssl"), ("ssl.ca.location", "ca.pem")]);
+        assert_eq!(named["ssl.ca.location"], "ca.pem");
+        let inline = completed(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----")]);
+        assert!(!inline.contains_key("ssl.ca.location"));
+        assert!(!completed(&[("security.protocol", "sasl_plaintext")]).contains_key("ssl.ca.location"));
+        assert!(completed(&[]).is_empty());
     }
 }

@@ -28,7 +28,8 @@ const TAIL: &str = "
 Any property of librdkafka as a string, number or boolean, such as `\"security.protocol\" = \"sasl_plaintext\"`; dots are part of
 the name, so `security.protocol = ...` without quotes means the same. From the environment the dots are `__`:
 `PROFILE_LINKER_KAFKA__PROPERTIES__SECURITY__PROTOCOL`. Passwords and other secrets have `_file` twins
-(`\"sasl.password_file\"`). Refused, since the guarantees rest on our own choice of them: `isolation.level`, `enable.auto.*`,
+(`\"sasl.password_file\"`, `\"ssl.key.password_file\"`), which are read at start. With TLS and no `ssl.ca.location` the system's
+root certificates are looked for; [connect with TLS and SASL](how-to/connect-with-tls-and-sasl.md) shows it all. Refused, since the guarantees rest on our own choice of them: `isolation.level`, `enable.auto.*`,
 `auto.offset.reset`, `transactional.id`, `enable.idempotence`, `acks`, `partitioner`, `group.protocol`,
 `partition.assignment.strategy`.
 

@@ -5,6 +5,7 @@
 
 mod admin;
 mod container;
+pub mod doors;
 mod java;
 mod libraries;
 
@@ -19,7 +20,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::Absent;
 use super::patience::within;
 use container::ContainerBroker;
-use java::JavaBroker;
+pub use java::JavaBroker;
 
 /// A broker answers about 4 s after its start; this allows for a loaded machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -60,6 +61,19 @@ impl Kafka {
             Broker::Container(broker) => broker.address(),
             Broker::Java(broker) => broker.address(),
         }
+    }
+
+    /// The same broker with its listener for TLS; only the Java process has one.
+    pub fn as_java(&self) -> Option<&JavaBroker> {
+        if let Broker::Java(broker) = &self.broker { Some(broker) } else { None }
+    }
+
+    /// Starts a Java process, whatever else could be had.
+    pub fn start_java() -> Result<JavaBroker, Absent> {
+        if succeeds("java", &["-version"]) && succeeds("mvn", &["--version"]) {
+            return JavaBroker::start();
+        }
+        Err(Absent("its listener with TLS wants a Java process, and there is no Java or no Maven".to_owned()))
     }
 
     fn kind(&self) -> &'static str {

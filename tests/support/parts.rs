@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use super::kafka::Kafka;
+use super::kafka::{JavaBroker, Kafka};
 use super::postgres::Postgres;
 use super::{Absent, required_part};
 
@@ -18,6 +18,8 @@ use super::{Absent, required_part};
 pub enum Part {
     /// An Apache Kafka broker.
     Kafka,
+    /// One with a listener for TLS and log-ins: the same, if it is a Java process, else another one beside it.
+    SecuredKafka,
     /// A PostgreSQL server.
     Postgres,
 }
@@ -55,6 +57,7 @@ macro_rules! cases {
 #[derive(Default)]
 pub struct RealParts {
     kafka: OnceLock<Result<Kafka, Absent>>,
+    secured: OnceLock<Result<JavaBroker, Absent>>,
     postgres: OnceLock<Result<Postgres, Absent>>,
 }
 
@@ -62,6 +65,18 @@ impl RealParts {
     /// The broker that all tests of this binary share; topics are each test's own.
     pub fn kafka(&self) -> &Kafka {
         self.kafka.get_or_init(Kafka::start).as_ref().unwrap_or_else(|why| panic!("kafka is absent: {why}"))
+    }
+
+    /// The broker with a listener for TLS and log-ins.
+    pub fn secured_kafka(&self) -> &JavaBroker {
+        self.secured_or_absent().unwrap_or_else(|why| panic!("kafka with TLS is absent: {why}"))
+    }
+
+    fn secured_or_absent(&self) -> Result<&JavaBroker, &Absent> {
+        match self.kafka.get_or_init(Kafka::start).as_ref().ok().and_then(Kafka::as_java) {
+            Some(broker) => Ok(broker),
+            None => self.secured.get_or_init(Kafka::start_java).as_ref(),
+        }
     }
 
     /// The server that all tests of this binary share; databases are each test's own.
@@ -85,6 +100,7 @@ impl RealParts {
     fn state_of(&self, part: Part) -> Result<(), Absent> {
         match part {
             Part::Kafka => self.kafka.get_or_init(Kafka::start).as_ref().map(drop).map_err(Clone::clone),
+            Part::SecuredKafka => self.secured_or_absent().map(drop).map_err(Clone::clone),
             Part::Postgres => self.postgres.get_or_init(Postgres::start).as_ref().map(drop).map_err(Clone::clone),
         }
     }

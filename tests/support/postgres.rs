@@ -9,6 +9,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use super::Absent;
+use super::authority::ServerPem;
 use super::child::{Guarded, Signal};
 use super::patience::within;
 use super::ports::free_ports;
@@ -26,13 +27,23 @@ impl Postgres {
         if let Ok(url) = std::env::var("PROFILE_LINKER_TEST_POSTGRES_URL") {
             return Ok(Self { url: url.trim_end_matches('/').to_owned(), databases: AtomicU32::new(0), server: None });
         }
+        Self::launch(None)
+    }
+
+    /// A server of one's own that speaks TLS with this certificate.
+    pub fn start_with_tls(pem: &ServerPem) -> Result<Self, Absent> {
+        Self::launch(Some(pem))
+    }
+
+    fn launch(tls: Option<&ServerPem>) -> Result<Self, Absent> {
         let binaries =
             binaries().ok_or_else(|| Absent("there is no PostgreSQL server (initdb, postgres)".to_owned()))?;
         let folder = tempfile::tempdir().map_err(|e| Absent(format!("no folder for its data: {e}")))?;
         own(folder.path())?;
         initialise(&binaries, folder.path())?;
+        let settings = tls.map(|pem| tls_settings(pem, folder.path())).transpose()?.unwrap_or_default();
         let [port] = free_ports();
-        let server = run(&binaries, folder.path(), port)?;
+        let server = run(&binaries, folder.path(), port, settings)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}");
         Ok(Self { url, databases: AtomicU32::new(0), server: Some((server, folder)) })
     }
@@ -96,12 +107,24 @@ fn initialise(binaries: &Path, folder: &Path) -> Result<(), Absent> {
     Err(Absent(format!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }
 
-fn run(binaries: &Path, folder: &Path, port: u16) -> Result<Guarded, Absent> {
+/// Writes the files into the data folder, whose owner alone may read the key: the server insists on it.
+fn tls_settings(pem: &ServerPem, folder: &Path) -> Result<Vec<String>, Absent> {
+    let data = folder.join("data");
+    let written = std::fs::write(data.join("server.crt"), &pem.certificate)
+        .and_then(|()| std::fs::write(data.join("server.key"), &pem.key));
+    written.map_err(|e| Absent(format!("its certificate: {e}")))?;
+    let script = "chmod 600 \"$0\"/server.key && chown --reference=\"$0\" \"$0\"/server.key \"$0\"/server.crt";
+    let status = Command::new("sh").args(["-c", script]).arg(&data).status();
+    status.ok().filter(|s| s.success()).ok_or_else(|| Absent("its key cannot be given away".to_owned()))?;
+    Ok(vec!["ssl=on".to_owned()])
+}
+
+fn run(binaries: &Path, folder: &Path, port: u16, further: Vec<String>) -> Result<Guarded, Absent> {
     let mut words = unprivileged(binaries.join("postgres"));
     words.extend(["-D".to_owned(), folder.join("data").display().to_string()]);
     // A worker takes up to nine connections, and a campaign runs dozens of workers side by side.
     let settings = [format!("port={port}"), "listen_addresses=127.0.0.1".to_owned(), "max_connections=600".to_owned()];
-    for setting in settings.into_iter().chain([socket_setting(folder)]) {
+    for setting in settings.into_iter().chain([socket_setting(folder)]).chain(further) {
         words.extend(["-c".to_owned(), setting]);
     }
     let mut server = Guarded::start(&words, &[], &folder.join("server.log"))

@@ -111,13 +111,26 @@ impl<'a> Stand<'a> {
 
     /// Runs a command of the binary to its end.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(arguments, &[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(String, String)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_profile-linker"))
             .args(arguments)
             .arg("--config")
             .arg(self.config())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output()
             .expect("the command starts")
+    }
+
+    /// Writes a file beside the configuration.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
     }
 
     /// Starts a worker and does not wait.

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
+use super::doors::Doors;
 use super::libraries::kafka_libraries;
 use super::{READY_WITHIN, answers_within};
 use crate::support::Absent;
@@ -20,6 +21,7 @@ pub struct JavaBroker {
     folder: TempDir,
     class_path: String,
     address: String,
+    doors: Doors,
     process: Mutex<Option<Guarded>>,
 }
 
@@ -31,10 +33,12 @@ impl JavaBroker {
             .prefix("profile-linker-kafka-")
             .tempdir()
             .map_err(|e| Absent(format!("no folder for its data: {e}")))?;
-        let [port, controller_port] = free_ports();
-        write_properties(folder.path(), port, controller_port)?;
+        let [port, controller_port, secured_port] = free_ports();
+        let doors = Doors::make(folder.path(), secured_port).map_err(|e| Absent(format!("its certificates: {e}")))?;
+        write_properties(folder.path(), port, controller_port, &doors)?;
         format_storage(folder.path(), &class_path)?;
-        let broker = Self { folder, class_path, address: format!("127.0.0.1:{port}"), process: Mutex::new(None) };
+        let address = format!("127.0.0.1:{port}");
+        let broker = Self { folder, class_path, address, doors, process: Mutex::new(None) };
         broker.run()?;
         Ok(broker)
     }
@@ -42,6 +46,26 @@ impl JavaBroker {
     /// `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its listeners with TLS.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// Lets a user do these operations with a resource, such as `["--topic", NAME]`; from then on nobody may do anything
+    /// else with it, those of the plain listener aside.
+    pub fn allow_only(&self, user: &str, operations: &[&str], resource: &[&str]) {
+        let rules = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let output = Command::new("java")
+            .args(["-cp", &self.class_path, "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.address])
+            .args(["--add", "--allow-principal", &format!("User:{user}")])
+            .args(rules)
+            .args(resource)
+            .stdin(Stdio::null())
+            .output()
+            .expect("java starts");
+        assert!(output.status.success(), "no rule was made: {}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// Runs the broker on its folder and waits until it answers.
@@ -68,19 +92,22 @@ impl JavaBroker {
     }
 }
 
-fn write_properties(folder: &Path, port: u16, controller_port: u16) -> Result<(), Absent> {
+fn write_properties(folder: &Path, port: u16, controller_port: u16, doors: &Doors) -> Result<(), Absent> {
     let data = folder.join("data");
     let text = format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},{secured},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},{secured}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={data}
-{SETTINGS}",
-        data = data.display()
+{SETTINGS}{doors}",
+        data = data.display(),
+        secured = doors.listener(),
+        doors = doors.settings(),
     );
     std::fs::write(folder.join("server.properties"), text).map_err(|e| Absent(format!("its properties file: {e}")))
 }
@@ -104,6 +131,7 @@ fn format_storage(folder: &Path, class_path: &str) -> Result<(), Absent> {
     let output = Command::new("java")
         .args(["-cp", class_path, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
         .arg(folder.join("server.properties"))
+        .args(Doors::scram_users())
         .stdin(Stdio::null())
         .output()
         .map_err(|e| Absent(format!("java does not start: {e}")))?;

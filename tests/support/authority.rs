@@ -1,6 +1,6 @@
 //! Certificates, made anew in each run: no key lies in the repository.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// A certificate authority that nobody knows.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -15,6 +15,8 @@ impl Authority {
     /// A new one.
     pub fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).expect("no names, no trouble");
+        // Another name than that of its servers: OpenSSL takes a certificate that names itself as issuer for self-signed.
+        parameters.distinguished_name.push(DnType::CommonName, "an authority of the tests");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key")).expect("a signature"))
     }

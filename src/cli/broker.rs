@@ -8,6 +8,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::exit::{Exit, Failure};
 
@@ -84,6 +85,13 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+/// For a producer that sends nothing.
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _delivery: &DeliveryResult<'_>, _opaque: ()) {}
+}
 
 impl Quiet {
     /// The failure to tell when the broker did not do what it was asked.

@@ -70,6 +70,18 @@ impl Failure {
         self
     }
 
+    /// What and where, in one line.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        std::iter::once(&self.what).chain(&self.places).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
+    /// What to do about it, as it was said.
+    #[must_use]
+    pub fn fix_shown(&self) -> Option<&str> {
+        self.fix.as_deref()
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {

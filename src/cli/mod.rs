@@ -1,6 +1,7 @@
 //! The command line: arguments -> command -> exit code. One file a command; nothing here decides what an event means.
 
 mod broker;
+mod check;
 mod completions;
 mod config;
 pub mod connection;
@@ -63,6 +64,7 @@ enum Command {
     Run(run::Args),
     Publish(publish::Args),
     Watch(watch::Args),
+    Check(check::Args),
     Migrate(migrate::Args),
     Sandbox(sandbox::Args),
     Schema(schema::Args),
@@ -130,6 +132,7 @@ impl Command {
             Self::Run(args) => run::execute(args, shell).await,
             Self::Publish(args) => publish::execute(args, shell).await,
             Self::Watch(args) => watch::execute(args, shell).await,
+            Self::Check(args) => check::execute(args, shell).await,
             Self::Migrate(args) => migrate::execute(args, shell).await,
             Self::Sandbox(args) => sandbox::execute(args, shell).await,
             Self::Schema(args) => schema::execute(args, shell),

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
-use super::{Endpoint, topics};
+use super::{Endpoint, check, topics};
 use crate::clock::SystemClock;
 use crate::config::{Config, Delivery};
 use crate::kafka::consumer::KafkaSource;
@@ -50,7 +50,7 @@ pub(super) async fn worker(
     let upstreams = upstream::build(&config.converter, &config.target)
         .map_err(|error| Failure::new(Exit::BadConfig, chain(&error)).fix("correct this table of the configuration"))?;
     let ledger = open_ledger(&config).await?;
-    require_topics(&config).await?;
+    require_topics(&config, peculiarities.cluster_id.is_some()).await?;
     let (source, events) = KafkaSource::start(&config.kafka).map_err(|error| kafka_failure(&error, &config))?;
     let cluster_id = match peculiarities.cluster_id {
         Some(cluster_id) => cluster_id,
@@ -93,11 +93,12 @@ pub(super) async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Fail
     }
 }
 
-async fn require_topics(config: &Config) -> Result<(), Failure> {
+/// The topics must be there, and such that nothing is lost in them. Those of an embedded broker have no settings.
+async fn require_topics(config: &Config, embedded: bool) -> Result<(), Failure> {
     let endpoint = Endpoint::of_config(config.kafka.clone());
     let missing = topics::missing_after_a_while(&endpoint).await?;
     if missing.is_empty() {
-        return Ok(());
+        return if embedded { Ok(()) } else { check::topics::require(&endpoint, config.ledger.retention).await };
     }
     Err(Failure::new(Exit::BadConfig, format!("missing topics: {}", missing.join(", ")))
         .at(config.kafka.brokers.clone())
@@ -136,7 +137,17 @@ fn start_failure(error: &StartError, place: &str) -> Failure {
 
 /// What a ledger's refusal means for the one who started the command.
 pub(super) fn ledger_failure(error: &LedgerError, place: &str) -> Failure {
-    let (exit, fix) = match error {
+    let (exit, fix) = ledger_advice(error);
+    Failure::new(exit, error.to_string()).at(place).fix(fix)
+}
+
+/// What to do about a ledger's refusal.
+pub(super) fn ledger_fix(error: &LedgerError) -> &'static str {
+    ledger_advice(error).1
+}
+
+fn ledger_advice(error: &LedgerError) -> (Exit, &'static str) {
+    match error {
         LedgerError::Unavailable(_) => (Exit::Unavailable, "start the database, or correct ledger.url"),
         LedgerError::Damaged(_) => (Exit::Failed, "restore the ledger from a backup"),
         LedgerError::WrongVersion { found, needed } if found < needed => {
@@ -148,8 +159,7 @@ pub(super) fn ledger_failure(error: &LedgerError, place: &str) -> Failure {
             "use that ledger's own worker, another ledger.url for this one, or `run --adopt-ledger` to make it serve this from now on",
         ),
         LedgerError::Unusable(_) => (Exit::BadConfig, "correct ledger.url"),
-    };
-    Failure::new(exit, error.to_string()).at(place).fix(fix)
+    }
 }
 
 /// Who acts, for the audit table: the user as the environment names it.

@@ -13,6 +13,7 @@ mod failure;
 pub mod hash_key;
 pub mod migration;
 mod postgres;
+mod probe;
 mod rows;
 mod setup;
 mod sqlite;
@@ -25,6 +26,7 @@ use async_trait::async_trait;
 
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
+pub use probe::{LedgerProbe, probe};
 pub use rows::*;
 pub use vault::Vault;
 

@@ -9,6 +9,7 @@ pub mod journal;
 mod json;
 pub mod loanpro;
 pub mod payiq;
+pub mod probe;
 pub mod retry_after;
 mod setup;
 

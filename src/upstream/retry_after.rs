@@ -21,9 +21,15 @@ pub fn retry_after(headers: &HeaderMap, received_at: Timestamp) -> Option<Durati
         return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
     let until = http_date(text)?;
-    let now = date(headers, &DATE).unwrap_or(received_at);
+    let now = sent_at(headers).unwrap_or(received_at);
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The answer's own `Date`.
+#[must_use]
+pub fn sent_at(headers: &HeaderMap) -> Option<Timestamp> {
+    date(headers, &DATE)
 }
 
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {

@@ -7,10 +7,14 @@ use super::credential::CredentialError;
 use super::http::{ClientError, HttpClient, Origin, OriginError, Transport};
 use super::loanpro::{CustomerId, LoanPro};
 use super::payiq::PayIq;
+use super::probe::{Watched, Watching};
 use super::{Converter, LinkTarget};
 use crate::config::{
     AlohaSettings, ConverterSettings, LoanProSettings, PayIqSettings, TargetSettings, UpstreamSettings,
 };
+
+const LOANPRO: &str = "target.loanpro";
+const ALOHA: &str = "target.aloha";
 
 /// The clients of the configured upstreams.
 pub struct Upstreams {
@@ -77,25 +81,57 @@ pub fn build(converter: &ConverterSettings, target: &TargetSettings) -> Result<U
 }
 
 fn build_payiq(settings: &PayIqSettings) -> Result<Arc<dyn Converter>, UpstreamError> {
-    let transport = transport("payiq", "converter.payiq", &settings.upstream)?;
-    Ok(Arc::new(PayIq::new(transport, settings.api_key.clone(), settings.signing_key.clone())))
+    Ok(Arc::new(payiq(settings, payiq_transport(settings)?)))
 }
 
 fn build_loanpro(settings: &LoanProSettings) -> Result<Arc<dyn LinkTarget>, UpstreamError> {
-    const TABLE: &str = "target.loanpro";
-    let transport = transport("loanpro", TABLE, &settings.upstream)?;
-    let probe = settings.probe_customer_id.map(|id| CustomerId::new(id).ok_or(UpstreamError::ProbeCustomer));
-    let client = LoanPro::new(transport, settings.token.clone(), &settings.instance_id, probe.transpose()?)
-        .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
-    Ok(Arc::new(client))
+    Ok(Arc::new(loanpro(settings, loanpro_transport(settings)?)?))
 }
 
 fn build_aloha(settings: &AlohaSettings) -> Result<Arc<dyn LinkTarget>, UpstreamError> {
-    const TABLE: &str = "target.aloha";
-    let transport = transport("aloha", TABLE, &settings.upstream)?;
-    let client = Aloha::new(transport, &settings.user, settings.password.clone(), &settings.company_code)
-        .map_err(|source| UpstreamError::Credential { table: TABLE, source })?;
-    Ok(Arc::new(client))
+    Ok(Arc::new(aloha(settings, aloha_transport(settings)?)?))
+}
+
+pub(super) fn payiq_watched(settings: &PayIqSettings) -> Watched<PayIq> {
+    let watching = Watching::new(payiq_transport(settings)?);
+    Ok((payiq(settings, watching.clone()), watching))
+}
+
+pub(super) fn loanpro_watched(settings: &LoanProSettings) -> Watched<LoanPro> {
+    let watching = Watching::new(loanpro_transport(settings)?);
+    Ok((loanpro(settings, watching.clone())?, watching))
+}
+
+pub(super) fn aloha_watched(settings: &AlohaSettings) -> Watched<Aloha> {
+    let watching = Watching::new(aloha_transport(settings)?);
+    Ok((aloha(settings, watching.clone())?, watching))
+}
+
+fn payiq_transport(settings: &PayIqSettings) -> Result<Arc<dyn Transport>, UpstreamError> {
+    transport("payiq", "converter.payiq", &settings.upstream)
+}
+
+fn loanpro_transport(settings: &LoanProSettings) -> Result<Arc<dyn Transport>, UpstreamError> {
+    transport("loanpro", LOANPRO, &settings.upstream)
+}
+
+fn aloha_transport(settings: &AlohaSettings) -> Result<Arc<dyn Transport>, UpstreamError> {
+    transport("aloha", ALOHA, &settings.upstream)
+}
+
+fn payiq(settings: &PayIqSettings, transport: Arc<dyn Transport>) -> PayIq {
+    PayIq::new(transport, settings.api_key.clone(), settings.signing_key.clone())
+}
+
+fn loanpro(settings: &LoanProSettings, transport: Arc<dyn Transport>) -> Result<LoanPro, UpstreamError> {
+    let probe = settings.probe_customer_id.map(|id| CustomerId::new(id).ok_or(UpstreamError::ProbeCustomer));
+    LoanPro::new(transport, settings.token.clone(), &settings.instance_id, probe.transpose()?)
+        .map_err(|source| UpstreamError::Credential { table: LOANPRO, source })
+}
+
+fn aloha(settings: &AlohaSettings, transport: Arc<dyn Transport>) -> Result<Aloha, UpstreamError> {
+    Aloha::new(transport, &settings.user, settings.password.clone(), &settings.company_code)
+        .map_err(|source| UpstreamError::Credential { table: ALOHA, source })
 }
 
 /// The HTTP client of one table.

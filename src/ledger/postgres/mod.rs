@@ -18,6 +18,7 @@ mod end;
 mod lanes;
 mod notes;
 mod operator;
+mod probe;
 mod read;
 mod session;
 mod setup;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
+pub(super) use self::probe::probe;
 use self::session::WriteConnection;
 pub(super) use self::setup::migrate;
 use super::*;

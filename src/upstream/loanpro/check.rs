@@ -31,7 +31,7 @@ impl LoanPro {
         let Some(probe) = self.probe_customer else {
             return self.check_without_probe(id).await;
         };
-        match self.get_customer(probe).await {
+        match self.customer(probe).await {
             CustomerAnswer::Exists => {}
             CustomerAnswer::Missing => {
                 return misconfigured("the probe customer is not found: is it the right tenant?");
@@ -39,7 +39,7 @@ impl LoanPro {
             CustomerAnswer::Misconfigured(detail) => return CustomerCheck::Misconfigured { detail },
             CustomerAnswer::Unclear(detail) => return CustomerCheck::Unclear { detail },
         }
-        match self.get_customer(id).await {
+        match self.customer(id).await {
             CustomerAnswer::Exists => CustomerCheck::Exists,
             CustomerAnswer::Missing => CustomerCheck::Missing,
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
@@ -49,7 +49,7 @@ impl LoanPro {
 
     /// Without a probe a customer can be found, but never be missing.
     async fn check_without_probe(&self, id: CustomerId) -> CustomerCheck {
-        match self.get_customer(id).await {
+        match self.customer(id).await {
             CustomerAnswer::Exists => CustomerCheck::Exists,
             CustomerAnswer::Missing => unclear("the customer is not found, and no probe_customer_id is configured"),
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
@@ -57,7 +57,8 @@ impl LoanPro {
         }
     }
 
-    async fn get_customer(&self, id: CustomerId) -> CustomerAnswer {
+    /// What LoanPro says of one customer. It changes nothing.
+    pub async fn customer(&self, id: CustomerId) -> CustomerAnswer {
         let authorised = match self.authorised("customer", Method::GET, id.path()) {
             Ok(authorised) => authorised,
             Err(error) => return CustomerAnswer::Misconfigured(error.to_string()),

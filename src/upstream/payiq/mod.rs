@@ -44,6 +44,15 @@ struct Request<'a> {
     temporary_token: &'a str,
 }
 
+/// Why PayIQ gives us no access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogInFailure {
+    /// It does not answer, or has trouble of its own.
+    Passing(String),
+    /// Our key, signature, clock or address.
+    Misconfigured(String),
+}
+
 /// Why a conversion never left.
 enum Unsent {
     Auth(AuthFailure),
@@ -68,6 +77,17 @@ impl PayIq {
         signer: Box<dyn Signer>,
     ) -> Self {
         Self { auth: Auth::new(Arc::clone(&transport), api_key, signing_key, signer), transport }
+    }
+
+    /// Logs in, which changes nothing: whether key and signature are taken.
+    ///
+    /// # Errors
+    /// See [`LogInFailure`].
+    pub async fn log_in(&self) -> Result<(), LogInFailure> {
+        self.auth.bearer(None).await.map(drop).map_err(|failure| match failure {
+            AuthFailure::Passing { detail, .. } => LogInFailure::Passing(detail),
+            AuthFailure::Misconfigured(detail) => LogInFailure::Misconfigured(detail),
+        })
     }
 
     /// Sends, and once more with a renewed bearer if the first one was refused.

@@ -1,0 +1,91 @@
+//! Settings against each other: each is allowed by itself, together they do not do what somebody may expect.
+
+use std::time::Duration;
+
+use super::finding::Finding;
+use super::topic_rules::LARGEST_DEAD_LETTER_BYTES;
+use crate::config::{Config, LookSettings, UpstreamSettings, format_duration as told};
+
+/// What a stop leaves to the calls on the wire before partitions are given up (the worker's `ownership`).
+const DRAIN: Duration = Duration::from_secs(12);
+
+/// What `check` says about them.
+#[must_use]
+pub fn findings(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(budget(config));
+    found.extend(looking(config));
+    found.extend(stopping(config));
+    found.extend(waiting(config));
+    found.extend(producing(config));
+    if found.is_empty() {
+        found.push(Finding::ok("limits", "they fit each other"));
+    }
+    found
+}
+
+fn upstreams(config: &Config) -> Vec<(&'static str, &UpstreamSettings, Option<LookSettings>)> {
+    let payiq = config.converter.payiq.as_ref().map(|one| ("converter.payiq", &one.upstream, None));
+    let loanpro = config.target.loanpro.as_ref().map(|one| ("target.loanpro", &one.upstream, Some(one.look)));
+    let aloha = config.target.aloha.as_ref().map(|one| ("target.aloha", &one.upstream, Some(one.look)));
+    [payiq, loanpro, aloha].into_iter().flatten().collect()
+}
+
+fn budget(config: &Config) -> Option<Finding> {
+    let (budget, longest) = (config.retry.budget, config.retry.max_interval);
+    let (table, upstream, _) = upstreams(config).into_iter().max_by_key(|(_, upstream, _)| upstream.timeout)?;
+    let needed = upstream.timeout + longest;
+    (budget < needed).then(|| {
+        let detail = format!(
+            "retry.budget = {} is spent by one call that times out ({table}.timeout = {}) and one wait (retry.max_interval = {})",
+            told(budget), told(upstream.timeout), told(longest)
+        );
+        Finding::warn("limits", detail, format!("set retry.budget above {}", told(needed)))
+    })
+}
+
+/// A link that nobody saw is looked for before it is sent again: settle and look, several times.
+fn looking(config: &Config) -> Vec<Finding> {
+    let budget = config.retry.budget;
+    let one = |(table, upstream, look): (&str, &UpstreamSettings, Option<LookSettings>)| {
+        let look = look?;
+        let needed = (look.settle + upstream.timeout) * look.looks;
+        (budget < needed).then(|| {
+            let detail = format!(
+                "{table}: {} looks of settle = {} and timeout = {} each can take {}, retry.budget is {}: one unseen link ends as a dead letter",
+                look.looks, told(look.settle), told(upstream.timeout), told(needed), told(budget)
+            );
+            Finding::warn("limits", detail, format!("set retry.budget above {}, or fewer looks", told(needed)))
+        })
+    };
+    upstreams(config).into_iter().filter_map(one).collect()
+}
+
+fn stopping(config: &Config) -> Option<Finding> {
+    let given = config.worker.shutdown_timeout;
+    (given < DRAIN).then(|| {
+        let detail = format!(
+            "worker.shutdown_timeout = {} cuts calls on the wire that could have ended: their partitions' next owner waits, and looks first",
+            told(given)
+        );
+        Finding::warn("limits", detail, format!("set worker.shutdown_timeout to {} or more", told(DRAIN)))
+    })
+}
+
+fn waiting(config: &Config) -> Option<Finding> {
+    let (waiting, in_flight) = (config.worker.max_waiting, config.worker.max_in_flight);
+    (waiting < in_flight).then(|| {
+        let detail = format!("worker.max_waiting = {waiting} is below max_in_flight = {in_flight}: a short outage of one upstream stops the intake");
+        Finding::warn("limits", detail, format!("set worker.max_waiting to {in_flight} or more"))
+    })
+}
+
+fn producing(config: &Config) -> Option<Finding> {
+    let limit: i64 = config.kafka.properties.get("message.max.bytes")?.parse().ok()?;
+    (limit < LARGEST_DEAD_LETTER_BYTES).then(|| {
+        let detail = format!(
+            "kafka.properties.\"message.max.bytes\" = {limit}: a dead letter can have {LARGEST_DEAD_LETTER_BYTES} bytes, and one that cannot be sent stops its partition"
+        );
+        Finding::fail("limits", detail, "leave message.max.bytes out")
+    })
+}

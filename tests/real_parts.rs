@@ -9,12 +9,16 @@
 mod brokers;
 #[path = "real_parts/duplicates.rs"]
 mod duplicates;
+#[path = "real_parts/checkup.rs"]
+mod checkup;
 #[path = "real_parts/failures.rs"]
 mod failures;
 #[path = "real_parts/leaving.rs"]
 mod leaving;
 #[path = "real_parts/ledgers.rs"]
 mod ledgers;
+#[path = "real_parts/looking.rs"]
+mod looking;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
 #[path = "real_parts/stops/mod.rs"]
@@ -32,6 +36,8 @@ mod storms;
 #[path = "real_parts/story.rs"]
 mod story;
 mod support;
+#[path = "real_parts/upgrading.rs"]
+mod upgrading;
 #[path = "real_parts/verdicts.rs"]
 mod verdicts;
 
@@ -58,6 +64,9 @@ const CASES: &[&[Case]] = &[
     remade_topics::CASES,
     storms::CASES,
     securely::CASES,
+    checkup::CASES,
+    upgrading::CASES,
+    looking::CASES,
 ];
 
 fn main() -> ExitCode {

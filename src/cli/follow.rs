@@ -5,7 +5,9 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 
+use super::backlog;
 use super::broker::{ANSWER_LIMIT, Reader, is_settling, is_unreachable};
+use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};
 use super::records::Record;
 use super::start::Start;
@@ -22,7 +24,8 @@ impl Follower {
     ///
     /// # Errors
     /// The broker is unreachable (69), or a topic is not there (1).
-    pub async fn new(reader: Reader, topics: &[&str], start: Start, embedded: bool) -> Result<Self, Failure> {
+    pub async fn new(endpoint: &Endpoint, topics: &[&str], start: Start) -> Result<Self, Failure> {
+        let reader = Reader::new(endpoint)?;
         let mut partitions = Vec::new();
         for topic in topics {
             let found = reader.partitions(topic).await?;
@@ -33,9 +36,12 @@ impl Follower {
             }
             partitions.extend(found.into_iter().map(|partition| ((*topic).to_owned(), partition)));
         }
-        let not_before = start.time().filter(|_| embedded);
+        let not_before = start.time().filter(|_| endpoint.embedded);
         let start = if not_before.is_some() { Start::Beginning } else { start };
-        let places = reader.ask("reading positions", move |consumer| start.places(consumer, &partitions)).await?;
+        let places = match start {
+            Start::Back(count) => back(&reader, endpoint, topics, count).await?,
+            _ => reader.ask("reading positions", move |consumer| start.places(consumer, &partitions)).await?,
+        };
         reader
             .consumer
             .assign(&places)
@@ -74,6 +80,21 @@ impl Follower {
     async fn probe(&self) -> Result<(), Failure> {
         self.reader.ask("reading", |consumer| consumer.fetch_metadata(None, 2 * ANSWER_LIMIT).map(|_| ())).await
     }
+}
+
+/// So many records back in each partition of each topic.
+async fn back(
+    reader: &Reader,
+    endpoint: &Endpoint,
+    topics: &[&str],
+    count: i64,
+) -> Result<TopicPartitionList, Failure> {
+    let mut places = Vec::new();
+    for topic in topics {
+        let last = backlog::last(reader, endpoint, topic, count).await?;
+        places.extend(last.into_iter().map(|(partition, at)| ((*topic).to_owned(), partition, Offset::Offset(at))));
+    }
+    list(&places).map_err(|error| reader.context.failure(&reader.brokers, "assigning", &error))
 }
 
 /// The place of each partition, as a list to assign.

@@ -1,5 +1,6 @@
 //! The command line: arguments -> command -> exit code. One file a command; nothing here decides what an event means.
 
+mod backlog;
 mod broker;
 mod check;
 mod completions;

@@ -79,10 +79,10 @@ impl Start {
                 places.push((topic.clone(), *partition, Offset::Beginning));
                 continue;
             }
-            let (low, high) = consumer.fetch_watermarks(topic, *partition, ANSWER_LIMIT)?;
+            let (_, high) = consumer.fetch_watermarks(topic, *partition, ANSWER_LIMIT)?;
             let offset = match self {
-                Self::Beginning | Self::End => high,
-                Self::Back(number) => low.max(high - number),
+                // Records back are counted by `backlog`: offsets count commit markers too.
+                Self::Beginning | Self::End | Self::Back(_) => high,
                 Self::Time(_) => times.as_ref().and_then(|list| offset_of(list, topic, *partition)).unwrap_or(high),
             };
             places.push((topic.clone(), *partition, Offset::Offset(offset)));

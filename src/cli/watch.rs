@@ -1,6 +1,5 @@
 //! `watch`: follows the result topics.
 
-use super::broker::Reader;
 use super::exit::Exit;
 use super::filter::Filter;
 use super::follow::Follower;
@@ -31,7 +30,7 @@ pub struct Args {
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let endpoint = shell.endpoint()?;
     let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
-    let follower = Follower::new(Reader::new(&endpoint)?, &topics, args.from, endpoint.embedded).await?;
+    let follower = Follower::new(&endpoint, &topics, args.from).await?;
     shell.note(&format!("watching {} and {} at {}; ctrl-c ends", topics[0], topics[1], endpoint.brokers));
     let mut left = args.limit;
     while left != Some(0) {

@@ -86,8 +86,14 @@ impl Kafka {
 
     /// Makes a topic and waits until the broker knows a leader for each of its partitions.
     pub async fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    /// The same, with settings of its own.
+    pub async fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().expect("an admin client");
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.expect("topics are created");
         assert!(made.iter().all(Result::is_ok), "topic {name}: {made:?}");
     }

@@ -27,8 +27,18 @@ pub struct Sandbox {
 impl Sandbox {
     /// Runs `profile-linker sandbox` on a free port and waits for its address.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, taking these credentials only: `name=value[,name=value]`.
+    pub async fn start_strict(credentials: &str) -> Self {
+        Self::start_with(&["--strict", credentials]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let program = [env!("CARGO_BIN_EXE_profile-linker"), "sandbox", "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let program = [env!("CARGO_BIN_EXE_profile-linker"), "sandbox", "--listen", "127.0.0.1:0"];
+        let program: Vec<String> = program.iter().chain(options).map(|word| (*word).to_owned()).collect();
         let process = Guarded::start(&program, &[], &folder.path().join("sandbox.log")).expect("the sandbox starts");
         let address = eventually("the sandbox tells its address", Duration::from_secs(20), async || {
             address_in(&process.output())

@@ -133,6 +133,13 @@ impl<'a> Stand<'a> {
         path
     }
 
+    /// The ledger's address.
+    pub fn ledger_url(&self) -> String {
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        let line = text.lines().find_map(|line| line.strip_prefix("url = \"")).expect("the ledger's line");
+        line.trim_end_matches('"').to_owned()
+    }
+
     /// Starts a worker and does not wait.
     pub fn start_worker(&self) -> Worker {
         self.start_worker_with(&[])

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::Reader;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};
@@ -103,7 +102,7 @@ impl System {
         };
         let endpoint = Endpoint::of_dev(connection.clone());
         let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
-        let follower = Follower::new(Reader::new(&endpoint)?, &topics, Start::Beginning, true).await?;
+        let follower = Follower::new(&endpoint, &topics, Start::Beginning).await?;
         let (told, milestones) = unbounded_channel();
         let run = uuid::Uuid::new_v4().simple().to_string();
         let peculiarities = Peculiarities {

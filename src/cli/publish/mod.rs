@@ -1,6 +1,7 @@
 //! `publish`: validates events, all of them first, and publishes them.
 
 mod check;
+mod earlier;
 mod input;
 mod sample;
 mod send;
@@ -27,7 +28,7 @@ pub struct Args {
     /// Publish so many valid sample events instead
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     sample: Option<u64>,
-    /// Wait for each event's result and print it; exit 1 if any was rejected
+    /// Wait for each event's result and print it, also one that was there before; exit 1 if any was rejected
     #[arg(long)]
     wait: bool,
     /// How long to wait for results after publishing; then exit 75

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
+use super::earlier::{self, Identity};
 use super::input::{Draft, count};
-use crate::cli::broker::Reader;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::follow::Follower;
@@ -21,8 +21,10 @@ const NAMED: usize = 5;
 
 /// The results that are waited for.
 pub struct Waiting {
+    endpoint: Endpoint,
     follower: Follower,
-    awaited: HashSet<(String, String)>,
+    awaited: HashSet<Identity>,
+    rejected: usize,
 }
 
 impl Waiting {
@@ -32,37 +34,56 @@ impl Waiting {
     /// The broker is unreachable (69), or a topic is not there (1).
     pub async fn prepare(endpoint: &Endpoint, drafts: &[Draft]) -> Result<Self, Failure> {
         let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
-        let follower = Follower::new(Reader::new(endpoint)?, &topics, Start::End, endpoint.embedded).await?;
+        let follower = Follower::new(endpoint, &topics, Start::End).await?;
         let identity = |draft: &Draft| Some((draft.text_at("/source")?.to_owned(), draft.text_at("/id")?.to_owned()));
-        Ok(Self { follower, awaited: drafts.iter().filter_map(identity).collect() })
+        let awaited = drafts.iter().filter_map(identity).collect();
+        Ok(Self { endpoint: endpoint.clone(), follower, awaited, rejected: 0 })
     }
 
-    /// Prints each result as it comes; exit 1 if one was a rejection.
+    /// Prints each result as it comes, and after a while those that were there before; exit 1 if one was a rejection.
     ///
     /// # Errors
     /// Not all came in time (75), or the broker is unreachable (69).
     pub async fn finish(mut self, limit: Duration, shell: &Shell) -> anyhow::Result<Exit> {
         let until = Instant::now() + limit;
-        let mut rejected = 0;
         let all = self.awaited.len();
+        let endpoint = self.endpoint.clone();
+        let mut earlier = std::pin::pin!(earlier::results(&endpoint, self.awaited.clone()));
+        let mut looked = false;
         while !self.awaited.is_empty() {
-            let Ok(record) = timeout_at(until, self.follower.next()).await else {
-                return Err(self.missing(limit).into());
-            };
-            let record = record?;
-            if self.is_awaited(&record) {
-                rejected += usize::from(record.text("/type") == Some(PROFILE_REJECTED));
-                shell.line(&record, || text::line(&record))?;
+            tokio::select! {
+                biased;
+                record = self.follower.next() => self.take(&record?, shell)?,
+                found = &mut earlier, if !looked => {
+                    looked = true;
+                    self.take_earlier(&found?, shell)?;
+                }
+                () = sleep_until(until) => return Err(self.missing(limit).into()),
             }
         }
-        shell.note(&format!("{} linked, {rejected} rejected", all - rejected));
-        Ok(if rejected == 0 { Exit::Done } else { Exit::Failed })
+        shell.note(&format!("{} linked, {} rejected", all - self.rejected, self.rejected));
+        Ok(if self.rejected == 0 { Exit::Done } else { Exit::Failed })
     }
 
-    fn is_awaited(&mut self, record: &Record) -> bool {
-        let named = (record.text("/data/created/source"), record.text("/data/created/id"));
-        let (Some(source), Some(id)) = named else { return false };
-        self.awaited.remove(&(source.to_owned(), id.to_owned()))
+    fn take(&mut self, record: &Record, shell: &Shell) -> anyhow::Result<()> {
+        let awaited = earlier::identity(record).is_some_and(|identity| self.awaited.remove(&identity));
+        if awaited {
+            self.rejected += usize::from(record.text("/type") == Some(PROFILE_REJECTED));
+            shell.line(record, || text::line(record))?;
+        }
+        Ok(())
+    }
+
+    fn take_earlier(&mut self, found: &[Record], shell: &Shell) -> anyhow::Result<()> {
+        let before = self.awaited.len();
+        for record in found {
+            self.take(record, shell)?;
+        }
+        let had = before - self.awaited.len();
+        if had > 0 {
+            shell.note(&format!("{} had a result before, and gets no second one", count(had)));
+        }
+        Ok(())
     }
 
     fn missing(&self, limit: Duration) -> Failure {
@@ -70,6 +91,8 @@ impl Waiting {
         ids.sort_unstable();
         let what = format!("no result for {} within {}", count(ids.len()), crate::config::format_duration(limit));
         let failure = Failure::new(Exit::TryAgain, what).at(ids[..ids.len().min(NAMED)].join(", "));
-        failure.fix("they may still come: see `profile-linker watch`, and `profile-linker ledger show` for how far one got. An event that had its result before gets no second one")
+        failure.fix(
+            "they may still come: see `profile-linker watch`, and `profile-linker ledger show` for how far one got",
+        )
     }
 }

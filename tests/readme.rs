@@ -4,7 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 4] = ["README.md", "docs/architecture.md", "docs/proofs.md", "docs/real-parts.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "docs/architecture.md",
+    "docs/proofs.md",
+    "docs/real-parts.md",
+    "docs/how-to/connect-with-tls-and-sasl.md",
+    "docs/how-to/upgrade.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

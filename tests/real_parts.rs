@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
 #![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
+#[path = "real_parts/bad_input.rs"]
+mod bad_input;
 #[path = "real_parts/brokers.rs"]
 mod brokers;
 #[path = "real_parts/duplicates.rs"]
@@ -52,6 +54,7 @@ const CASES: &[&[Case]] = &[
     stops::CASES,
     stops::RESIDUE,
     duplicates::CASES,
+    bad_input::CASES,
     brokers::CASES,
     leaving::CASES,
     story::CASES,

@@ -6,7 +6,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 const LENGTHS: RangeInclusive<usize> = 13..=19;
 /// Groups as printed on cards, with one space, hyphen or full stop between.
@@ -27,7 +27,7 @@ fn find_below(value: &Value, pointer: String) -> Option<String> {
         _ if NOT_LOOKED_AT.contains(&pointer.as_str()) => false,
         Value::String(text) if pointer == "/data/token/value" => is_card_number(text),
         Value::String(text) => contains(text),
-        Value::Number(number) if !number.is_f64() => is_card_number(&number.to_string()),
+        Value::Number(number) => is_card_number(&whole(number)),
         Value::Array(items) => {
             let mut numbered = items.iter().enumerate();
             return numbered.find_map(|(index, item)| find_below(item, format!("{pointer}/{index}")));
@@ -38,9 +38,17 @@ fn find_below(value: &Value, pointer: String) -> Option<String> {
                 if contains(name) { Some(below) } else { find_below(member, below) }
             });
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::Null | Value::Bool(_) => false,
     };
     found.then_some(pointer)
+}
+
+/// The number as people write it: without the fraction of nothing that some serialisers add.
+fn whole(number: &Number) -> String {
+    match number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0) {
+        Some(value) => format!("{value:.0}"),
+        None => number.to_string(),
+    }
 }
 
 /// Whether the text is nothing but a card number.

@@ -47,7 +47,7 @@ pub struct Unusable {
     pub payload: Option<Zeroizing<Vec<u8>>>,
     /// The customer, only if valid.
     pub customer: Option<Customer>,
-    /// `data.customer.id` if it is a string of at most 1 KB: the key of the result, valid or not.
+    /// The key of the result: the customer's id, else `data.customer.id` as it stands, if it is a string of at most 1 KB.
     pub result_key: Option<String>,
     /// Why.
     pub reason: Reason,
@@ -80,8 +80,10 @@ type Findings = (Option<EventIdentity>, Option<Zeroizing<Vec<u8>>>, Reason);
 
 fn unusable(envelope: &Envelope, record: &InputRecord, (identity, payload, reason): Findings) -> Decoded {
     let event = &envelope.event.0;
-    let result_key = text_at(event, "/data/customer/id").filter(|id| id.len() <= MAX_KEY_BYTES).map(str::to_owned);
     let customer = profile::customer(event);
+    let given = text_at(event, "/data/customer/id").filter(|id| id.len() <= MAX_KEY_BYTES);
+    // As in all its other results, so that they share a partition.
+    let result_key = customer.as_ref().map(|customer| customer.id.as_str()).or(given).map(str::to_owned);
     let context = envelope.context(record);
     Decoded::Unusable(Box::new(Unusable { identity, context, payload, customer, result_key, reason }))
 }
@@ -137,7 +139,8 @@ fn check_type(name: Option<&str>) -> Result<(), Reason> {
         return Ok(());
     }
     let version = name.strip_prefix(TYPE_WITHOUT_VERSION).unwrap_or_default();
-    if version.starts_with(|first: char| first.is_ascii_digit()) {
+    let versionlike = version.chars().all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c));
+    if versionlike && version.starts_with(|first: char| first.is_ascii_digit()) {
         let detail = format!("this build knows {PROFILE_CREATED}, not {}", quoted_type(name));
         return Err(Reason::new(ReasonCode::UnsupportedVersion, Stage::Decode, detail));
     }

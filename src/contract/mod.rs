@@ -20,6 +20,7 @@ pub mod scrub;
 mod violations;
 
 pub use cloud_event::RESULT_SOURCE;
+pub use profile::customer;
 pub use scrub::scrub;
 
 use crate::domain::{Customer, Origin, Secret};

@@ -26,15 +26,17 @@ pub(super) fn read(event: &Value) -> Option<ProfileCreated> {
     })
 }
 
-/// The customer, if valid; whatever the rest of the event is.
-pub(super) fn customer(event: &Value) -> Option<Customer> {
+/// The customer, if valid; whatever the rest of the event is. A GUID is written in lower case: two spellings are one
+/// customer, whose links must keep their order. A LoanPro id has one spelling only.
+#[must_use]
+pub fn customer(event: &Value) -> Option<Customer> {
     let system = System::deserialize(event.pointer("/data/customer/system")?).ok()?;
     let id = text_at(event, "/data/customer/id")?;
     let valid = match system {
         System::Loanpro => id.starts_with(|first: char| ('1'..='9').contains(&first)) && id.parse::<i64>().is_ok(),
         System::Aloha => id.len() == 36 && uuid::Uuid::try_parse(id).is_ok(),
     };
-    valid.then(|| Customer { system, id: id.to_owned() })
+    valid.then(|| Customer { system, id: id.to_ascii_lowercase() })
 }
 
 /// Why the link target can never take this account, if the event itself shows it.

@@ -4,8 +4,8 @@ use profile_linker::domain::{ReasonCode, Stage, System};
 use serde_json::{Value, json};
 
 use crate::records::{
-    STRUCTURED, TEMPORARY_TOKEN, aloha_event, binary, created, event, record, structured, unusable, verdict, with,
-    without,
+    GUID, STRUCTURED, TEMPORARY_TOKEN, aloha_event, binary, created, event, record, structured, unusable, verdict,
+    with, without,
 };
 
 fn headers() -> [(&'static str, &'static [u8]); 1] {
@@ -181,6 +181,18 @@ fn customer_and_key_of_the_result_are_taken_from_bad_events_too() {
 
     let bad_guid = with(aloha_event(), &[("/data/customer/id", json!("6f9619ff8b86d011b42d00c04fc964ff"))]);
     assert!(unusable(&structured(&bad_guid)).customer.is_none());
+}
+
+#[test]
+fn two_spellings_of_a_guid_are_one_customer_and_two_payloads() {
+    let upper = with(aloha_event(), &[("/data/customer/id", json!(GUID.to_uppercase()))]);
+    let (first, second) = (created(&structured(&aloha_event())), created(&structured(&upper)));
+    assert_eq!(first.profile.customer, second.profile.customer);
+    assert_eq!(second.profile.customer.id, GUID);
+    assert_ne!(*first.payload, *second.payload, "the payload is what was sent");
+    let refused = unusable(&structured(&with(upper, &[("/data/title", json!(""))])));
+    assert_eq!(refused.customer.map(|customer| customer.id).as_deref(), Some(GUID));
+    assert_eq!(refused.result_key.as_deref(), Some(GUID), "as in the customer's other results");
 }
 
 #[test]

@@ -6,8 +6,11 @@
     reason = "clippy.toml allows them in test functions only, not in what these share"
 )]
 
+mod asyncapi;
+mod bad_input;
 mod card_numbers;
 mod decoding;
+mod drift;
 mod modes;
 mod properties;
 mod records;

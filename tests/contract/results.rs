@@ -90,7 +90,7 @@ fn header<'a>(record: &'a OutgoingRecord, name: &str) -> Option<&'a [u8]> {
 }
 
 /// The event in structured form, whatever the mode.
-fn event_of(record: &OutgoingRecord) -> Value {
+pub fn event_of(record: &OutgoingRecord) -> Value {
     let value: Value = serde_json::from_slice(&record.value).unwrap();
     match header(record, "content-type").unwrap() {
         b"application/cloudevents+json" => value,
@@ -104,6 +104,34 @@ fn event_of(record: &OutgoingRecord) -> Value {
         }
         other => panic!("content type {other:?}"),
     }
+}
+
+/// Of each type records that have, together, every member that may be there.
+pub fn the_fullest(mode: OutputMode) -> [(&'static str, Vec<OutgoingRecord>); 3] {
+    let mut input = input();
+    input.context.tracestate = Some("vendor=1".to_owned());
+    let subject = input.subject();
+    let account = account();
+    let parts = Linked {
+        payment_account_id: "555",
+        account: &account,
+        title: Some("Visa"),
+        primary: true,
+        secondary: false,
+        resolved_by: ResolvedBy::Response,
+        token_fingerprint: Some("f00d"),
+    };
+    let violations = vec![Violation { pointer: "/data".to_owned(), message: "is required".to_owned() }];
+    let reason = Reason { violations, ..Reason::new(ReasonCode::InvalidEvent, Stage::Validate, "1 violation") };
+    let letter = |key: &'static [u8], sealed: bool| {
+        let sealed = sealed.then_some(SealedOriginal { base64: "AAAA", key_id: "k1" });
+        dead_letter(&subject, &reason, &DeadLetterParts { record_key: Some(key), first_failed_at: 0, sealed }, mode)
+    };
+    [
+        (PROFILE_LINKED, vec![linked(&subject, &parts, mode)]),
+        (PROFILE_REJECTED, vec![rejected(&subject, &reason, mode)]),
+        (DEAD_LETTER, vec![letter(b"1001", true), letter(&[0xff], false)]),
+    ]
 }
 
 #[test]

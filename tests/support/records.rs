@@ -62,6 +62,8 @@ impl Publisher {
     pub fn new(brokers: &str) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("partitioner", "murmur2_random").set("linger.ms", "5");
+        // As much as a broker takes with its headers: bad input is large, too.
+        config.set("message.max.bytes", "1050000");
         Self(config.create().expect("a producer"))
     }
 
@@ -69,6 +71,27 @@ impl Publisher {
     pub async fn publish(&self, topic: &str, key: &str, content_type: &str, value: &[u8]) -> (i32, i64) {
         let headers = OwnedHeaders::new().insert(Header { key: "content-type", value: Some(content_type) });
         let record = FutureRecord::to(topic).key(key).payload(value).headers(headers);
+        let delivered = self.0.send(record, BROKER_ANSWERS_WITHIN).await;
+        let delivery = delivered.map_err(|(error, _)| error).expect("the record is acknowledged");
+        (delivery.partition, delivery.offset)
+    }
+}
+
+impl Publisher {
+    /// Publishes a record as it stands: any key, value and headers, or none.
+    pub async fn publish_record(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(String, Option<Vec<u8>>)],
+    ) -> (i32, i64) {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (name, value)| all.insert(Header { key: name, value: value.as_deref() }));
+        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(topic).headers(headers);
+        record.key = key;
+        record.payload = value;
         let delivered = self.0.send(record, BROKER_ANSWERS_WITHIN).await;
         let delivery = delivered.map_err(|(error, _)| error).expect("the record is acknowledged");
         (delivery.partition, delivery.offset)

@@ -185,6 +185,16 @@ impl<'a> Stand<'a> {
         consumer.commit(&positions, CommitMode::Sync).expect("the position is set");
     }
 
+    /// Publishes a record as it stands.
+    pub async fn publish_record(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(String, Option<Vec<u8>>)],
+    ) -> (i32, i64) {
+        self.publisher.publish_record(&self.topics.created, key, value, headers).await
+    }
+
     /// A reader of some of the topics.
     pub fn reader(&self, topics: &[&str]) -> Reader {
         Reader::new(self.kafka.brokers(), topics)

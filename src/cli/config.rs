@@ -10,8 +10,11 @@ use super::shell::Shell;
 #[command(after_help = "Example:\n  profile-linker config --config worker.toml --output json")]
 pub struct Args {
     /// Print the reference of all keys (Markdown) instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "schema")]
     reference: bool,
+    /// Print the JSON Schema of the file, for editors, instead
+    #[arg(long)]
+    schema: bool,
 }
 
 /// Prints it, and then what is wrong with it.
@@ -21,6 +24,10 @@ pub struct Args {
 pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     if args.reference {
         std::io::stdout().write_all(crate::config::reference().as_bytes())?;
+        return Ok(Exit::Done);
+    }
+    if args.schema {
+        std::io::stdout().write_all(crate::config::schema().as_bytes())?;
         return Ok(Exit::Done);
     }
     let reading = shell.reading();

@@ -11,6 +11,8 @@ mod cross;
 mod duration;
 mod effective;
 mod error;
+#[cfg(test)]
+mod every_key;
 mod keys;
 mod kind;
 mod layers;
@@ -19,6 +21,7 @@ mod origin;
 mod properties;
 mod reading;
 mod reference;
+mod schema;
 mod sealing;
 pub mod settings;
 mod table;
@@ -35,6 +38,7 @@ pub use layers::Override;
 pub use origin::Origin;
 pub use reading::Reading;
 pub use reference::reference;
+pub use schema::schema;
 pub use sealing::KEY_LENGTH;
 pub use settings::*;
 

@@ -153,7 +153,7 @@ fn unknown(entry: &Entry) -> Problem {
     };
     let message = match keys::nearest(&entry.path) {
         _ if keys::is_table(&entry.path) => "is a table, not a value".to_owned(),
-        _ if entry.path.starts_with("keys.") => {
+        near if entry.path.starts_with("keys.") && near.as_deref() != Some("keys.active") => {
             "no such key; a sealing key is { file = \"...\" } or { value = \"...\" }".to_owned()
         }
         Some(near) => format!("no such key; did you mean {}?", spelt(near)),

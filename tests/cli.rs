@@ -8,7 +8,19 @@ mod bench;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/deploying.rs"]
+mod deploying;
+#[path = "cli/examples.rs"]
+mod examples;
+#[path = "cli/manners.rs"]
+mod manners;
 #[path = "cli/publishing.rs"]
 mod publishing;
+#[path = "cli/reference.rs"]
+mod reference;
+#[path = "cli/running.rs"]
+mod running;
+#[path = "cli/tutorial.rs"]
+mod tutorial;
 #[path = "cli/watching.rs"]
 mod watching;

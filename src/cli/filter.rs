@@ -35,11 +35,17 @@ impl Filter {
         let is = |wanted: &Option<String>, found: &[Option<&str>]| {
             wanted.as_deref().is_none_or(|wanted| found.contains(&Some(wanted)))
         };
-        is(&self.customer, &[record.text("/data/customer/id"), record.key.as_deref()])
+        self.customer.as_deref().is_none_or(|wanted| is_customer(wanted, record))
             && is(&self.event_id, &[record.text("/data/created/id"), record.text("/causationid")])
             && self.kind.as_deref().is_none_or(|wanted| is_kind(wanted, record))
             && self.reason.is_none_or(|wanted| record.text("/data/reason/code") == Some(wanted.as_str()))
     }
+}
+
+/// By the event or by the key; in any spelling, since a GUID has two.
+fn is_customer(wanted: &str, record: &Record) -> bool {
+    let found = [record.text("/data/customer/id"), record.key.as_deref()];
+    found.into_iter().flatten().any(|id| id.eq_ignore_ascii_case(wanted))
 }
 
 fn is_kind(wanted: &str, record: &Record) -> bool {
@@ -66,6 +72,7 @@ mod tests {
         let cases = [
             (Filter { customer: some("42"), ..Filter::default() }, true),
             (Filter { customer: some("k"), ..Filter::default() }, true),
+            (Filter { customer: some("K"), ..Filter::default() }, true),
             (Filter { customer: some("4"), ..Filter::default() }, false),
             (Filter { event_id: some("e1"), ..Filter::default() }, true),
             (Filter { event_id: some("e"), ..Filter::default() }, false),

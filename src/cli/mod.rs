@@ -16,6 +16,7 @@ mod ledger;
 mod man;
 mod migrate;
 mod panics;
+mod pipe;
 mod publish;
 mod records;
 mod run;

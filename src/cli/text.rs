@@ -46,9 +46,14 @@ fn field(record: &Record, pointer: &str) -> String {
     printable(record.text(pointer).unwrap_or("?"))
 }
 
-/// Events come from outside: what could steer a terminal is replaced.
+/// Events come from outside: what could steer a terminal, or turn around what stands beside it, is replaced.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The marks that change the direction of the text behind them (Unicode's bidirectional algorithm), and line separators.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -59,13 +64,13 @@ mod tests {
 
     #[test]
     fn nothing_in_an_event_steers_the_terminal() {
-        let evil = "a\u{1b}[2J\u{9b}31m\r\nb";
+        let evil = "a\u{1b}[2J\u{9b}31m\r\n\u{202e}\u{2066}\u{2028}b";
         let event = json!({"type": PROFILE_REJECTED, "time": evil, "data": {
             "created": {"id": evil}, "customer": {"system": evil, "id": evil},
             "reason": {"code": evil, "stage": evil, "detail": evil}}});
         let record = Record { topic: "t".into(), partition: 0, offset: 0, key: None, event, timestamp: None };
         let plain = anstream::adapter::strip_str(&line(&record)).to_string();
-        assert!(!plain.chars().any(char::is_control), "{plain:?}");
+        assert!(!plain.chars().any(|c| c.is_control() || is_direction(c)), "{plain:?}");
         assert!(plain.contains("[2J"), "the escape's own character was replaced, not the sequence run: {plain:?}");
     }
 }

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::filter::Filter;
 use super::follow::Follower;
+use super::pipe::reader_is_gone;
 use super::shell::Shell;
 use super::start::Start;
 use super::text;
@@ -33,8 +34,13 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let follower = Follower::new(&endpoint, &topics, args.from).await?;
     shell.note(&format!("watching {} and {} at {}; ctrl-c ends", topics[0], topics[1], endpoint.brokers));
     let mut left = args.limit;
+    let gone = reader_is_gone();
+    tokio::pin!(gone);
     while left != Some(0) {
-        let record = follower.next().await?;
+        let record = tokio::select! {
+            record = follower.next() => record?,
+            () = &mut gone => break,
+        };
         if args.filter.admits(&record) {
             shell.line(&record, || text::line(&record))?;
             left = left.map(|left| left - 1);

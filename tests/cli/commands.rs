@@ -21,7 +21,8 @@ fn every_command_has_a_help_with_an_example() {
     }
 }
 
-fn collect(command: &clap::Command, at: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
+/// The paths of all commands, the bare program among them.
+pub fn collect(command: &clap::Command, at: &mut Vec<String>, paths: &mut Vec<Vec<String>>) {
     paths.push(at.clone());
     for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
         at.push(one.get_name().to_owned());

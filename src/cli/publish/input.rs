@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failure};
+use crate::contract;
 
 /// An input is held in memory whole, since nothing may be published before all of it is checked. In bytes.
 const INPUT_LIMIT: u64 = 256 * 1024 * 1024;
@@ -21,6 +22,11 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The record's key: the customer's id, in the one spelling that all its events share.
+    pub fn key(&self) -> Option<String> {
+        contract::customer(&self.event).map(|customer| customer.id)
+    }
+
     /// A text of the event by its JSON pointer.
     pub fn text_at(&self, pointer: &str) -> Option<&str> {
         self.event.pointer(pointer).and_then(Value::as_str)

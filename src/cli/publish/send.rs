@@ -68,8 +68,8 @@ async fn enqueue(producer: &FutureProducer<Quiet>, topic: &str, draft: &Draft) -
     loop {
         let headers = OwnedHeaders::new()
             .insert(Header { key: "content-type", value: Some("application/cloudevents+json; charset=utf-8") });
-        let key = draft.text_at("/data/customer/id").unwrap_or_default();
-        let record = FutureRecord::to(topic).key(key).payload(&draft.text).headers(headers);
+        let key = draft.key().unwrap_or_default();
+        let record = FutureRecord::to(topic).key(&key).payload(&draft.text).headers(headers);
         match producer.send_result(record) {
             Ok(delivery) => return Ok(delivery),
             Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
@@ -103,7 +103,7 @@ pub fn print(drafts: &[Draft], sent: &[Sent], topic: &str, shell: &Shell) -> any
                 topic: topic.to_owned(),
                 partition: sent.partition,
                 offset: sent.offset,
-                key: draft.text_at("/data/customer/id").map(str::to_owned),
+                key: draft.key(),
                 event: without_tokens(draft.event.clone()),
                 timestamp: None,
             };

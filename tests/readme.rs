@@ -1,20 +1,19 @@
-//! What the README and the architecture point at is there: tests that are named beside promises, and files.
+//! What the README and the pages in `docs/` point at is there: tests that are named beside promises, files, and keys.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, also in what it stands on")]
 
 use std::path::{Path, PathBuf};
 
-const PAGES: [&str; 6] = [
-    "README.md",
-    "docs/architecture.md",
-    "docs/proofs.md",
-    "docs/real-parts.md",
-    "docs/how-to/connect-with-tls-and-sasl.md",
-    "docs/how-to/upgrade.md",
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README, and every page below `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages = files(&root().join("docs"), "md");
+    assert!(pages.len() > 8, "the pages were not found: {pages:?}");
+    pages.push(root().join("README.md"));
+    pages
 }
 
 #[test]
@@ -36,8 +35,9 @@ fn every_rule_of_the_proofs_is_held_by_tests_that_are_there() {
 fn every_test_that_a_page_names_is_there() {
     let code = code();
     let mut named = 0;
-    for page in PAGES {
-        for name in code_spans(&read(root().join(page))).filter(|span| is_test_name(span)) {
+    for page in pages() {
+        for name in code_spans(&read(&page)).filter(|span| is_test_name(span)) {
+            let page = page.display();
             assert!(code.contains(&format!("fn {name}(")), "{page} names {name}, which is not there");
             named += 1;
         }
@@ -47,32 +47,72 @@ fn every_test_that_a_page_names_is_there() {
 
 #[test]
 fn every_link_between_the_pages_leads_somewhere() {
-    for page in PAGES {
-        let path = root().join(page);
+    for path in pages() {
         let text = read(&path);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in links(&text) {
             let there = target.contains("://") || path.with_file_name(target).exists();
-            assert!(there, "{page} links to {target}, which is not there");
+            assert!(there, "{} links to {target}, which is not there", path.display());
+        }
+    }
+}
+
+/// From the README every page is reached, by links alone.
+#[test]
+fn no_page_is_out_of_reach() {
+    let mut reached = vec![root().join("README.md")];
+    let mut next = 0;
+    while let Some(page) = reached.get(next).cloned() {
+        next += 1;
+        for target in links(&read(&page)).into_iter().filter(|target| target.ends_with(".md")) {
+            let path = page.with_file_name(target).canonicalize().unwrap();
+            if !reached.contains(&path) {
+                reached.push(path);
+            }
+        }
+    }
+    for page in pages() {
+        assert!(reached.contains(&page.canonicalize().unwrap()), "no page links to {}", page.display());
+    }
+}
+
+/// Environment variables that pages name are keys of the reference, or options.
+#[test]
+fn every_variable_that_a_page_names_is_a_key() {
+    let reference = read(root().join("docs/configuration.md"));
+    for page in pages() {
+        let text = read(&page);
+        let named = text.match_indices("PROFILE_LINKER_").map(|(at, _)| &text[at..]);
+        let name =
+            |rest: &str| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().map(str::to_owned);
+        for variable in named.filter_map(name) {
+            let open = ["PROFILE_LINKER_", "PROFILE_LINKER_KEYS__", "PROFILE_LINKER_KAFKA__PROPERTIES__"];
+            let is_open = variable == open[0] || open[1..].iter().any(|prefix| variable.starts_with(prefix));
+            let known = reference.contains(&format!("`{}`", variable.strip_suffix("_FILE").unwrap_or(&variable)));
+            assert!(is_open || known || variable.starts_with("PROFILE_LINKER_TEST_"), "{}: {variable}", page.display());
         }
     }
 }
 
 /// All of ours in one text.
 fn code() -> String {
-    ["src", "tests"].iter().flat_map(|folder| rust_files(&root().join(folder))).map(read).collect()
+    ["src", "tests"].iter().flat_map(|folder| files(&root().join(folder), "rs")).map(read).collect()
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+fn links(text: &str) -> Vec<&str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()).filter(|link| !link.is_empty()).collect()
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            found.extend(files(&path, ending));
+        } else if path.extension().is_some_and(|extension| extension == ending) {
+            found.push(path);
         }
     }
-    files
+    found
 }
 
 fn read(path: impl AsRef<Path>) -> String {

@@ -82,6 +82,7 @@ fn every_example_of_every_help_does_what_it_says() {
         assert_eq!(ended.code, 0, "{example}: {ended:?}");
     }
     let mut worker = Running::start(bench.command(&words(run))).says("worker ready");
+    assert_eq!(worker.end("-TERM"), 0, "{run}: a worker that is told to end does so");
     for example in all.iter().filter(|example| !FIRST.contains(&example.as_str())) {
         if example.starts_with("watch ") || example.starts_with("sandbox ") {
             let mut endless = Running::start(bench.command(&words(example)));
@@ -95,7 +96,6 @@ fn every_example_of_every_help_does_what_it_says() {
         let ended = ended(&bench, example);
         assert_eq!(ended.code, expected, "{example}: {ended:?}");
     }
-    assert_eq!(worker.end("-TERM"), 0, "a worker that is told to end does so");
     assert_eq!(dev.end("-INT"), 130);
     assert!(FIRST.iter().all(|first| all.iter().any(|example| example == first)), "{all:?}");
 }

@@ -9,7 +9,7 @@ use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::records::Record;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
-use table::{ResultKey, Row, rows};
+use table::{ResultKey, Row, binary, rows, structured};
 
 #[path = "../contract/bad_input/table.rs"]
 mod table;
@@ -51,7 +51,10 @@ async fn play(parts: &RealParts, mode: &str) {
     assert_dead_letters(&stand, &rows_at).await;
     let linked = stand.all(&stand.topics.linked).await;
     assert_eq!(linked.len(), good, "what is good is linked, whatever stood before it in its partition");
-    linked.iter().for_each(assert_valid);
+    for record in &linked {
+        assert_valid(record);
+        assert_passed_on(record);
+    }
     assert_eq!(worker.terminate(), 0);
 }
 
@@ -60,13 +63,26 @@ fn a_broker_takes(row: &Row) -> bool {
     row.key.as_ref().map_or(0, Vec::len) + row.value.as_ref().map_or(0, Vec::len) < 1_048_000
 }
 
-/// Some for each partition, behind everything else.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Some for each partition, behind everything else, in every mode; each with what is passed on.
 async fn good_events(stand: &Stand<'_>) -> usize {
     let count = 12;
     for number in 0..count {
         let customer = stand.sandbox.create_customer().await;
         let token = stand.sandbox.tokenise(json!({})).await;
-        stand.publish(&events::temporary(&format!("good-{number}"), &customer, &token)).await;
+        let mut event = events::temporary(&format!("good-{number}"), &customer, &token);
+        for (name, value) in [("correlationid", format!("order-{number}")), ("traceparent", TRACE.to_owned())] {
+            event[name] = json!(value);
+        }
+        event["tracestate"] = json!("t".repeat(513));
+        let row = match number % 4 {
+            0 => structured("good", &event),
+            1 => structured("good", &event).framed(),
+            2 => binary("good", &event),
+            _ => binary("good", &event).framed(),
+        };
+        stand.publish_record(Some(customer.as_bytes()), row.value.as_deref(), &row.headers).await;
     }
     let mut reader = stand.reader(&[&stand.topics.linked]);
     reader.read_until("what is good is linked", PATIENCE, |seen| seen.len() >= count).await;
@@ -99,6 +115,15 @@ fn assert_told(row: &Row, record: &Record, mode: &str) {
         ResultKey::None => None,
     };
     assert_eq!(record.key.as_deref(), key, "{}", row.name);
+}
+
+fn assert_passed_on(record: &Record) {
+    let event = event_of(record);
+    let number = event["causationid"].as_str().and_then(|id| id.strip_prefix("good-")).expect("the input's id");
+    assert_eq!(event["correlationid"], format!("order-{number}"));
+    assert_eq!(event["traceparent"], TRACE);
+    assert_eq!(event.get("tracestate"), None, "more than 512 bytes are dropped");
+    assert_eq!(record.key.as_deref(), event["data"]["customer"]["id"].as_str().map(str::as_bytes));
 }
 
 /// One for each row that is kept, of the same place, and none for the others.

@@ -8,9 +8,9 @@
 #[path = "given.rs"]
 mod given;
 
-pub use given::{ResultKey, Row};
+pub use given::{ResultKey, Row, binary, structured};
 
-use given::{aloha, binary, bytes, event, left_out, set, structured};
+use given::{aloha, bytes, event, left_out, set};
 use serde_json::{Value, json};
 
 /// Only the networks' public test numbers stand in this file.

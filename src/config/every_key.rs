@@ -48,7 +48,7 @@ fn bad(kind: Kind) -> Vec<Spelt> {
         Kind::Topic => vec![text(""), text("a b"), text(&"t".repeat(250))],
         Kind::Choice(_) => vec![text("nonsense"), text("")],
         Kind::Switch => vec![text("yes"), number(1)],
-        Kind::Count(min, max) => vec![number(min - 1), number(i128::from(max) + 1), text("many"), number("1.5")],
+        Kind::Count(min, max) => vec![number(min - 1), text("many"), number("1.5")],
         Kind::Number(min, max) => vec![number(min - 1.0), number(max + 1.0), text("much")],
         Kind::Duration(..) => vec![text("5"), text("1.5s"), text("-1s"), text("5 s"), text("")],
         Kind::BaseUrl => {
@@ -67,6 +67,8 @@ fn bad_beyond_the_schema(kind: Kind) -> Vec<Spelt> {
         Kind::Duration(..) => vec![text("9999999d"), text("99999999999999999999s")],
         Kind::Listen => vec![text("127.0.0.1:65536"), text("999.0.0.1:1")],
         Kind::Topic => vec![text(".."), text(".")],
+        // Beyond 64 bits no TOML parser but ours reads it.
+        Kind::Count(_, max) => vec![number(i128::from(max) + 1)],
         Kind::Secret => vec![text("schl\u{fc}ssel sekret")],
         Kind::Text | Kind::File => vec![text(&"x".repeat(2049))],
         _ => Vec::new(),

@@ -20,6 +20,8 @@ prints what is in effect and where each value came from.
 - An environment variable with the prefix `PROFILE_LINKER_` that names no key is an error too, except `PROFILE_LINKER_CONFIG`
   and `PROFILE_LINKER_DATA_DIR`, which stand for options, and `PROFILE_LINKER_TEST_*`.
 - An upstream's table is in use when any of its keys is set.
+- For editors there is `schemas/profile-linker.config.schema.json` (`profile-linker config --schema`): with the line
+  `#:schema PATH` at the head of the file, editors that know TOML complete keys and underline mistakes.
 ";
 
 const TAIL: &str = "

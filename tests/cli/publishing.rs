@@ -88,6 +88,36 @@ async fn nothing_is_published_if_one_event_is_bad_and_everything_if_none_is() {
     assert_eq!(seen, [first, second], "published byte for byte, and only the good file");
 }
 
+/// An Aloha event of this customer.
+fn of_aloha(id: &str, customer: &str) -> String {
+    let mut event = created(id, customer);
+    event["data"]["customer"]["system"] = "aloha".into();
+    event["data"]["provider"] = "credit-call".into();
+    event["data"]["account"] = serde_json::json!({
+        "kind": "card", "brand": "visa", "expiration": "09/31", "maskedNumber": "411111******1111",
+    });
+    event.to_string()
+}
+
+#[tokio::test]
+async fn two_spellings_of_a_guid_are_published_under_one_key() {
+    let (bench, broker) = (Bench::new(), Broker::new(8));
+    let guid = "6f9619ff-8b86-d011-b42d-00c04fc964ff";
+    let events = format!("{}\n{}\n", of_aloha("e1", guid), of_aloha("e2", &guid.to_uppercase()));
+    let file = bench.file("guids.ndjson", &events);
+    let mut command = bench.command(&["publish", text(&file), "--output", "json"]);
+    command.envs(broker.variables());
+    let ended = beside(command).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let places: Vec<(serde_json::Value, serde_json::Value)> =
+        ended.lines().iter().map(|line| (line["key"].clone(), line["partition"].clone())).collect();
+    assert_eq!(places[0].0, guid);
+    assert_eq!(places[0], places[1], "one customer, one key, one partition");
+    let sent: Vec<serde_json::Value> =
+        ended.lines().iter().map(|line| line["event"]["data"]["customer"]["id"].clone()).collect();
+    assert_eq!(sent, [guid.to_owned(), guid.to_uppercase()], "the events themselves are sent as they are");
+}
+
 #[tokio::test]
 async fn waiting_prints_each_result_and_exits_1_if_one_was_rejected() {
     let (bench, broker) = (Bench::new(), Broker::new(2));

@@ -1,6 +1,6 @@
 //! The command line as its users see it: the real binary, its exit codes, and what it prints.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, also in what it stands on")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail, also in what it stands on")]
 
 #[path = "cli/bench.rs"]
 mod bench;

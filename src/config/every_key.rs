@@ -48,7 +48,7 @@ fn bad(kind: Kind) -> Vec<Spelt> {
         Kind::Topic => vec![text(""), text("a b"), text(&"t".repeat(250))],
         Kind::Choice(_) => vec![text("nonsense"), text("")],
         Kind::Switch => vec![text("yes"), number(1)],
-        Kind::Count(min, max) => vec![number(min - 1), text("many"), number("1.5")],
+        Kind::Count(min, _) => vec![number(min - 1), text("many"), number("1.5")],
         Kind::Number(min, max) => vec![number(min - 1.0), number(max + 1.0), text("much")],
         Kind::Duration(..) => vec![text("5"), text("1.5s"), text("-1s"), text("5 s"), text("")],
         Kind::BaseUrl => {

@@ -1,6 +1,7 @@
 //! Which events `watch` shows.
 
 use super::records::Record;
+use crate::contract::{PROFILE_LINKED, PROFILE_REJECTED};
 use crate::domain::ReasonCode;
 
 /// Which events to show; what is not given does not matter.
@@ -13,11 +14,20 @@ pub struct Filter {
     #[arg(long, value_name = "ID")]
     pub event_id: Option<String>,
     /// Of this CloudEvents type only; `linked` and `rejected` will do
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
     pub kind: Option<String>,
     /// Rejected for this reason only
     #[arg(long, value_name = "CODE", value_parser = reason_code)]
     pub reason: Option<ReasonCode>,
+}
+
+/// A type that never comes would be watched for ever.
+fn kind(text: &str) -> Result<String, String> {
+    let names = [PROFILE_LINKED, PROFILE_REJECTED];
+    let found = names.into_iter().find(|name| *name == text || *name == format!("payments.profile-{text}.v1"));
+    found
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no such result; there are linked ({}) and rejected ({})", names[0], names[1]))
 }
 
 fn reason_code(text: &str) -> Result<ReasonCode, String> {
@@ -37,7 +47,7 @@ impl Filter {
         };
         self.customer.as_deref().is_none_or(|wanted| is_customer(wanted, record))
             && is(&self.event_id, &[record.text("/data/created/id"), record.text("/causationid")])
-            && self.kind.as_deref().is_none_or(|wanted| is_kind(wanted, record))
+            && is(&self.kind, &[record.text("/type")])
             && self.reason.is_none_or(|wanted| record.text("/data/reason/code") == Some(wanted.as_str()))
     }
 }
@@ -46,11 +56,6 @@ impl Filter {
 fn is_customer(wanted: &str, record: &Record) -> bool {
     let found = [record.text("/data/customer/id"), record.key.as_deref()];
     found.into_iter().flatten().any(|id| id.eq_ignore_ascii_case(wanted))
-}
-
-fn is_kind(wanted: &str, record: &Record) -> bool {
-    let kind = record.text("/type").unwrap_or_default();
-    kind == wanted || kind == format!("payments.profile-{wanted}.v1")
 }
 
 #[cfg(test)]
@@ -76,9 +81,9 @@ mod tests {
             (Filter { customer: some("4"), ..Filter::default() }, false),
             (Filter { event_id: some("e1"), ..Filter::default() }, true),
             (Filter { event_id: some("e"), ..Filter::default() }, false),
-            (Filter { kind: some("rejected"), ..Filter::default() }, true),
-            (Filter { kind: some("payments.profile-rejected.v1"), ..Filter::default() }, true),
-            (Filter { kind: some("linked"), ..Filter::default() }, false),
+            (Filter { kind: kind("rejected").ok(), ..Filter::default() }, true),
+            (Filter { kind: kind("payments.profile-rejected.v1").ok(), ..Filter::default() }, true),
+            (Filter { kind: kind("linked").ok(), ..Filter::default() }, false),
             (Filter { reason: Some(ReasonCode::UserLocked), ..Filter::default() }, true),
             (Filter { reason: Some(ReasonCode::LinkRefused), ..Filter::default() }, false),
             (Filter { customer: some("42"), event_id: some("e2"), ..Filter::default() }, false),

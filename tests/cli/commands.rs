@@ -39,6 +39,7 @@ fn wrong_arguments_are_exit_2_and_say_what_is_meant() {
         (&["wach"], "watch"),
         (&["watch", "--output", "xml"], "json"),
         (&["watch", "--reason", "nonsense"], "token_rejected"),
+        (&["watch", "--type", "nonsense"], "payments.profile-linked.v1"),
         (&["watch", "--from", "yesterday"], "RFC 3339"),
         (&["publish", "--sample", "0"], "1000000"),
         (&["publish", "--wait", "--timeout", "soon", "x"], "60s"),

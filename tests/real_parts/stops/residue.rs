@@ -23,7 +23,8 @@ const EVENT: &str = "frozen";
 
 async fn a_worker_frozen_between_the_gate_and_the_kernel_links_once_more_when_thawed(parts: &RealParts) {
     let stand = cell::prepare(parts).await;
-    let (mut frozen, place) = frozen_before(&stand, "PUT ").await;
+    let shim = Shim::compile();
+    let (mut frozen, place) = frozen_before_the_link(&stand, &shim).await;
     assert_eq!(place, Place::Inside, "the link is about to leave");
     let successor = ended_by_a_successor(&stand).await;
     frozen.worker.thaw();
@@ -38,7 +39,8 @@ async fn a_worker_frozen_between_the_gate_and_the_kernel_links_once_more_when_th
 
 async fn a_worker_frozen_before_the_gate_links_nothing_when_thawed(parts: &RealParts) {
     let stand = cell::prepare(parts).await;
-    let (mut frozen, place) = frozen_after_the_conversion(&stand).await;
+    let shim = Shim::compile();
+    let (mut frozen, place) = frozen_after_the_conversion(&stand, &shim).await;
     assert_eq!(place, Place::Outside, "the link is yet to come");
     // It cannot know the permanent token that the frozen one holds: `conversion_unknown`.
     let successor = ended_by_a_successor(&stand).await;
@@ -64,20 +66,21 @@ async fn publish(stand: &Stand<'_>) {
     stand.publish(&events::aloha(EVENT, &customer, "credit-call", &token)).await;
 }
 
-async fn frozen_before(stand: &Stand<'_>, begins: &'static str) -> (Armed, Place) {
+/// Of all that is sent to the vendors only a link is a PUT.
+async fn frozen_before_the_link(stand: &Stand<'_>, shim: &Shim) -> (Armed, Place) {
     let class = Class { peer: Peer::Vendors, way: Way::Out, side: Side::Before, blow: Blow::Freeze };
-    frozen(stand, Stop { class, call: 1, begins }).await
+    frozen(stand, shim, Stop { class, call: 1, begins: "PUT " }).await
 }
 
 /// The answer to the sign-in is the first that comes from the vendors, that of the conversion the second.
-async fn frozen_after_the_conversion(stand: &Stand<'_>) -> (Armed, Place) {
+async fn frozen_after_the_conversion(stand: &Stand<'_>, shim: &Shim) -> (Armed, Place) {
     let class = Class { peer: Peer::Vendors, way: Way::In, side: Side::After, blow: Blow::Freeze };
-    frozen(stand, Stop { class, call: 2, begins: "" }).await
+    frozen(stand, shim, Stop { class, call: 2, begins: "" }).await
 }
 
-async fn frozen(stand: &Stand<'_>, stop: Stop) -> (Armed, Place) {
+async fn frozen(stand: &Stand<'_>, shim: &Shim, stop: Stop) -> (Armed, Place) {
     publish(stand).await;
-    let mut armed = Shim::compile().start(stand, &stop, 1);
+    let mut armed = shim.start(stand, &stop, 1);
     let place = armed.stops().await;
     (armed, place)
 }

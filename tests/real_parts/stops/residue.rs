@@ -52,9 +52,12 @@ async fn a_worker_frozen_before_the_gate_links_nothing_when_thawed(parts: &RealP
     assert_eq!(results(&stand).await, (0, 1));
 }
 
+/// By the ledger or by the group, whichever speaks first.
 async fn notices(frozen: &Armed) {
     let noticed = eventually("the thawed worker notices", PATIENCE, async || {
-        frozen.worker.log().contains("the lane was taken by another worker").then_some(())
+        let log = frozen.worker.log();
+        let told = log.contains("the lane was taken by another worker") || log.contains("\"lost\":true");
+        told.then_some(())
     });
     noticed.await;
 }

@@ -23,6 +23,8 @@ mod ledgers;
 mod looking;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
+#[path = "real_parts/stolen.rs"]
+mod stolen;
 #[path = "real_parts/stops/mod.rs"]
 mod stops;
 #[path = "real_parts/refused_records.rs"]
@@ -55,6 +57,7 @@ const CASES: &[&[Case]] = &[
     stops::RESIDUE,
     duplicates::CASES,
     bad_input::CASES,
+    stolen::CASES,
     brokers::CASES,
     leaving::CASES,
     story::CASES,

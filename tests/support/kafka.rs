@@ -18,6 +18,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::Absent;
+use super::child::Signal;
 use super::patience::within;
 use container::ContainerBroker;
 pub use java::JavaBroker;
@@ -104,6 +105,24 @@ impl Kafka {
             Broker::Given(_) => panic!("a broker that was given is not ours to kill"),
             Broker::Container(broker) => broker.kill(),
             Broker::Java(broker) => broker.kill(),
+        }
+    }
+
+    /// Freezes the broker: connections stay, and nothing is answered.
+    pub fn freeze(&self) {
+        match &self.broker {
+            Broker::Given(_) => panic!("a broker that was given is not ours to freeze"),
+            Broker::Container(broker) => broker.pause("pause"),
+            Broker::Java(broker) => broker.signal(Signal::Stop),
+        }
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self) {
+        match &self.broker {
+            Broker::Given(_) => panic!("a broker that was given is not ours to thaw"),
+            Broker::Container(broker) => broker.pause("unpause"),
+            Broker::Java(broker) => broker.signal(Signal::Continue),
         }
     }
 

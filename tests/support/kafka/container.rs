@@ -42,6 +42,11 @@ impl ContainerBroker {
         docker(&["kill".to_owned(), self.name.clone()]).unwrap_or_else(|why| panic!("docker kill: {why}"));
     }
 
+    /// `pause` or `unpause`.
+    pub fn pause(&self, how: &str) {
+        docker(&[how.to_owned(), self.name.clone()]).unwrap_or_else(|why| panic!("docker {how}: {why}"));
+    }
+
     /// Starts the killed container again and waits until its broker answers.
     pub fn start_again(&self) -> Result<(), Absent> {
         docker(&["start".to_owned(), self.name.clone()])?;

@@ -83,6 +83,13 @@ impl JavaBroker {
         Ok(())
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(process) = self.process.lock().expect("no test panics while it holds the broker").as_mut() {
+            process.signal(signal);
+        }
+    }
+
     /// Ends it by `kill -9` and waits until it is gone.
     pub fn kill(&self) {
         let process = self.process.lock().expect("no test panics while it holds the broker").take();

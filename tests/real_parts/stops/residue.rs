@@ -24,7 +24,11 @@ const EVENT: &str = "frozen";
 async fn a_worker_frozen_between_the_gate_and_the_kernel_links_once_more_when_thawed(parts: &RealParts) {
     let stand = cell::prepare(parts).await;
     let shim = Shim::compile();
+    // Its own patience outlasts the freeze. Else it would hang up with the request's last byte, and whether a vendor still
+    // applies what a caller sent who left is chance.
+    stand.amend("\ntimeout = \"700ms\"", "\ntimeout = \"2m\"");
     let (mut frozen, place) = frozen_before_the_link(&stand, &shim).await;
+    stand.amend("\ntimeout = \"2m\"", "\ntimeout = \"700ms\"");
     assert_eq!(place, Place::Inside, "the link is about to leave");
     let successor = ended_by_a_successor(&stand).await;
     frozen.worker.thaw();

@@ -12,7 +12,7 @@ use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
 use crate::domain::machine::{Effect, End, Observation};
-use crate::domain::outcome::LookOutcome;
+use crate::domain::outcome::{CallOutcome, LookOutcome};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 use crate::upstream::journal;
 
@@ -45,6 +45,10 @@ impl Dispatcher {
         self.running = self.running.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
+            if matches!(observation, Observation::Link(CallOutcome::Unknown { .. })) {
+                // Its answer was lost, but it may be under way still: whoever has the lane next must wait for it.
+                lane.wire_until = lane.wire_until.max(self.shared.clock.tick() + self.shared.longest_call);
+            }
         }
         if !self.is_current(claim) {
             self.note_if_sent(key, &observation);

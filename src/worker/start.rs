@@ -187,13 +187,13 @@ fn rules(config: &Config) -> BTreeMap<System, Rules> {
     let aloha = config.target.aloha.as_ref().map_or(DEFAULT_LOOK, |target| target.look);
     [(System::Loanpro, loanpro), (System::Aloha, aloha)]
         .into_iter()
-        .map(|(system, look)| (system, rules_of(&config.retry, look)))
+        .map(|(system, look)| (system, rules_of(&config.retry, look, longest_call(config))))
         .collect()
 }
 
-fn rules_of(retry: &RetrySettings, look: LookSettings) -> Rules {
+fn rules_of(retry: &RetrySettings, look: LookSettings, longest_call: Duration) -> Rules {
     let policy = RetryPolicy::new(retry.initial, retry.multiplier, retry.max_interval, retry.budget, Instant::now());
-    Rules { retry: policy, settle: look.settle, looks: look.looks.max(1) }
+    Rules { retry: policy, settle: look.settle, looks: look.looks.max(1), longest_call }
 }
 
 fn longest_call(config: &Config) -> Duration {

@@ -47,7 +47,7 @@ impl Driver {
         Self {
             flow,
             facts: Facts { temporary, expires_at: None, wants_primary: false, found_by_marker: true },
-            rules: Rules { retry, settle: SETTLE, looks: LOOKS },
+            rules: Rules { retry, settle: SETTLE, looks: LOOKS, longest_call: Duration::ZERO },
             now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0 },
         }
     }

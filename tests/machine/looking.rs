@@ -1,5 +1,7 @@
 //! Look-ups that fail, and customers that may be missing.
 
+use std::time::Duration;
+
 use profile_linker::domain::ReasonCode;
 use profile_linker::domain::machine::{Effect, Next, Observation, State};
 use profile_linker::domain::outcome::{CustomerCheck, LookOutcome};
@@ -104,4 +106,25 @@ fn a_refusal_under_a_wrong_tenant_is_forgotten_once_that_is_mended() {
     }
     assert!(matches!(effect, Effect::BackOff(_)), "{effect:?}");
     assert_eq!(driver.see(Observation::Due), Effect::Link);
+}
+
+/// A connection that breaks early ends our wait, not the target's work on what it was sent.
+#[test]
+fn an_unseen_link_is_taken_for_absent_only_once_it_cannot_be_under_way_any_more() {
+    const LONGEST_CALL: Duration = Duration::from_secs(10);
+    let mut event = Driver::permanent();
+    event.rules.longest_call = LONGEST_CALL;
+    event.see_all(to_linking());
+    event.see(link(unknown()));
+    let (sent, mut wait) = (event.now.tick, SETTLE);
+    for _ in 1..LOOKS {
+        event.pass(wait);
+        event.see(Observation::Due);
+        wait = match event.see(absent()) {
+            Effect::Wait(wait) => wait,
+            other => panic!("more looks, not {other:?}"),
+        };
+    }
+    let last_look = event.now.tick + wait - sent;
+    assert_eq!(last_look, LONGEST_CALL + SETTLE);
 }

@@ -45,6 +45,8 @@ pub struct Flow {
     link_unseen: bool,
     /// Another worker's link of this event was noted: an answer that names ours does not rule a second one out.
     noted: bool,
+    /// Until then a link whose answer was lost may still be applied.
+    under_way_until: Duration,
     last_trouble: String,
 }
 
@@ -71,6 +73,7 @@ impl Flow {
             conversion_unseen: false,
             link_unseen: false,
             noted: false,
+            under_way_until: Duration::ZERO,
             last_trouble: String::new(),
         }
     }
@@ -218,14 +221,26 @@ impl Flow {
             }
             CallOutcome::Unknown { retry_after, detail } => {
                 self.link_unseen = true;
+                self.under_way_until = now.tick + rules.longest_call;
                 self.last_trouble = detail;
-                self.settle(Cause::Unseen, rules.settle.max(retry_after.unwrap_or_default()))
+                let wait = self.wait_before_look(0, rules, now).max(retry_after.unwrap_or_default());
+                self.settle(Cause::Unseen, wait)
             }
-            CallOutcome::Refused(refusal) if self.link_unseen => self.settle(Cause::Refused(refusal), rules.settle),
+            CallOutcome::Refused(refusal) if self.link_unseen => {
+                self.settle(Cause::Refused(refusal), self.wait_before_look(0, rules, now))
+            }
             CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }),
             CallOutcome::Misconfigured { detail } => self.stand_by(Next::Link, detail, rules, now),
             CallOutcome::Withdrawn => self.become_(State::Linking, Effect::Nothing),
         }
+    }
+
+    /// A look waits until a write would be visible. The last one, whose "not there" counts, also until no link of ours can
+    /// still be under way: a connection that broke early, or a gateway's 502, ends the wait for an answer and not the call.
+    fn wait_before_look(&self, absent: u32, rules: &Rules, now: Moment) -> Duration {
+        let is_last = absent + 1 >= rules.looks;
+        let under_way = self.under_way_until.saturating_sub(now.tick);
+        rules.settle + if is_last { under_way } else { Duration::ZERO }
     }
 
     fn settle(&mut self, cause: Cause, wait: Duration) -> Effect {
@@ -268,7 +283,8 @@ impl Flow {
         let refusal_stands = matches!(look.cause, Cause::Refused(_)) && !self.link_unseen;
         if absent < rules.looks && !refusal_stands {
             let again = Look { cause: look.cause, absent };
-            return self.become_(State::Settling(again), Effect::Wait(rules.settle));
+            let wait = self.wait_before_look(absent, rules, now);
+            return self.become_(State::Settling(again), Effect::Wait(wait));
         }
         match look.cause {
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
@@ -295,7 +311,8 @@ impl Flow {
             }
             CustomerCheck::Missing if self.link_unseen && look.absent + 1 < rules.looks => {
                 let again = Look { cause: look.cause, absent: look.absent + 1 };
-                self.become_(State::Settling(again), Effect::Wait(rules.settle))
+                let wait = self.wait_before_look(again.absent, rules, now);
+                self.become_(State::Settling(again), Effect::Wait(wait))
             }
             CustomerCheck::Missing => {
                 let detail = "the probe customer is found, and after it this customer is still missing";

@@ -26,6 +26,8 @@ pub struct Rules {
     pub settle: Duration,
     /// How many look-ups must say "not there" after an unseen outcome.
     pub looks: u32,
+    /// How long a request may be under way at a target that applies it at all, also where its connection broke early.
+    pub longest_call: Duration,
 }
 
 /// What never changes about an event.

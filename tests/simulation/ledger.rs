@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
     AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
-    Ledger, LedgerError, LedgerIdentity, NewRow, Note, NoteKind, Refused, Reopening, Serves, StartedRow, StoredRow,
-    Unpublished,
+    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Refused, Reopening, Serves, StartedRow, StoredRow, Unpublished,
 };
 
 use crate::mutations::Mutation;

@@ -1,7 +1,7 @@
 //! Ways to be wrong, one at a time. Each is a switch in the world or around a seam that does to the worker what the mistake
 //! in its own code would do; the simulation must find every one of them.
 
-use profile_linker::kafka::Cycle;
+use profile_linker::kafka::{Cycle, Position};
 use profile_linker::ledger::{Acceptance, Accepted};
 use serde_json::{Value, json};
 
@@ -69,15 +69,7 @@ pub fn name(mutation: Mutation) -> String {
 }
 
 /// A cycle as a mistaken worker would publish it.
-pub fn altered(state: &mut State, process: u32, mut cycle: Cycle) -> Cycle {
-    if state.is(Mutation::PositionBeforeAcceptance)
-        && let Some(client) = state.group.clients.get(&process)
-    {
-        for position in &mut cycle.positions {
-            let fetched = client.fetching.get(&position.partition).map_or(0, |fetch| fetch.next);
-            position.offset = position.offset.max(fetched);
-        }
-    }
+pub fn altered(state: &mut State, mut cycle: Cycle) -> Cycle {
     if state.is(Mutation::NewIdOnRetry) {
         let number = state.number();
         for record in &mut cycle.records {
@@ -90,6 +82,16 @@ pub fn altered(state: &mut State, process: u32, mut cycle: Cycle) -> Cycle {
         }
     }
     cycle
+}
+
+/// Positions as a mistaken worker would commit them.
+pub fn hurried(state: &State, process: u32, mut positions: Vec<Position>) -> Vec<Position> {
+    let client = state.group.clients.get(&process).filter(|_| state.is(Mutation::PositionBeforeAcceptance));
+    for position in &mut positions {
+        let fetched = client.and_then(|client| client.fetching.get(&position.partition)).map_or(0, |fetch| fetch.next);
+        position.offset = position.offset.max(fetched);
+    }
+    positions
 }
 
 /// An acceptance as a mistaken ledger would classify it.

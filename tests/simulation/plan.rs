@@ -6,9 +6,6 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::inputs::{self, Input};
 
-/// The longest time in which faults happen.
-const CHAOS: Duration = Duration::from_secs(120);
-
 /// A history before it happens.
 #[derive(Clone)]
 pub struct Plan {
@@ -64,6 +61,8 @@ pub enum Act {
 pub struct Rates {
     pub crash: u64,
     pub freeze: u64,
+    /// Just before a call to a vendor.
+    pub freeze_at_call: u64,
     /// Between the gate's check and the send.
     pub freeze_in_gap: u64,
     pub ledger_lost_before: u64,
@@ -81,9 +80,10 @@ pub struct Rates {
 }
 
 /// Each rate by itself, for shrinking and for drawing.
-const RATES: [fn(&mut Rates) -> &mut u64; 15] = [
+const RATES: [fn(&mut Rates) -> &mut u64; 16] = [
     |rates| &mut rates.crash,
     |rates| &mut rates.freeze,
+    |rates| &mut rates.freeze_at_call,
     |rates| &mut rates.freeze_in_gap,
     |rates| &mut rates.ledger_lost_before,
     |rates| &mut rates.ledger_lost_after,
@@ -102,16 +102,19 @@ const RATES: [fn(&mut Rates) -> &mut u64; 15] = [
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let serial = chance.permille(200);
-        let workers = if serial { 1 } else { usize::try_from(chance.between(1, 3)).unwrap_or(1) };
-        let partitions = i32::try_from(chance.between(1, 3)).unwrap_or(1);
-        let chaos = Duration::from_secs(chance.pick(&[5, 30, 60, CHAOS.as_secs()]));
+        // Some histories are about nothing but ownership: several workers, slow calls and writes, and nobody sure of a lane.
+        let contested = chance.permille(350);
+        let serial = !contested && chance.permille(250);
+        let workers = if serial { 1 } else { chance.between(if contested { 2 } else { 1 }, 3) };
+        let workers = usize::try_from(workers).unwrap_or(1);
+        let partitions = i32::try_from(chance.between(1, if contested { 2 } else { 3 })).unwrap_or(1);
+        let chaos = if contested { 30 } else { chance.pick(&[5, 30, 60, 120]) };
+        let chaos = Duration::from_secs(chaos);
         let vendors = VendorHabits {
             unique_titles: chance.permille(250),
             echo: chance.permille(500),
             reusable_tokens: chance.permille(400),
         };
-        let rates = rates(&mut chance);
         Self {
             seed,
             serial,
@@ -119,9 +122,9 @@ impl Plan {
             partitions,
             workers,
             slots: if serial { 1 } else { usize::try_from(chance.between(1, 2)).unwrap_or(1) },
+            rates: if contested { contested_rates(&mut chance) } else { rates(&mut chance) },
             inputs: inputs::draw(&mut chance, partitions, chaos),
-            acts: acts(&mut chance, workers, partitions, chaos),
-            rates,
+            acts: acts(&mut chance, contested, workers, partitions, chaos),
             chaos,
             vendors,
         }
@@ -164,18 +167,51 @@ fn rates(chance: &mut Chance) -> Rates {
     }
     rates.crash = rates.crash.min(60);
     rates.freeze = rates.freeze.min(30);
+    rates.freeze_at_call = rates.freeze_at_call.min(100);
     rates.record_refused = rates.record_refused.min(60);
     rates
 }
 
-fn acts(chance: &mut Chance, workers: usize, partitions: i32, chaos: Duration) -> Vec<(Duration, Act)> {
-    let count = chance.pick(&[0, 1, 2, 4, 8]);
+fn contested_rates(chance: &mut Chance) -> Rates {
+    Rates {
+        freeze: chance.pick(&[0, 5, 20]),
+        freeze_at_call: chance.pick(&[0, 100, 300]),
+        crash: chance.pick(&[0, 0, 10]),
+        ledger_slow: chance.pick(&[0, 100, 300]),
+        call_slow: chance.pick(&[0, 200, 500]),
+        slow_connect: chance.pick(&[0, 200, 500]),
+        call_lost_after: chance.pick(&[0, 0, 100]),
+        commit_in_doubt: chance.pick(&[0, 0, 200]),
+        ..Rates::default()
+    }
+}
+
+fn acts(
+    chance: &mut Chance,
+    contested: bool,
+    workers: usize,
+    partitions: i32,
+    chaos: Duration,
+) -> Vec<(Duration, Act)> {
+    let count = if contested { chance.between(2, 8) } else { chance.pick(&[0, 1, 2, 4, 8]) };
+    let act = if contested { contest } else { act };
     let mut acts: Vec<(Duration, Act)> = (0..count)
         .map(|_| (chance.between(0, chaos.as_millis() as u64), act(chance, workers, partitions)))
         .map(|(at, act)| (Duration::from_millis(at), act))
         .collect();
     acts.sort_by_key(|(at, _)| *at);
     acts
+}
+
+fn contest(chance: &mut Chance, workers: usize, _partitions: i32) -> Act {
+    let worker = usize::try_from(chance.below(workers as u64)).unwrap_or(0);
+    match chance.below(8) {
+        0..=3 => Act::Evict(worker),
+        4 => Act::Freeze(worker, chance.pick(&[12, 25, 50])),
+        5 => Act::Restart(worker),
+        6 => Act::Crash(worker),
+        _ => Act::Rebalance,
+    }
 }
 
 fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {

@@ -68,6 +68,21 @@ impl Process {
         self.running().await;
     }
 
+    /// The same before a call to a vendor, where a freeze is worth more than elsewhere.
+    pub async fn before_call(&self, operation: &'static str) {
+        self.boundary(operation).await;
+        let freezes = self.world.strikes(|rates| rates.freeze_at_call);
+        if freezes && self.may_freeze() {
+            let seconds = self.world.lock().chance.pick(&[4, 12, 30, 60]);
+            self.freeze(Duration::from_secs(seconds), operation);
+        }
+        self.running().await;
+    }
+
+    fn may_freeze(&self) -> bool {
+        self.is_running() && self.world.lock().freezes < MAX_FREEZES
+    }
+
     /// The same just after an effect, before its answer is known.
     pub async fn answered(&self, place: &'static str) {
         self.draw(place, ("crash after", "freeze after"));

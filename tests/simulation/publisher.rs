@@ -7,7 +7,7 @@ use profile_linker::contract::OutgoingRecord;
 use profile_linker::kafka::{Cycle, CycleError, GroupMetadata, Publisher, Source};
 
 use crate::broker::Transaction;
-use crate::mutations::{Mutation, altered};
+use crate::mutations::{Mutation, altered, hurried};
 use crate::process::Process;
 use crate::source::Joined;
 
@@ -21,7 +21,7 @@ pub struct WorldPublisher {
 #[async_trait]
 impl Publisher for WorldPublisher {
     async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
-        let cycle = altered(&mut self.process.world.lock(), self.process.number, cycle);
+        let cycle = altered(&mut self.process.world.lock(), cycle);
         self.process.boundary("publish").await;
         self.process.world.pass(1, 30).await;
         if let Some(refused) = self.refused(&cycle.records) {
@@ -101,6 +101,10 @@ impl WorldPublisher {
                 state.end_transaction(number, true);
             }
             return Err(CycleError::InDoubt("no answer to the commit".to_owned()));
+        }
+        if let Some(mut open) = state.broker.open.remove(&number) {
+            open.positions = hurried(&state, number, open.positions);
+            state.broker.open.insert(number, open);
         }
         if state.end_transaction(number, true) {
             Ok(())

@@ -7,6 +7,7 @@ use profile_linker::kafka::{Committed, GroupMetadata, KafkaTrouble, Position, So
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::group::Client;
+use crate::mutations::hurried;
 use crate::process::Process;
 use crate::world::State;
 
@@ -56,7 +57,8 @@ impl WorldSource {
         let joined = state.group.clients.get(&self.0.number).and_then(|client| client.joined);
         let taken = joined.is_some_and(|generation| state.is_member(self.0.number, generation));
         if taken {
-            state.store_positions(positions.to_vec());
+            let positions = hurried(&state, self.0.number, positions.to_vec());
+            state.store_positions(positions);
         }
         taken && !state.strikes(|rates| rates.commit_in_doubt)
     }

@@ -42,6 +42,7 @@ impl Transport for WorldTransport {
     async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
         self.process.boundary(call.operation).await;
         self.connect().await?;
+        self.process.before_call(call.operation).await;
         let ungated = self.process.world.lock().is(Mutation::NoFreshnessCheck);
         if !ungated {
             self.pass(gate).await?;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hyper::Method;
 use profile_linker::upstream::http::Call;
 use serde_json::{Value, json};
 
@@ -33,7 +32,6 @@ impl Vendor {
 pub struct Request {
     pub vendor: Vendor,
     pub operation: &'static str,
-    put: bool,
     pub target: String,
     pub body: Value,
     /// Its sender froze between the gate and the send.
@@ -45,7 +43,7 @@ impl Request {
     pub fn new(vendor: Vendor, call: &Call, late: bool, sender: u32) -> Self {
         let body = call.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let (operation, target) = (call.operation, call.target.clone());
-        Self { vendor, operation, put: call.method == Method::PUT, target, body, late, sender }
+        Self { vendor, operation, target, body, late, sender }
     }
 
     /// The permanent token that a link carries.

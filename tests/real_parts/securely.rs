@@ -18,6 +18,7 @@ crate::cases! {
     an_event_is_linked_over_tls_with_scram_sha_512 needs [SecuredKafka, Kafka, Postgres];
     a_wrong_password_is_exit_78_for_every_command_and_is_not_shown needs [SecuredKafka, Kafka, Postgres];
     a_broker_of_an_unknown_authority_is_exit_78_and_names_the_setting needs [SecuredKafka, Kafka, Postgres];
+    a_transactional_id_that_is_not_allowed_is_exit_78_and_fails_the_check needs [SecuredKafka, Kafka, Postgres];
     a_ledger_is_reached_with_its_certificate_checked_to_the_full needs [Kafka, Postgres];
 }
 
@@ -83,6 +84,22 @@ async fn a_broker_of_an_unknown_authority_is_exit_78_and_names_the_setting(parts
         assert_eq!(output.status.code(), Some(78), "{said}");
         assert!(said.contains("certificate is not trusted") && said.contains("ssl.ca.location"), "{said}");
     }
+}
+
+async fn a_transactional_id_that_is_not_allowed_is_exit_78_and_fails_the_check(parts: &RealParts) {
+    let stand = Stand::unmigrated(parts, Delivery::Transactional).await;
+    let broker = parts.secured_kafka();
+    let environment = secured(&stand, broker.doors(), "PLAIN", LINKER.password, &broker.doors().ca_file());
+    assert_done(&stand.command_with(&["migrate", "--topics"], &environment));
+    let group = stand.topics.created.replacen("created-", "group-", 1);
+    let ids = ["--transactional-id", &group, "--resource-pattern-type", "prefixed"];
+    broker.allow_only("somebody-else", &["Write"], &ids);
+    let run = stand.command_with(&["run"], &environment);
+    assert_eq!(run.status.code(), Some(78), "{}", said(&run));
+    assert!(said(&run).contains("profile-linker check"), "it says where to look: {}", said(&run));
+    let checked = stand.command_with(&["check"], &environment);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(said(&checked).contains("on transactional ids with the prefix"), "{}", said(&checked));
 }
 
 async fn a_ledger_is_reached_with_its_certificate_checked_to_the_full(parts: &RealParts) {

@@ -256,6 +256,21 @@ fn publish_and_watch_find_the_running_dev_without_any_configuration() {
     }
 }
 
+/// The embedded broker cannot answer most of what `check` asks: that must neither fail the check nor harm `dev`.
+#[test]
+fn a_check_of_a_running_dev_fails_nothing_and_leaves_it_running() {
+    let user = User::new();
+    let directory = user.path("checked");
+    let dev = user.dev(&["--data-dir", text(&directory)]).once_up();
+    let checked = user.run(&["check", "--output", "json", "--config", text(&directory.join("worker.toml"))]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let ok: Vec<_> = checked.json().into_iter().filter(|line| line["status"] == "ok").collect();
+    for name in ["broker", "payiq", "loanpro", "aloha"] {
+        assert!(ok.iter().any(|line| line["check"] == name), "{name}: {}", checked.out);
+    }
+    assert_eq!(dev.terminate().code, Some(0), "it is not disturbed");
+}
+
 #[test]
 fn the_command_that_dev_prints_for_a_second_terminal_works_as_printed() {
     let user = User::new();

@@ -89,3 +89,47 @@ fn producing(config: &Config) -> Option<Finding> {
         Finding::fail("limits", detail, "leave message.max.bytes out")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::super::finding::Status;
+    use super::*;
+
+    fn found(settings: &[(&str, &str)]) -> Vec<Finding> {
+        let vendors = [
+            ("CONVERTER__PAYIQ__BASE_URL", "https://payiq.example/"),
+            ("CONVERTER__PAYIQ__API_KEY", "k"),
+            ("CONVERTER__PAYIQ__SIGNING_KEY", "k"),
+            ("TARGET__LOANPRO__TOKEN", "t"),
+            ("TARGET__LOANPRO__INSTANCE_ID", "1"),
+        ];
+        let variable =
+            |(name, value): &(&str, &str)| (OsString::from(format!("PROFILE_LINKER_{name}")), OsString::from(value));
+        let environment = vendors.iter().chain(settings).map(variable);
+        findings(&crate::config::load(None, environment, Vec::new()).unwrap())
+    }
+
+    #[test]
+    fn the_defaults_fit_each_other() {
+        let found = found(&[]);
+        assert_eq!((found.len(), found[0].status), (1, Status::Ok), "{found:?}");
+    }
+
+    #[test]
+    fn each_pair_of_settings_that_does_not_fit_is_told_with_its_names() {
+        let cases: [(&[(&str, &str)], Status, &str); 5] = [
+            (&[("RETRY__BUDGET", "39s")], Status::Warn, "retry.max_interval"),
+            (&[("TARGET__LOANPRO__SETTLE", "5m"), ("RETRY__BUDGET", "10m")], Status::Warn, "target.loanpro"),
+            (&[("WORKER__SHUTDOWN_TIMEOUT", "11s")], Status::Warn, "worker.shutdown_timeout"),
+            (&[("WORKER__MAX_WAITING", "1023")], Status::Warn, "max_in_flight"),
+            (&[("KAFKA__PROPERTIES__MESSAGE__MAX__BYTES", "999999")], Status::Fail, "message.max.bytes"),
+        ];
+        for (settings, status, named) in cases {
+            let found = found(settings);
+            assert_eq!((found.len(), found[0].status), (1, status), "{found:?}");
+            assert!(found[0].detail.contains(named) && found[0].fix.is_some(), "{found:?}");
+        }
+    }
+}

@@ -121,8 +121,8 @@ async fn publisher(config: &Config, source: &Arc<dyn Source>) -> Result<Arc<dyn 
 }
 
 fn kafka_failure(error: &KafkaTrouble, config: &Config) -> Failure {
-    // librdkafka's names of what its user may not do all end so; waiting mends none of them.
-    if error.0.contains("AuthorizationFailed") {
+    // What the user may not do is always told in these words; waiting mends none of it.
+    if error.0.contains("authorization failed") {
         return Failure::new(Exit::BadConfig, error.to_string())
             .at(config.kafka.brokers.clone())
             .fix("give this client's user the right; `profile-linker check` tells which ones are missing");

@@ -97,6 +97,8 @@ mod tests {
     use super::super::finding::Status;
     use super::*;
 
+    type Settings = &'static [(&'static str, &'static str)];
+
     fn found(settings: &[(&str, &str)]) -> Vec<Finding> {
         let vendors = [
             ("CONVERTER__PAYIQ__BASE_URL", "https://payiq.example/"),
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_pair_of_settings_that_does_not_fit_is_told_with_its_names() {
-        let cases: [(&[(&str, &str)], Status, &str); 5] = [
+        let cases: [(Settings, Status, &str); 5] = [
             (&[("RETRY__BUDGET", "39s")], Status::Warn, "retry.max_interval"),
             (&[("TARGET__LOANPRO__SETTLE", "5m"), ("RETRY__BUDGET", "10m")], Status::Warn, "target.loanpro"),
             (&[("WORKER__SHUTDOWN_TIMEOUT", "11s")], Status::Warn, "worker.shutdown_timeout"),

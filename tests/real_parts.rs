@@ -9,10 +9,10 @@
 mod bad_input;
 #[path = "real_parts/brokers.rs"]
 mod brokers;
-#[path = "real_parts/duplicates.rs"]
-mod duplicates;
 #[path = "real_parts/checkup.rs"]
 mod checkup;
+#[path = "real_parts/duplicates.rs"]
+mod duplicates;
 #[path = "real_parts/failures.rs"]
 mod failures;
 #[path = "real_parts/leaving.rs"]
@@ -23,16 +23,16 @@ mod ledgers;
 mod looking;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
-#[path = "real_parts/stolen.rs"]
-mod stolen;
-#[path = "real_parts/stops/mod.rs"]
-mod stops;
 #[path = "real_parts/refused_records.rs"]
 mod refused_records;
 #[path = "real_parts/remade_topics.rs"]
 mod remade_topics;
 #[path = "real_parts/securely.rs"]
 mod securely;
+#[path = "real_parts/stolen.rs"]
+mod stolen;
+#[path = "real_parts/stops/mod.rs"]
+mod stops;
 #[path = "real_parts/stories.rs"]
 mod stories;
 #[path = "real_parts/storms.rs"]

@@ -112,6 +112,7 @@ fn config() -> Config {
         worker: WorkerSettings {
             max_in_flight: 4,
             max_waiting: 40,
+            max_bytes: 64 << 20,
             per_customer_order: true,
             shutdown_timeout: Duration::from_secs(30),
         },

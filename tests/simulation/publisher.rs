@@ -1,5 +1,6 @@
 //! The publishing seam, in its two ways.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -40,7 +41,7 @@ impl WorldPublisher {
         state.coverage.fault("refused", "record");
         let index = usize::try_from(state.chance.below(records.len() as u64)).unwrap_or(0);
         state.say(|| format!("the broker refuses record {index} of {}", records.len()));
-        Some(CycleError::Refused { index, error: "not this one".to_owned() })
+        Some(CycleError::Refused { index, error: "not this one".to_owned(), delivered: BTreeSet::new() })
     }
 
     async fn transact(&self, cycle: Cycle) -> Result<(), CycleError> {

@@ -7,6 +7,8 @@
 
 #[path = "real_parts/bad_input.rs"]
 mod bad_input;
+#[path = "real_parts/bounds.rs"]
+mod bounds;
 #[path = "real_parts/brokers.rs"]
 mod brokers;
 #[path = "real_parts/checkup.rs"]
@@ -73,6 +75,7 @@ const CASES: &[&[Case]] = &[
     checkup::CASES,
     upgrading::CASES,
     looking::CASES,
+    bounds::CASES,
 ];
 
 fn main() -> ExitCode {

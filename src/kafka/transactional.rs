@@ -4,6 +4,7 @@
 //! fences and resolves the old transaction; only then the cycle is reported as in doubt, so that the committed cursor tells
 //! what became of it. The bundled client knows nothing of KIP-890: only the new producer's epoch keeps an old request out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -143,9 +144,17 @@ impl Transaction<'_> {
             return because;
         }
         match self.producer.abort_transaction(self.limit) {
-            Ok(()) => because,
+            Ok(()) => nothing_delivered(because),
             Err(error) => CycleError::InDoubt(format!("{because}; and the abort failed: {error}")),
         }
+    }
+}
+
+/// What was acknowledged within an aborted transaction is not there.
+fn nothing_delivered(error: CycleError) -> CycleError {
+    match error {
+        CycleError::Refused { index, error, .. } => CycleError::Refused { index, error, delivered: BTreeSet::new() },
+        error => error,
     }
 }
 

@@ -188,3 +188,83 @@ impl Lane {
 fn bytes_of(records: &[OutgoingRecord]) -> usize {
     records.iter().map(|record| record.value.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Epoch;
+
+    const NOW: Duration = Duration::from_secs(10);
+
+    fn lane() -> Lane {
+        let claim = Claim { lane: crate::domain::Lane(0), epoch: Epoch(1) };
+        let mut lane = Lane::new(claim, None, None, 0, 0);
+        for seq in 1..=4 {
+            lane.push(PublishSeq(seq), Vec::new());
+        }
+        lane
+    }
+
+    fn held(seq: i64, until: Duration) -> Option<Held> {
+        Some(Held { seq: PublishSeq(seq), until, pause: Duration::from_secs(1) })
+    }
+
+    fn numbers(taken: &[EndedResult]) -> Vec<i64> {
+        taken.iter().map(|result| result.seq.0).collect()
+    }
+
+    #[test]
+    fn what_is_before_a_refused_result_goes_and_nothing_passes_it() {
+        let mut lane = lane();
+        lane.held = held(3, NOW);
+        let (taken, cursor) = lane.take(100);
+        assert_eq!((numbers(&taken), cursor), (vec![1, 2], 2));
+        assert!(lane.take(100).0.is_empty(), "not even when it is due: it goes alone");
+    }
+
+    #[test]
+    fn a_refused_result_is_tried_alone_when_it_is_due() {
+        let mut lane = lane();
+        lane.held = held(1, NOW);
+        assert!(!lane.is_due(NOW - Duration::from_millis(1)));
+        assert!(lane.is_due(NOW));
+        let (taken, cursor) = lane.take_refused();
+        assert_eq!((numbers(&taken), cursor), (vec![1], 1));
+    }
+
+    #[test]
+    fn a_lane_with_a_refused_result_in_front_has_nothing_to_say_until_it_is_due() {
+        let mut lane = lane();
+        lane.held = held(1, NOW);
+        assert!(!lane.has_news(NOW - Duration::from_millis(1)));
+        assert!(lane.has_news(NOW));
+        lane.owes_commit = true;
+        assert!(lane.has_news(Duration::ZERO), "a cursor that was not committed is news");
+    }
+
+    #[test]
+    fn bytes_are_counted_as_long_as_results_wait() {
+        let mut lane = lane();
+        let record = OutgoingRecord {
+            topic: crate::contract::TopicRole::Linked,
+            key: None,
+            value: vec![0; 100],
+            headers: Vec::new(),
+        };
+        lane.push(PublishSeq(5), vec![record]);
+        assert_eq!(lane.bytes(), 100);
+        let (taken, _) = lane.take(100);
+        assert_eq!(lane.bytes(), 0);
+        lane.give_back(taken);
+        assert_eq!(lane.bytes(), 100);
+    }
+
+    #[test]
+    fn an_event_counts_until_it_is_dropped() {
+        let lane = lane();
+        let load = lane.tally.add(70);
+        assert_eq!((lane.records(), lane.bytes()), (1, 70));
+        drop(load);
+        assert_eq!((lane.records(), lane.bytes()), (0, 0));
+    }
+}

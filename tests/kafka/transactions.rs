@@ -113,6 +113,20 @@ async fn a_topic_that_we_may_not_write_to_is_a_refusal_and_no_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_refused_cycle_is_delivered() {
+    let scene = Scene::new().await;
+    let mut cycle = scene.cycle();
+    let mut large = cycle.records[0].clone();
+    // Larger than the client sends, so it is refused while the first one is acknowledged.
+    large.value = vec![b'x'; 2_000_000];
+    cycle.records.push(large);
+    let Err(CycleError::Refused { index: 1, delivered, .. }) = scene.publisher.publish(cycle).await else {
+        panic!("the second record is refused")
+    };
+    assert!(delivered.is_empty(), "{delivered:?}: what was acknowledged was aborted with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_cycle_is_sent_without_a_membership() {
     let scene = Scene::new().await;
     let cycle = Cycle { group: None, ..scene.cycle() };

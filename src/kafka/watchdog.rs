@@ -166,10 +166,12 @@ mod tests {
         let make = move || -> Result<Hand, KafkaTrouble> {
             let is_stuck = count.fetch_add(1, Ordering::SeqCst) < stuck;
             Ok(Box::new(move |_| {
-                while is_stuck {
+                if !is_stuck {
+                    return Ok(());
+                }
+                loop {
                     std::thread::park();
                 }
-                Ok(())
             }))
         };
         (Arc::new(make), made)

@@ -84,7 +84,11 @@ impl Dispatcher {
         match opened {
             // Nothing was begun, so nothing has to be ended: its next owner finds it as it was left.
             Ok(_) if self.is_going(partition) => {}
-            Ok(opened) => opened.into_iter().for_each(|opened| self.install(opened, true)),
+            Ok(opened) => {
+                opened.into_iter().for_each(|opened| self.install(opened, true));
+                // While it was not ours the intake may have been taken up again, and nobody told the client of this one.
+                self.apply_pause_to(&[partition]);
+            }
             Err(error) => self.failed = Some(error),
         }
     }

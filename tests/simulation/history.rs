@@ -79,7 +79,7 @@ impl History {
     async fn step(&mut self) {
         let calm = !self.world.lock().chaos;
         self.world.pass(5, if calm { 600 } else { 200 }).await;
-        self.thaw(calm);
+        self.thaw();
         self.produce();
         self.do_acts();
         self.seat_workers();
@@ -100,7 +100,7 @@ impl History {
         self.act >= state.plan.acts.len() || !state.chaos
     }
 
-    /// From now on nothing fails any more, and everybody wakes up.
+    /// From now on nothing fails any more; who is frozen still sleeps to the end of it.
     fn calm(&self) {
         let mut state = self.world.lock();
         state.chaos = false;
@@ -113,9 +113,9 @@ impl History {
         self.world.lock().seats.iter().filter_map(|seat| seat.process.clone()).collect()
     }
 
-    fn thaw(&self, at_once: bool) {
+    fn thaw(&self) {
         for process in self.processes() {
-            process.thaw(self.world.now(), at_once);
+            process.thaw(self.world.now());
         }
     }
 
@@ -147,6 +147,16 @@ impl History {
         self.world.lock().seats[seat].process.clone().filter(|process| !process.is_dead())
     }
 
+    /// The process on this seat, or the next one that has partitions to lose.
+    fn owner_near(&self, seat: usize) -> Option<u32> {
+        let mut processes = self.processes();
+        let first = seat.min(processes.len().saturating_sub(1));
+        processes.rotate_left(first);
+        let state = self.world.lock();
+        let owns = |number: &u32| state.group.members.get(number).is_some_and(|member| !member.assigned.is_empty());
+        processes.iter().map(|process| process.number).find(owns)
+    }
+
     fn perform(&self, act: Act) {
         let world = &self.world;
         match act {
@@ -157,11 +167,10 @@ impl History {
             }
             Act::Restart(seat) => self.seated(seat).into_iter().for_each(|process| process.stop.cancel()),
             Act::Evict(seat) => {
-                if let Some(process) = self.seated(seat) {
-                    let mut state = world.lock();
-                    let notices_in = Duration::from_millis(state.chance.between(0, 20_000));
-                    state.evict(process.number, notices_in);
-                }
+                let number = self.owner_near(seat);
+                let mut state = world.lock();
+                let notices_in = Duration::from_millis(state.chance.between(0, 20_000));
+                number.into_iter().for_each(|number| state.evict(number, notices_in));
             }
             Act::Rebalance => world.lock().group.unsettled = true,
             Act::LoseOffsets(partition) => {

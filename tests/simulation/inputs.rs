@@ -28,9 +28,11 @@ pub struct Input {
 }
 
 /// The inputs of a history, by time.
-pub fn draw(chance: &mut Chance, partitions: i32, chaos: Duration) -> Vec<Input> {
-    let count = chance.between(1, 10);
-    let span = chance.pick(&[0, 1_000, chaos.as_millis() as u64]);
+pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -> Vec<Input> {
+    let count = chance.between(if busy { 5 } else { 1 }, 10);
+    let all = chaos.as_millis() as u64;
+    let span = chance.pick(if busy { &[5_000, 20_000] } else { &[0, 1_000] });
+    let span = if !busy && chance.permille(333) { all } else { span };
     let mut inputs: Vec<Input> = Vec::new();
     for n in 0..count {
         let at = Duration::from_millis(chance.between(0, span));

@@ -73,7 +73,7 @@ impl Process {
         self.boundary(operation).await;
         let freezes = self.world.strikes(|rates| rates.freeze_at_call);
         if freezes && self.may_freeze() {
-            let seconds = self.world.lock().chance.pick(&[4, 12, 30, 60]);
+            let seconds = self.world.lock().chance.pick(&[4, 12, 40, 60]);
             self.freeze(Duration::from_secs(seconds), operation);
         }
         self.running().await;
@@ -157,10 +157,10 @@ impl Process {
         self.life().frozen_until = Some(until);
     }
 
-    /// Wakes up if it is time, or if it shall not wait any longer.
-    pub fn thaw(&self, now: Duration, at_once: bool) {
+    /// Wakes up if it is time.
+    pub fn thaw(&self, now: Duration) {
         let mut life = self.life();
-        if life.dead || life.frozen_until.is_none_or(|until| until > now && !at_once) {
+        if life.dead || life.frozen_until.is_none_or(|until| until > now) {
             return;
         }
         life.frozen_until = None;

@@ -193,12 +193,15 @@ fn bytes_of(records: &[OutgoingRecord]) -> usize {
 mod tests {
     use super::*;
     use crate::domain::Epoch;
+    use crate::worker::starting::starting_point;
 
     const NOW: Duration = Duration::from_secs(10);
 
     fn lane() -> Lane {
         let claim = Claim { lane: crate::domain::Lane(0), epoch: Epoch(1) };
-        let mut lane = Lane::new(claim, None, None, 0, 0);
+        let row = LaneRow { claim, clean: true, position: None, saved_cursor: 0, last_seq: 0, suspect_below: 0 };
+        let start = starting_point([0; 8], false, &row, false, None).unwrap();
+        let mut lane = Lane::new(&row, &start, Duration::ZERO);
         for seq in 1..=4 {
             lane.push(PublishSeq(seq), Vec::new());
         }

@@ -134,7 +134,7 @@ async fn assert_one_of_each<const N: usize>(stand: &Stand<'_>, ids: &[&str], wor
     let mut linked: Vec<String> =
         stand.all(&stand.topics.linked).await.iter().map(|record| text(&record.json(), "causationid")).collect();
     let profiles = stand.sandbox.booked("profiles").await;
-    let mut titles: Vec<String> = profiles.iter().map(|profile| title(profile)).collect();
+    let mut titles: Vec<String> = profiles.iter().map(title).collect();
     let mut expected: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     expected.sort();
     linked.sort();

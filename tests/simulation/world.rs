@@ -70,7 +70,7 @@ pub struct Violation {
 
 impl World {
     pub fn new(plan: Plan, mutation: Option<Mutation>, record: bool) -> Arc<Self> {
-        let chance = Chance::new(plan.seed ^ 0x5eed_0f_c4a0_5);
+        let chance = Chance::new(plan.seed ^ 0x05ee_d0fc_4a05);
         let seats = (0..plan.workers).map(|_| Seat { process: None, start_at: Duration::ZERO }).collect();
         let state = State {
             chance,

@@ -237,9 +237,10 @@ impl Dispatcher {
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
         self.leaving = None;
-        if self.stopping.is_none()
-            && let Err(error) = self.shared.source.unassign(partitions)
-        {
+        // A stop gives up every lane, and leaving the group answers for it. A revocation that comes while it drains is
+        // answered: until then nothing of the other lanes may be published.
+        let goes_on = self.stopping.is_none() || !self.lanes.is_empty();
+        if goes_on && let Err(error) = self.shared.source.unassign(partitions) {
             self.failed = Some(WorkerError::Kafka(error.0));
         }
     }

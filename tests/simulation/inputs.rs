@@ -36,7 +36,9 @@ pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -
     let mut inputs: Vec<Input> = Vec::new();
     for n in 0..count {
         let at = Duration::from_millis(chance.between(0, span));
-        let input = match (chance.below(20), inputs.len()) {
+        // Records that end at once take numbers at once: where ownership is contested, many of them.
+        let kind = if busy && chance.permille(200) { 0 } else { chance.below(20) };
+        let input = match (kind, inputs.len()) {
             (0, _) => rubbish(n, partitions),
             (1 | 2, earlier) if earlier > 0 => again(chance, &inputs, false, partitions),
             (3, earlier) if earlier > 0 => again(chance, &inputs, true, partitions),

@@ -64,7 +64,7 @@ impl Ledger for WorldLedger {
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Answer<Acceptance> {
         let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
         let (lanes, new) = (lanes.to_vec(), rows.to_vec());
-        let work: Work<_> = Box::new(move |state, held| Ok((held.clone(), state.tables.insert(held, &lanes, &new))));
+        let work: Work<_> = Box::new(move |state, held| Ok((held.clone(), state.tables.insert(held, &lanes, &new)?)));
         let (held, inserted) = self.write("accept", &claims, work).await?;
         self.process.world.pass(0, 3).await;
         let state = self.process.world.lock();

@@ -2,7 +2,7 @@
 //! virtual time that crashes, freezes, loses and repeats. See `docs/simulation.md`.
 //!
 //! `cargo test --test simulation` runs the tests. With `--histories N` or `--replay SEED` it is a runner instead; the long
-//! runs are `cargo test --profile simulation --test simulation -- --histories 1000000 --seeds-from-clock`.
+//! runs are `cargo test --release --test simulation -- --histories 1000000 --seeds-from-clock`.
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod arguments;

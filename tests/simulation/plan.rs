@@ -177,7 +177,7 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         freeze: chance.pick(&[0, 5, 20]),
         freeze_at_call: chance.pick(&[0, 100, 300]),
         crash: chance.pick(&[0, 0, 10]),
-        ledger_slow: chance.pick(&[0, 100, 400]),
+        ledger_slow: chance.pick(&[0, 200, 500]),
         call_slow: chance.pick(&[0, 400, 800]),
         slow_connect: chance.pick(&[0, 200, 500]),
         call_lost_after: chance.pick(&[0, 0, 100]),

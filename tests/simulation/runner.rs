@@ -102,7 +102,7 @@ pub fn report(seed: u64, mutation: Option<Mutation>, violation: &Violation) -> S
     let numbers: Vec<String> = left_out.iter().map(ToString::to_string).collect();
     let without = if numbers.is_empty() { String::new() } else { format!(" --without {}", numbers.join(",")) };
     format!(
-        "{}\nseed {seed} breaks invariant_{}: {}\nagain: cargo test --test simulation -- --replay {seed}{without}",
+        "{}\nseed {seed} breaks invariant_{}: {}\nagain: cargo test --release --test simulation -- --replay {seed}{without}",
         told.lines.join("\n"),
         violation.invariant,
         violation.detail,

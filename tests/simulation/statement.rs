@@ -134,6 +134,9 @@ impl Statement {
         let mut state = self.world.lock();
         // The condition is judged again on the rows as they are once they are locked.
         let held = if unlocked { seen } else { state.tables.held(&self.claims) };
+        if held != state.tables.held(&self.claims) {
+            state.coverage.fault("a fenced write commits", self.name);
+        }
         let answer = work(&mut state, &held);
         let (name, locks) = (self.name, &self.locks);
         let outcome = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();

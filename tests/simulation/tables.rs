@@ -6,7 +6,8 @@ use std::time::Duration;
 use profile_linker::contract::OutgoingRecord;
 use profile_linker::domain::{Attempts, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, Accepted, Claim, LaneRow, NewRow, NoteKind, Refused, RowState, StoredRow, Unpublished,
+    AcceptLane, Acceptance, Accepted, Claim, LaneRow, LedgerError, NewRow, NoteKind, Refused, RowState, StoredRow,
+    Unpublished,
 };
 
 /// Everything durable.
@@ -109,7 +110,7 @@ impl Tables {
         held: &BTreeSet<Lane>,
         lanes: &[AcceptLane],
         rows: &[NewRow],
-    ) -> BTreeMap<usize, Option<PublishSeq>> {
+    ) -> Result<BTreeMap<usize, Option<PublishSeq>>, LedgerError> {
         let mut inserted = BTreeMap::new();
         let mut next: BTreeMap<Lane, i64> = lanes.iter().map(|lane| (lane.claim.lane, lane.first_seq.0)).collect();
         for (place, row) in rows.iter().enumerate() {
@@ -123,7 +124,7 @@ impl Tables {
                 *number += 1;
                 PublishSeq(*number - 1)
             });
-            self.insert_one(claim, row, number);
+            self.insert_one(claim, row, number)?;
             inserted.insert(place, number);
         }
         for lane in lanes.iter().filter(|lane| held.contains(&lane.claim.lane)) {
@@ -135,10 +136,10 @@ impl Tables {
                 state.position = state.position.max(Some(lane.position));
             }
         }
-        inserted
+        Ok(inserted)
     }
 
-    fn insert_one(&mut self, claim: Claim, row: &NewRow, number: Option<PublishSeq>) {
+    fn insert_one(&mut self, claim: Claim, row: &NewRow, number: Option<PublishSeq>) -> Result<(), LedgerError> {
         let state = row.ended.as_ref().map_or(RowState::Accepted, |ended| ended.state);
         let stored = StoredRow {
             key: row.key,
@@ -168,17 +169,23 @@ impl Tables {
         };
         self.rows.insert(row.key, new);
         if let (Some(number), Some(ended)) = (number, &row.ended) {
-            self.put_out(row.lane, number, &ended.records);
+            self.put_out(row.lane, number, &ended.records)?;
         }
+        Ok(())
     }
 
-    pub fn put_out(&mut self, lane: Lane, number: PublishSeq, records: &[OutgoingRecord]) {
+    /// A number is given once, as the outbox's primary key sees to.
+    pub fn put_out(&mut self, lane: Lane, number: PublishSeq, records: &[OutgoingRecord]) -> Result<(), LedgerError> {
+        if self.outbox.contains_key(&(lane.0, number.0)) {
+            return Err(LedgerError::Damaged(format!("number {} of lane {} is taken", number.0, lane.0)));
+        }
         let id = |record: &OutgoingRecord| {
             let body: serde_json::Value = serde_json::from_slice(&record.value).unwrap_or_default();
             body["id"].as_str().unwrap_or_default().to_owned()
         };
         self.numbered.insert((lane.0, number.0), records.iter().map(id).collect());
         self.outbox.insert((lane.0, number.0), records.to_vec());
+        Ok(())
     }
 
     /// What became of the rows: the second statement reads what was not inserted.

@@ -9,8 +9,8 @@ use crate::mutations::{self, Mutation};
 use crate::plan::Plan;
 use crate::runner::{self, Batch};
 
-/// Histories of the batch: what an unoptimised build tells in about half a minute.
-const BATCH: u64 = 2_000;
+/// Histories of the batch: what a build tells in about half a minute.
+const BATCH: u64 = if cfg!(debug_assertions) { 300 } else { 5_000 };
 /// Within so many histories every mistake must show.
 const HUNT: u64 = 10_000;
 /// Where the hunts begin: not where the batch does.

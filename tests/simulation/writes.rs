@@ -57,10 +57,7 @@ impl Tables {
                 there.stored.sealed_record = Vec::new();
                 there.stored.sealed_token = None;
             }
-            if self.outbox.contains_key(&(row.lane.0, row.publish_seq.0)) {
-                return Err(damaged(row.key));
-            }
-            self.put_out(row.lane, row.publish_seq, &row.records);
+            self.put_out(row.lane, row.publish_seq, &row.records)?;
         }
         Ok(())
     }

@@ -169,7 +169,7 @@ impl History {
             Act::Evict(seat) => {
                 let number = self.owner_near(seat);
                 let mut state = world.lock();
-                let notices_in = Duration::from_millis(state.chance.between(0, 20_000));
+                let notices_in = Duration::from_millis(state.chance.pick(&[0, 300, 1_000, 3_000, 20_000]));
                 number.into_iter().for_each(|number| state.evict(number, notices_in));
             }
             Act::Rebalance => world.lock().group.unsettled = true,

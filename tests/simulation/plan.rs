@@ -77,10 +77,11 @@ pub struct Rates {
     pub aborted: u64,
     pub record_refused: u64,
     pub slow_connect: u64,
+    pub publish_slow: u64,
 }
 
 /// Each rate by itself, for shrinking and for drawing.
-const RATES: [fn(&mut Rates) -> &mut u64; 16] = [
+const RATES: [fn(&mut Rates) -> &mut u64; 17] = [
     |rates| &mut rates.crash,
     |rates| &mut rates.freeze,
     |rates| &mut rates.freeze_at_call,
@@ -97,6 +98,7 @@ const RATES: [fn(&mut Rates) -> &mut u64; 16] = [
     |rates| &mut rates.aborted,
     |rates| &mut rates.record_refused,
     |rates| &mut rates.slow_connect,
+    |rates| &mut rates.publish_slow,
 ];
 
 impl Plan {
@@ -180,6 +182,7 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         ledger_slow: chance.pick(&[0, 200, 500]),
         call_slow: chance.pick(&[0, 400, 800]),
         slow_connect: chance.pick(&[0, 200, 500]),
+        publish_slow: chance.pick(&[0, 300, 600]),
         call_lost_after: chance.pick(&[0, 0, 100]),
         commit_in_doubt: chance.pick(&[0, 0, 200]),
         ..Rates::default()
@@ -206,9 +209,9 @@ fn acts(
 fn contest(chance: &mut Chance, workers: usize, _partitions: i32) -> Act {
     let worker = usize::try_from(chance.below(workers as u64)).unwrap_or(0);
     match chance.below(8) {
-        0..=3 => Act::Evict(worker),
-        4 => Act::Freeze(worker, chance.pick(&[12, 25, 50])),
-        5 => Act::Restart(worker),
+        0..=2 => Act::Evict(worker),
+        3 => Act::Freeze(worker, chance.pick(&[12, 25, 50])),
+        4 | 5 => Act::Restart(worker),
         6 => Act::Crash(worker),
         _ => Act::Rebalance,
     }

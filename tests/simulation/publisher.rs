@@ -53,7 +53,8 @@ impl WorldPublisher {
         };
         open(&mut self.process.world.lock(), &cycle);
         self.process.boundary("transaction, produced").await;
-        self.process.world.pass(1, 30).await;
+        let slow = self.process.world.strikes(|rates| rates.publish_slow);
+        self.process.world.pass(1, if slow { 3_000 } else { 30 }).await;
         self.send_offsets(&cycle)?;
         self.process.boundary("transaction, positions sent").await;
         self.process.world.pass(1, 30).await;

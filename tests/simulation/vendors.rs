@@ -163,7 +163,21 @@ impl State {
         self.say(|| format!("profile {id} of {customer} with {token}"));
         let late = request.late;
         self.vendors.refused.insert(customer.clone(), false);
-        self.vendors.profiles.push(Profile { id, customer, token, title, primary: false, visible_at, late });
+        self.vendors.profiles.push(Profile {
+            id,
+            customer: customer.clone(),
+            token,
+            title,
+            primary: false,
+            visible_at,
+            late,
+        });
+        // A gateway that repeats a call by itself: done, and then refused.
+        if lag.is_zero() && self.strikes(|rates| rates.call_refused / 2) {
+            self.coverage.fault("done and refused", "link");
+            self.vendors.refused.insert(customer, true);
+            return reply(409, json!({"error": {"message": "not today"}}));
+        }
         match request.vendor {
             Vendor::Aloha => reply(200, json!(guid(id))),
             _ => reply(200, json!({"d": {"id": id, "status": "Active"}})),

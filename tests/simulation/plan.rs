@@ -78,10 +78,12 @@ pub struct Rates {
     pub record_refused: u64,
     pub slow_connect: u64,
     pub publish_slow: u64,
+    /// A link that is applied late.
+    pub link_slow: u64,
 }
 
 /// Each rate by itself, for shrinking and for drawing.
-const RATES: [fn(&mut Rates) -> &mut u64; 17] = [
+const RATES: [fn(&mut Rates) -> &mut u64; 18] = [
     |rates| &mut rates.crash,
     |rates| &mut rates.freeze,
     |rates| &mut rates.freeze_at_call,
@@ -99,6 +101,7 @@ const RATES: [fn(&mut Rates) -> &mut u64; 17] = [
     |rates| &mut rates.record_refused,
     |rates| &mut rates.slow_connect,
     |rates| &mut rates.publish_slow,
+    |rates| &mut rates.link_slow,
 ];
 
 impl Plan {
@@ -180,7 +183,8 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         freeze_at_call: chance.pick(&[0, 100, 300]),
         crash: chance.pick(&[0, 0, 10]),
         ledger_slow: chance.pick(&[0, 200, 500]),
-        call_slow: chance.pick(&[0, 400, 800]),
+        call_slow: chance.pick(&[0, 0, 200]),
+        link_slow: chance.pick(&[0, 500, 900]),
         slow_connect: chance.pick(&[0, 200, 500]),
         publish_slow: chance.pick(&[0, 300, 600]),
         call_lost_after: chance.pick(&[0, 0, 100]),

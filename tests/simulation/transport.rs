@@ -101,7 +101,7 @@ impl WorldTransport {
     }
 
     async fn send(&self, call: Call, late: bool) -> Exchange {
-        let fate = self.fate();
+        let fate = self.fate(call.operation);
         let request = Request::new(self.vendor, &call, late, self.process.number);
         {
             let mut state = self.process.world.lock();
@@ -143,7 +143,7 @@ impl WorldTransport {
         }
     }
 
-    fn fate(&self) -> Fate {
+    fn fate(&self, operation: &str) -> Fate {
         let mut state = self.process.world.lock();
         let ms = |state: &mut crate::world::State, from, to| Duration::from_millis(state.chance.between(from, to));
         let mut fate =
@@ -153,7 +153,8 @@ impl WorldTransport {
         } else if state.strikes(|rates| rates.call_lost_after) {
             fate.answered_in = None;
         }
-        if state.strikes(|rates| rates.call_slow) {
+        let link_slow = operation == "link" && state.strikes(|rates| rates.link_slow);
+        if state.strikes(|rates| rates.call_slow) || link_slow {
             // The latest that is promised to be looked after.
             fate.arrives_in = fate.arrives_in.map(|_| ms(&mut state, 0, 11_000));
             fate.answered_in = fate.answered_in.map(|_| ms(&mut state, 0, 11_000));

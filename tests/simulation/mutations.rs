@@ -56,6 +56,25 @@ pub const ALL: [Mutation; 13] = [
     Mutation::RefusalAfterUnknownIsFinal,
 ];
 
+/// What a mistake must break: another invariant broken in a hunt is no proof of it.
+pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
+    match mutation {
+        Mutation::SkipWriteAhead | Mutation::SkipReadBack | Mutation::NoFreshnessCheck | Mutation::NoWaitForTheWire => {
+            &["a_profile_is_linked_at_most_once"]
+        }
+        // Numbers given twice, results published twice, rows ended under two owners.
+        Mutation::UnlockedEpoch => &["a_worker_goes_on", "no_result_is_seen_twice", "every_input_gets_one_result"],
+        Mutation::PositionBeforeAcceptance => &["no_offset_passes_unaccepted_input"],
+        Mutation::CursorBeforeDurable | Mutation::NewIdOnRetry | Mutation::ReopeningOverwrites => {
+            &["a_cursor_covers_durable_and_visible_results_only", "every_input_gets_one_result"]
+        }
+        Mutation::MetadataAtCommit => &["no_result_is_seen_twice"],
+        Mutation::OursTakenForDuplicate => &["everything_ends", "every_input_gets_one_result", "per_customer_order"],
+        Mutation::RemovesUnpublished => &["everything_ends", "every_input_gets_one_result"],
+        Mutation::RefusalAfterUnknownIsFinal => &["what_is_linked_is_never_finally_rejected"],
+    }
+}
+
 /// Its name in tests and arguments.
 pub fn name(mutation: Mutation) -> String {
     let mut name = String::new();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::coverage::Coverage;
 use crate::history::{self, Told};
-use crate::mutations::Mutation;
+use crate::mutations::{Mutation, breaks};
 use crate::plan::Plan;
 use crate::world::Violation;
 
@@ -54,6 +54,9 @@ impl Batch {
             let seed = self.first_seed.wrapping_add(number);
             let told = history::tell(Plan::of(seed), self.mutation, false);
             bar.inc(1);
+            let counts =
+                |violation: &Violation| self.mutation.is_none_or(|one| breaks(one).contains(&violation.invariant));
+            let told = Told { violation: told.violation.filter(counts), ..told };
             failed.fetch_or(told.violation.is_some(), Ordering::Relaxed);
             outcome.lock().unwrap().add(seed, told);
         }

@@ -173,7 +173,7 @@ async fn dead_letter(stand: &Stand<'_>, id: &str) -> EventKey {
 
 async fn a_row_that_two_operators_reopen_is_linked_once_by_the_running_worker(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    stand.amend("max_interval = \"1s\"", "max_interval = \"1s\"\nbudget = \"1s\"");
+    stand.amend("max_interval = \"1s\"", "max_interval = \"1s\"\nbudget = \"3s\"");
     let worker = stand.worker().await;
     let key = dead_letter(&stand, "stubborn").await;
     let operator = async |name: &str| {

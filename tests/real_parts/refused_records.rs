@@ -34,8 +34,9 @@ async fn a_missing_dead_letter_topic_holds_up_its_partition_only(parts: &RealPar
 
 async fn a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
     let worker = stand.worker().await;
+    // Only now: a worker does not start on a topic that is too small.
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
     let scene = Scene::play(&stand, &worker, &[b'x'; LARGE_RECORD]).await;
     stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;
     scene.goes_on().await;
@@ -44,12 +45,14 @@ async fn a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only(parts
 
 async fn without_transactions_a_refused_dead_letter_does_not_repeat_what_is_before_it(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Idempotent).await;
+    let mut worker = stand.worker().await;
     stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
-    // Both are there before the worker, so that they end in one write and are published in one cycle.
+    // Both are there before the worker looks, so that they end in one write and are published in one cycle.
+    worker.freeze();
     let customer = stand.sandbox.create_customer().await;
     stand.publish_bytes(&customer, b"before").await;
     stand.publish_bytes(&customer, &[b'x'; LARGE_RECORD]).await;
-    let worker = stand.worker().await;
+    worker.thaw();
     refused(&worker, 3).await;
     assert_eq!(stand.all(&stand.topics.dead_letter).await.len(), 1, "what is before it is there, once");
     stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;

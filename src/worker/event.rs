@@ -8,6 +8,17 @@ use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
 use crate::domain::{EventIdentity, EventKey, Origin, Secret, System};
 use crate::ledger::Claim;
 
+/// Whether a start counts: that of a row that may have been running when a process ended uncleanly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Count {
+    /// It does not.
+    No,
+    /// It does, and is written down before.
+    Due,
+    /// It is being written down.
+    Asked,
+}
+
 /// An accepted event that has not ended.
 pub(super) struct Event {
     pub key: EventKey,
@@ -28,8 +39,8 @@ pub(super) struct Event {
     pub account: Option<Account>,
     /// What may have happened before this process begins it.
     pub past: Past,
-    /// That it is started once more is being written down; it does not begin before.
-    pub being_counted: bool,
+    /// Whether its next start must be written down first.
+    pub count: Count,
     /// Milliseconds since 1970.
     pub first_failed_at: Option<i64>,
     /// A call that waits for a slot, or for its lane to be allowed to call.

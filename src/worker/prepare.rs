@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::event::Event;
+use super::event::{Count, Event};
 use super::load::Load;
 use super::outcome::{self, Ending};
 use super::scribe::End;
@@ -303,7 +303,7 @@ fn new_event(
         flow,
         token,
         past: Past::default(),
-        being_counted: false,
+        count: Count::No,
         first_failed_at: None,
         pending: None,
         awaits_turn: false,

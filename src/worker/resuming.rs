@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::WorkerError;
 use super::customers::RUN_AHEAD;
 use super::dispatcher::Dispatcher;
-use super::event::Event;
+use super::event::{Count, Event};
 use super::gate::OWNERSHIP_FRESH;
 use super::prepare::{ReviveError, Revived};
 use super::scribe::Job;
@@ -33,23 +33,26 @@ impl Dispatcher {
     /// Resumes unfinished rows in input order.
     pub fn resume(&mut self, claim: Claim, clean: bool, rows: Vec<StoredRow>) {
         let mut places = BTreeMap::new();
-        let mut counted = Vec::new();
         for row in rows {
             let due = due_in(&row);
             let Some(mut event) = self.revive(claim, row) else { continue };
             let ordered = self.shared.settings.per_customer_order;
-            if !clean && due.is_zero() && had_its_turn(&event, ordered, &mut places) {
-                event.past.starts += 1;
-                event.being_counted = true;
-                let starts = i32::try_from(event.past.starts).unwrap_or(i32::MAX);
-                counted.push(StartedRow { key: event.key, lane: claim.lane, starts });
+            if had_its_turn(&event, ordered, &mut places) && due.is_zero() && !clean {
+                event.count = Count::Due;
             }
             let hold = self.hold(claim).max(due);
             self.admit(event, hold);
         }
-        if !counted.is_empty() {
-            self.ask(claim.lane, Job::Started(claim, counted));
-        }
+    }
+
+    /// Writes down that an event starts once more; it begins when that is durable. Not before its wait is over: a lane that
+    /// two workers take from each other starts nothing, and must not use its rows' starts up.
+    pub fn count_start(&mut self, key: EventKey) {
+        let Some(event) = self.events.get_mut(&key).filter(|event| event.count == Count::Due) else { return };
+        event.count = Count::Asked;
+        event.past.starts += 1;
+        let (claim, starts) = (event.claim, i32::try_from(event.past.starts).unwrap_or(i32::MAX));
+        self.ask(claim.lane, Job::Started(claim, vec![StartedRow { key, lane: claim.lane, starts }]));
     }
 
     /// Picks rows up that an operator reopened, or that this record's earlier acceptance left, unless they are in memory.
@@ -67,7 +70,7 @@ impl Dispatcher {
     pub fn on_started(&mut self, claim: Claim, keys: &[EventKey]) {
         for key in keys {
             if let Some(event) = self.events.get_mut(key).filter(|event| event.claim == claim) {
-                event.being_counted = false;
+                event.count = Count::No;
                 self.begin_if_possible(*key);
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::dispatcher::{Answered, Dispatcher, Report};
-use super::event::Event;
+use super::event::{Count, Event};
 use super::gate::LaneGate;
 use super::outcome;
 use super::prepare::token_context;
@@ -20,7 +20,11 @@ impl Dispatcher {
     /// Begins an event that is neither held nor too far behind in its customer's queue.
     pub fn begin_if_possible(&mut self, key: EventKey) {
         let Some(event) = self.events.get_mut(&key) else { return };
-        if event.begun || event.held || event.being_counted || !event.in_window {
+        if event.begun || event.held || !event.in_window {
+            return;
+        }
+        if event.count != Count::No {
+            self.count_start(key);
             return;
         }
         event.begun = true;

@@ -29,7 +29,6 @@ pub fn check(reading: &Reading, problems: &mut Vec<Problem>) {
     check_admin(reading, problems);
     check_retry(reading, problems);
     timeouts::check(reading, problems);
-    check_budget(reading, problems);
 }
 
 /// No two roles may share a topic: a result would come back in as an input.
@@ -99,17 +98,6 @@ fn check_retry(reading: &Reading, problems: &mut Vec<Problem>) {
         && initial > longest
     {
         problems.push(about(reading, "retry.initial", "must not be longer than retry.max_interval".to_owned()));
-    }
-}
-
-/// What one attempt may take must fit into the budget, or no event is ever tried twice.
-fn check_budget(reading: &Reading, problems: &mut Vec<Problem>) {
-    let Ok(budget) = reading.duration("retry.budget") else { return };
-    let within = UPSTREAMS.iter().flat_map(|(table, _)| ["timeout", "settle"].map(|name| format!("{table}.{name}")));
-    for path in within.filter(|path| reading.is_set(path)) {
-        if reading.duration(&path).is_ok_and(|length| length > budget) {
-            problems.push(about(reading, &path, "must not be longer than retry.budget".to_owned()));
-        }
     }
 }
 

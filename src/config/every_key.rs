@@ -180,8 +180,6 @@ fn keys_that_contradict_each_other_are_refused() {
     let upstream = "[target.loanpro]\ntoken = \"t\"\ninstance_id = \"1\"\n";
     let cases = [
         ("retry.initial = \"31s\"".to_owned(), "retry.initial"),
-        (format!("{upstream}timeout = \"2m\"\n[retry]\nbudget = \"1m\""), "target.loanpro.timeout"),
-        (format!("{upstream}settle = \"5m\"\n[retry]\nbudget = \"1m\""), "target.loanpro.settle"),
         (format!("{upstream}base_url = \"http://lms.example/\""), "target.loanpro.base_url"),
         ("admin.listen = \"0.0.0.0:1\"".to_owned(), "admin.listen"),
         ("kafka.topics.linked = \"x\"\nkafka.topics.rejected = \"x\"".to_owned(), "kafka.topics.rejected"),

@@ -5,6 +5,8 @@ use super::reading::Reading;
 
 /// Ours; a time-out that the operator leaves alone fits.
 const TRANSACTION_MS: i64 = crate::kafka::transactional::TRANSACTION_TIMEOUT.as_millis() as i64;
+/// What an operator may make of it, in milliseconds.
+const TRANSACTION_RANGE: std::ops::RangeInclusive<i64> = 5_000..=30_000;
 /// The shortest time in which a partition is surely given up: calls on the wire (12 s), their writes, and the cycle that is
 /// out. The group waits for it as long as `max.poll.interval.ms`.
 const LEAVE_MS: i64 = 60_000;
@@ -34,7 +36,6 @@ const fn property(name: &'static str, default: i64) -> Property {
 /// All of them.
 pub(super) fn check(reading: &Reading, problems: &mut Vec<Problem>) {
     let at_least = [
-        (&SESSION, 3, &HEARTBEAT, 0, "three heartbeats must fit into a session"),
         (&POLL, 1, &SESSION, 0, "a member that is alive must not be counted as stuck"),
         (&SOCKET, 1, &FETCH, 1_000, "a fetch that waits must not look like a dead connection"),
         (&DELIVERY, 1, &LINGER, REQUEST.of(reading), "a record must have the time for one request"),
@@ -46,6 +47,11 @@ pub(super) fn check(reading: &Reading, problems: &mut Vec<Problem>) {
         if longer.of(reading) < needed && told {
             problems.push(longer.problem(reading, shorter, format!("must be at least {needed}: {why}")));
         }
+    }
+    // Only where it was set: a heartbeat of ours follows the session.
+    if HEARTBEAT.is_set(reading) && HEARTBEAT.of(reading) >= SESSION.of(reading) {
+        let why = "a member is counted as dead that misses its heartbeats for a session";
+        problems.push(HEARTBEAT.problem(reading, &SESSION, format!("must be below {}: {why}", SESSION.of(reading))));
     }
     check_ours(reading, problems);
 }
@@ -59,14 +65,17 @@ fn check_ours(reading: &Reading, problems: &mut Vec<Problem>) {
     if !reading.text("kafka.delivery").is_ok_and(|delivery| delivery == "transactional") {
         return;
     }
-    if TRANSACTION.of(reading) != TRANSACTION_MS {
-        let why = "a successor waits so long for a dead worker's transaction";
-        problems.push(TRANSACTION.problem(reading, &TRANSACTION, format!("is always {TRANSACTION_MS}: {why}")));
+    let transaction = TRANSACTION.of(reading);
+    if !TRANSACTION_RANGE.contains(&transaction) {
+        let (least, most) = (TRANSACTION_RANGE.start(), TRANSACTION_RANGE.end());
+        let why = "a request must fit into it, and a successor waits so long for a dead worker's";
+        problems.push(TRANSACTION.problem(reading, &TRANSACTION, format!("must be {least} to {most}: {why}")));
     }
     for property in [DELIVERY, SOCKET] {
-        if property.of(reading) > TRANSACTION_MS {
+        // Where they are not set the client keeps them within the transaction's.
+        if property.is_set(reading) && property.of(reading) > transaction {
             let why = "nothing may be sent after its transaction's end";
-            problems.push(property.problem(reading, &property, format!("must be at most {TRANSACTION_MS}: {why}")));
+            problems.push(property.problem(reading, &property, format!("must be at most {transaction}: {why}")));
         }
     }
 }
@@ -125,9 +134,8 @@ mod tests {
     #[test]
     fn time_outs_that_do_not_fit_each_other_are_refused() {
         for (name, value) in [
-            ("heartbeat.interval.ms", "20000"),
+            ("heartbeat.interval.ms", "50000"),
             ("session.timeout.ms", "400000"),
-            ("session.timeout.ms", "6000"),
             ("max.poll.interval.ms", "50000"),
             ("fetch.wait.max.ms", "20000"),
             ("linger.ms", "6000"),
@@ -146,5 +154,10 @@ mod tests {
         let fit =
             [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000"), ("max.poll.interval.ms", "60000")];
         assert_eq!(problems(&fit), [] as [&str; 0]);
+        // A heartbeat that nobody set follows the session.
+        for fit in [("session.timeout.ms", "6000"), ("session.timeout.ms", "1500"), ("transaction.timeout.ms", "5000")]
+        {
+            assert_eq!(problems(&[fit]), [] as [&str; 0]);
+        }
     }
 }

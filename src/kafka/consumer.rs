@@ -111,6 +111,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A third of the session, as Kafka's documents ask, and at most the client's own default.
+fn heartbeat_ms(settings: &Kafka) -> u32 {
+    let session = settings.properties.get("session.timeout.ms").and_then(|text| text.parse::<u32>().ok());
+    session.map_or(3_000, |session| (session / 3).clamp(1, 3_000))
+}
+
 fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
     let mut config = client::base(settings);
     config.set("group.id", &settings.group);
@@ -124,6 +130,7 @@ fn configuration(settings: &Kafka) -> rdkafka::ClientConfig {
     client::default(&mut config, settings, "queued.max.messages.kbytes", "16384");
     client::default(&mut config, settings, "queued.min.messages", "2000");
     client::default(&mut config, settings, "fetch.wait.max.ms", "100");
+    client::default(&mut config, settings, "heartbeat.interval.ms", &heartbeat_ms(settings).to_string());
     config
 }
 

@@ -56,7 +56,7 @@ impl TransactionalPublisher {
     pub async fn start(settings: &Kafka, transactional_id: &str, limits: Limits) -> Result<Self, KafkaTrouble> {
         let mut config = client::producer(settings);
         config.set("transactional.id", transactional_id);
-        config.set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string());
+        client::default(&mut config, settings, "transaction.timeout.ms", &TRANSACTION_TIMEOUT.as_millis().to_string());
         // The client makes a record's time-out the transaction's, where it is not shorter: see `config::timeouts`.
         let topics = settings.topics.clone();
         let make = move || -> Result<Hand, KafkaTrouble> {

@@ -13,6 +13,8 @@ mod bounds;
 mod brokers;
 #[path = "real_parts/checkup.rs"]
 mod checkup;
+#[path = "real_parts/cursors.rs"]
+mod cursors;
 #[path = "real_parts/duplicates.rs"]
 mod duplicates;
 #[path = "real_parts/failures.rs"]
@@ -23,6 +25,8 @@ mod leaving;
 mod ledgers;
 #[path = "real_parts/looking.rs"]
 mod looking;
+#[path = "real_parts/progress.rs"]
+mod progress;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
 #[path = "real_parts/refused_records.rs"]
@@ -76,6 +80,8 @@ const CASES: &[&[Case]] = &[
     upgrading::CASES,
     looking::CASES,
     bounds::CASES,
+    progress::CASES,
+    cursors::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -66,6 +66,14 @@ pub(super) fn starting_point(
 ) -> Result<Start, WorkerError> {
     let (partition, saved) = (row.claim.lane.0, row.saved_cursor);
     let Some((committed, offset)) = committed.and_then(|committed| Some((committed, committed.offset?))) else {
+        if let Some(position) = row.position.filter(|_| !anew) {
+            tracing::warn!(
+                kafka.partition = partition,
+                kafka.offset = position,
+                "no position is committed: it expired, or somebody deleted it; the ledger's own takes its place, and results \
+                 of the last second may appear again",
+            );
+        }
         return Ok(Start::of_row(row, saved));
     };
     match cursor::decode(&committed.metadata, ledger_id) {

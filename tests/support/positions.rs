@@ -30,14 +30,20 @@ impl Positions {
 
     /// The committed positions, of the partitions that have one.
     pub fn committed(&self) -> BTreeMap<i32, i64> {
+        self.commits().into_iter().map(|(partition, (offset, _))| (partition, offset)).collect()
+    }
+
+    /// The same, with each commit's metadata.
+    pub fn commits(&self) -> BTreeMap<i32, (i64, String)> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
         let committed = self.client.committed_offsets(list, BROKER_ANSWERS_WITHIN).expect("committed positions");
-        let position = |partition: i32| match committed.find_partition(&self.topic, partition)?.offset() {
-            Offset::Offset(offset) => Some((partition, offset)),
-            _ => None,
+        let commit = |partition: i32| {
+            let element = committed.find_partition(&self.topic, partition)?;
+            let Offset::Offset(offset) = element.offset() else { return None };
+            Some((partition, (offset, element.metadata().to_owned())))
         };
-        (0..self.partitions).filter_map(position).collect()
+        (0..self.partitions).filter_map(commit).collect()
     }
 
     /// Whether everything that is in the topic is behind the committed positions.

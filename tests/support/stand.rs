@@ -177,11 +177,18 @@ impl<'a> Stand<'a> {
 
     /// Sets the group's position, as an operator's tool does; the group must be empty.
     pub fn commit_by_hand(&self, partition: i32, offset: i64) {
+        self.commit_by_hand_saying(partition, offset, "");
+    }
+
+    /// The same, with this text in the commit's metadata.
+    pub fn commit_by_hand_saying(&self, partition: i32, offset: i64, metadata: &str) {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", self.kafka.brokers()).set("group.id", &self.group);
         let consumer: BaseConsumer = config.create().expect("a consumer");
         let mut positions = TopicPartitionList::new();
-        positions.add_partition_offset(&self.topics.created, partition, Offset::Offset(offset)).expect("an offset");
+        let mut position = positions.add_partition(&self.topics.created, partition);
+        position.set_offset(Offset::Offset(offset)).expect("an offset");
+        position.set_metadata(metadata);
         consumer.commit(&positions, CommitMode::Sync).expect("the position is set");
     }
 

@@ -45,6 +45,12 @@ impl Kafka {
         assert!(set.iter().all(Result::is_ok), "topic {name}: {set:?}");
     }
 
+    /// Deletes a group and its positions, as expiry does; the group must be empty.
+    pub async fn delete_group(&self, name: &str) {
+        let deleted = self.admin().delete_groups(&[name], &AdminOptions::new()).await.expect("groups are deleted");
+        assert!(deleted.iter().all(Result::is_ok), "group {name}: {deleted:?}");
+    }
+
     /// Deletes a partition's records below an offset, as retention would.
     pub async fn delete_records(&self, topic: &str, partition: i32, below: i64) {
         let mut wanted = TopicPartitionList::new();

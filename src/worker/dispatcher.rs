@@ -48,6 +48,8 @@ pub(super) struct Shared {
     pub rules: BTreeMap<System, Rules>,
     /// The longest time-out of a call, connect included.
     pub longest_call: Duration,
+    /// How long after a fence the group is asked whether the lane is ours.
+    pub retake_pause: Duration,
     /// Name of this process in the ledger's lanes.
     pub owner: String,
     /// Tells a topic made anew from the one that the ledger knows.
@@ -66,8 +68,9 @@ pub(super) enum Report {
     Opened(Result<Vec<Opened>, WorkerError>),
     /// Fetched records are decoded and sealed.
     Drafted(Drafted),
-    /// A lane that another worker took may be taken again, if it is still ours to take.
-    Retake(i32),
+    /// A lane that another worker took may be taken again, if it is still ours to take: the coordinator answered what was
+    /// asked at this time.
+    Retake(i32, Duration),
     /// A lane was taken again.
     Retaken(i32, Result<Vec<Opened>, WorkerError>),
     /// A cycle ended.
@@ -206,7 +209,7 @@ impl Dispatcher {
             Report::Observed(answered) => self.on_answer(*answered),
             Report::Opened(opened) => self.on_opened(opened),
             Report::Drafted(drafted) => self.on_drafted(drafted),
-            Report::Retake(partition) => self.retake(partition),
+            Report::Retake(partition, asked_at) => self.retake(partition, asked_at),
             Report::Retaken(partition, opened) => self.on_retaken(partition, opened),
             Report::Published(result) => self.on_published(result),
             Report::Resolved(committed) => self.on_resolved(&committed),

@@ -28,6 +28,7 @@ mod prepare;
 mod publishing;
 mod regulate;
 mod resuming;
+mod retaking;
 mod running;
 mod scribe;
 mod start;

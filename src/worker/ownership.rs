@@ -17,9 +17,6 @@ use crate::ledger::{Claim, Ledger};
 
 /// How long a revocation waits for calls on the wire, so that the release is clean: well below the group's patience.
 const LEAVE_LIMIT: Duration = Duration::from_secs(12);
-/// A lane that another worker took is taken again only after this, and only if Kafka still says that it is ours.
-const FENCED_PAUSE: Duration = Duration::from_secs(1);
-
 /// Partitions being given up.
 pub(super) struct Leaving {
     partitions: Vec<i32>,
@@ -62,42 +59,11 @@ impl Dispatcher {
         self.apply_pause_to(&opened);
     }
 
-    /// Takes a lane again that another worker took, if Kafka still says that it is ours. A revocation that comes while it
-    /// is taken waits for that: else the raise would fence the partition's next owner.
-    pub fn retake(&mut self, partition: i32) {
-        if self.cycle.as_ref().is_some_and(|cycle| cycle.has(partition)) {
-            // The cursor is read only when our own last word on it is said: else what that cycle shows is sent again.
-            self.retake_later(partition);
-            return;
-        }
-        let ours = self.assigned.contains(&partition) && !self.lanes.contains_key(&partition);
-        if self.is_going(partition) || !ours || self.stopping.is_some() || !self.retaking.insert(partition) {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        self.spawn(async move { Report::Retaken(partition, take_over(&shared, &[partition]).await) });
-    }
-
-    /// A lane was taken again: it is fetched anew, unless it is to be given up.
-    pub fn on_retaken(&mut self, partition: i32, opened: Result<Vec<Opened>, WorkerError>) {
-        self.retaking.remove(&partition);
-        match opened {
-            // Nothing was begun, so nothing has to be ended: its next owner finds it as it was left.
-            Ok(_) if self.is_going(partition) => {}
-            Ok(opened) => {
-                opened.into_iter().for_each(|opened| self.install(opened, true));
-                // While it was not ours the intake may have been taken up again, and nobody told the client of this one.
-                self.apply_pause_to(&[partition]);
-            }
-            Err(error) => self.failed = Some(error),
-        }
-    }
-
-    fn is_going(&self, partition: i32) -> bool {
+    pub fn is_going(&self, partition: i32) -> bool {
         self.leaving.as_ref().is_some_and(|leaving| leaving.partitions.contains(&partition))
     }
 
-    fn install(&mut self, opened: Opened, again: bool) {
+    pub fn install(&mut self, opened: Opened, again: bool) {
         let Opened { row, start, raised_at, unfinished, unpublished } = opened;
         let (claim, partition) = (row.claim, row.claim.lane.0);
         let mut lane = Lane::new(&row, &start, self.wire_until(&row, &start, raised_at));
@@ -141,23 +107,7 @@ impl Dispatcher {
         }
     }
 
-    fn retake_later(&self, partition: i32) {
-        self.spawn(async move {
-            tokio::time::sleep(FENCED_PAUSE).await;
-            Report::Retake(partition)
-        });
-    }
-
-    /// The topic was made anew: what is known of its positions is of the old one, so every lane is taken again.
-    pub fn on_remade(&mut self) {
-        let lanes: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
-        for partition in lanes {
-            self.forget(partition);
-            self.retake(partition);
-        }
-    }
-
-    fn forget(&mut self, partition: i32) {
+    pub fn forget(&mut self, partition: i32) {
         let lane = domain::Lane(partition);
         if let Some(lane) = self.lanes.remove(&partition) {
             self.shared.confirmations.give_up(lane.claim);

@@ -27,6 +27,19 @@ pub(super) async fn committed(shared: &Shared, partitions: &[i32]) -> Vec<Commit
     }
 }
 
+/// Asks until the coordinator answers; tells when the question that it answered was asked, by the boot-time clock.
+pub(super) async fn ask(shared: &Shared, partitions: &[i32]) -> Duration {
+    let began = shared.clock.tick();
+    loop {
+        let asked_at = shared.clock.tick();
+        match shared.source.committed(partitions).await {
+            Ok(_) => return asked_at,
+            Err(error) => say(shared.clock.tick().saturating_sub(began), &error),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// The input topic's id; `None` where the broker has none to tell. A topic that is away for now is waited for.
 pub(super) async fn topic_id(shared: &Shared) -> Option<String> {
     if shared.topic_id.is_some() {

@@ -14,6 +14,7 @@ use super::dispatcher::{Dispatcher, Ears, Shared};
 use super::gate::Confirmations;
 use super::milestone::Milestone;
 use super::prepare::Preparer;
+use super::retaking;
 use super::scribe::Scribe;
 use crate::clock::Clock;
 use crate::config::{Config, LookSettings, RetrySettings};
@@ -133,6 +134,7 @@ impl Worker {
             settings: parts.config.worker.clone(),
             rules: rules(&parts.config),
             longest_call: longest_call(&parts.config),
+            retake_pause: retaking::pause(&parts.config.kafka),
             owner: owner(),
             topic_id: parts.topic_id,
             adopting: parts.adopt.is_some(),

@@ -16,6 +16,8 @@ use crate::world::State;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that waits for an answer for so long leaves the group (`max.poll.interval.ms`).
 const POLL_INTERVAL: Duration = Duration::from_secs(300);
+/// A worker that heard so long ago that it is a member may be wrong.
+const NEWS_OLD_AFTER: Duration = Duration::from_secs(6);
 
 /// The coordinator's book and the clients' state.
 #[derive(Default)]
@@ -45,14 +47,32 @@ pub struct Client {
     pub joined: Option<i32>,
     /// It knows that its partitions are gone.
     pub lost: bool,
-    /// Its membership is gone; it finds out at this time.
-    pub evicted: Option<Duration>,
+    /// Its membership is gone.
+    pub evicted: Option<Eviction>,
+    /// Lanes that it raised under its present assignment.
+    pub raised: BTreeSet<i32>,
+    /// Raises without an answer, which are repeated.
+    pub unanswered: BTreeSet<i32>,
+}
+
+/// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.
+#[derive(Clone, Copy)]
+pub struct Eviction {
+    since: Duration,
+    noticed_at: Duration,
 }
 
 /// Where a partition is fetched.
 pub struct Fetch {
     pub next: i64,
     pub paused: bool,
+}
+
+impl Client {
+    /// Whether it has heard that its partitions are gone, told or not yet.
+    pub fn knows_of_a_loss(&self, now: Duration) -> bool {
+        self.lost || self.evicted.is_some_and(|eviction| eviction.noticed_at <= now)
+    }
 }
 
 impl State {
@@ -75,9 +95,39 @@ impl State {
         }
         self.say(|| format!("the group gives {number} up"));
         self.group.unsettled = true;
-        let at = self.now + notices_in;
+        let eviction = Eviction { since: self.now, noticed_at: self.now + notices_in };
         if let Some(client) = self.group.clients.get_mut(&number) {
-            client.evicted = Some(at);
+            client.evicted = Some(eviction);
+        }
+    }
+
+    /// Whether the coordinator's answers reach this client. One that was given up hears of that before anything else.
+    pub fn hears_the_coordinator(&self, number: u32) -> bool {
+        let client = self.group.clients.get(&number);
+        let deaf = client.and_then(|client| client.evicted).is_some_and(|eviction| eviction.noticed_at > self.now);
+        !deaf || self.is(Mutation::RetakesUnasked)
+    }
+
+    /// A worker raises lanes. To take one again it must have heard a moment ago that it is a member still.
+    pub fn note_raise(&mut self, number: u32, lanes: &[i32]) {
+        let now = self.now;
+        let Some(client) = self.group.clients.get_mut(&number) else { return };
+        let outsider = client.evicted.is_some_and(|eviction| now.saturating_sub(eviction.since) > NEWS_OLD_AFTER);
+        for lane in lanes {
+            let (first, repeated) = (client.raised.insert(*lane), !client.unanswered.insert(*lane));
+            let again = !first && !repeated;
+            if again && outsider {
+                let detail = format!("{number} takes {lane} again long after the group gave it up");
+                self.violated("a_lane_is_taken_again_by_a_member_only", detail);
+                return;
+            }
+        }
+    }
+
+    /// A raise was answered.
+    pub fn raise_is_answered(&mut self, number: u32, lanes: &[i32]) {
+        if let Some(client) = self.group.clients.get_mut(&number) {
+            client.unanswered.retain(|lane| !lanes.contains(lane));
         }
     }
 
@@ -115,7 +165,7 @@ impl State {
             .group
             .clients
             .iter()
-            .filter(|(_, client)| client.evicted.is_some_and(|at| at <= now))
+            .filter(|(_, client)| client.evicted.is_some_and(|eviction| eviction.noticed_at <= now))
             .filter(|(_, client)| client.process.is_running() && client.open.is_none())
             .map(|(number, _)| *number)
             .collect();
@@ -232,6 +282,7 @@ impl State {
         let Some(client) = self.group.clients.get_mut(&number) else { return };
         client.open = None;
         client.fetching.retain(|partition, _| !partitions.contains(partition));
+        client.raised.retain(|partition| !partitions.contains(partition));
         let lost = std::mem::take(&mut client.lost);
         if lost {
             self.join(number);

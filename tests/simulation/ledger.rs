@@ -33,9 +33,12 @@ impl Ledger for WorldLedger {
     }
 
     async fn raise(&self, _owner: &str, lanes: &[Lane]) -> Answer<Vec<LaneRow>> {
-        let (locks, asked) = (lanes.iter().map(|lane| lane.0).collect(), lanes.to_vec());
+        let (numbers, asked): (Vec<i32>, _) = (lanes.iter().map(|lane| lane.0).collect(), lanes.to_vec());
+        self.process.world.lock().note_raise(self.process.number, &numbers);
         let work: Work<_> = Box::new(move |state, _| Ok(state.tables.raise(&asked)));
+        let locks = numbers.iter().copied().collect();
         let mut rows = self.statement("raise", Vec::new(), locks, work).await?;
+        self.process.world.lock().raise_is_answered(self.process.number, &numbers);
         self.process.world.pass(0, 3).await;
         let state = self.process.world.lock();
         for row in &mut rows {

@@ -37,10 +37,12 @@ pub enum Mutation {
     ReopeningOverwrites,
     /// A refusal after an attempt that nobody saw is final.
     RefusalAfterUnknownIsFinal,
+    /// A fenced worker takes its lanes again without having heard that it is a member.
+    RetakesUnasked,
 }
 
 /// All of them.
-pub const ALL: [Mutation; 13] = [
+pub const ALL: [Mutation; 14] = [
     Mutation::SkipWriteAhead,
     Mutation::SkipReadBack,
     Mutation::UnlockedEpoch,
@@ -54,6 +56,7 @@ pub const ALL: [Mutation; 13] = [
     Mutation::RemovesUnpublished,
     Mutation::ReopeningOverwrites,
     Mutation::RefusalAfterUnknownIsFinal,
+    Mutation::RetakesUnasked,
 ];
 
 /// What a mistake must break: another invariant broken in a hunt is no proof of it.
@@ -72,6 +75,7 @@ pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
         Mutation::OursTakenForDuplicate => &["everything_ends", "every_input_gets_one_result", "per_customer_order"],
         Mutation::RemovesUnpublished => &["everything_ends", "every_input_gets_one_result"],
         Mutation::RefusalAfterUnknownIsFinal => &["what_is_linked_is_never_finally_rejected"],
+        Mutation::RetakesUnasked => &["a_lane_is_taken_again_by_a_member_only"],
     }
 }
 

@@ -37,6 +37,8 @@ impl WorldSource {
             joined: None,
             lost: false,
             evicted: None,
+            raised: std::collections::BTreeSet::new(),
+            unanswered: std::collections::BTreeSet::new(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -106,7 +108,10 @@ impl Source for WorldSource {
     async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble> {
         self.0.boundary("kafka committed").await;
         self.0.world.pass(1, 20).await;
-        let stable = self.0.world.lock().broker.stable(partitions);
+        let stable = {
+            let state = self.0.world.lock();
+            if state.hears_the_coordinator(self.0.number) { state.broker.stable(partitions) } else { None }
+        };
         self.0.answered("kafka committed").await;
         match stable {
             Some(positions) => Ok(positions),
@@ -127,7 +132,7 @@ impl Source for WorldSource {
 
     fn group(&self) -> Option<GroupMetadata> {
         let state = self.0.world.lock();
-        let client = state.group.clients.get(&self.0.number).filter(|client| !client.lost)?;
+        let client = state.group.clients.get(&self.0.number).filter(|client| !client.knows_of_a_loss(state.now))?;
         client.joined.map(|generation| GroupMetadata::new(Joined { number: self.0.number, generation }))
     }
 

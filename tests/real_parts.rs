@@ -17,6 +17,8 @@ mod checkup;
 mod cursors;
 #[path = "real_parts/duplicates.rs"]
 mod duplicates;
+#[path = "real_parts/ends.rs"]
+mod ends;
 #[path = "real_parts/failures.rs"]
 mod failures;
 #[path = "real_parts/leaving.rs"]
@@ -35,6 +37,8 @@ mod refused_records;
 mod remade_topics;
 #[path = "real_parts/securely.rs"]
 mod securely;
+#[path = "real_parts/static_members.rs"]
+mod static_members;
 #[path = "real_parts/stolen.rs"]
 mod stolen;
 #[path = "real_parts/stops/mod.rs"]
@@ -82,6 +86,8 @@ const CASES: &[&[Case]] = &[
     bounds::CASES,
     progress::CASES,
     cursors::CASES,
+    ends::CASES,
+    static_members::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -16,7 +16,7 @@ crate::cases! {
     a_lane_is_not_taken_again_while_a_cycle_of_ours_may_become_visible needs [Kafka, Postgres];
 }
 
-/// A fenced lane is taken again after one second; three show that it is not.
+/// A fenced worker asks for its lane after two heartbeats, of a second here; three seconds show that it does not take it.
 const LONGER_THAN_THE_PAUSE: Duration = Duration::from_secs(3);
 
 async fn a_lane_is_not_taken_again_while_a_cycle_of_ours_may_become_visible(_: &RealParts) {

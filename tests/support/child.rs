@@ -43,6 +43,8 @@ pub enum Signal {
     Kill,
     /// A polite end.
     Terminate,
+    /// Ctrl-C.
+    Interrupt,
     /// Freeze.
     Stop,
     /// Go on after a freeze.
@@ -54,6 +56,7 @@ impl Signal {
         match self {
             Self::Kill => "KILL",
             Self::Terminate => "TERM",
+            Self::Interrupt => "INT",
             Self::Stop => "STOP",
             Self::Continue => "CONT",
         }

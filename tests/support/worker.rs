@@ -73,6 +73,11 @@ impl Worker {
         assert!(self.process.end_within(Duration::from_secs(10)).is_some(), "a killed worker still runs");
     }
 
+    /// Sends it a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Asks it to end, and answers its exit code.
     pub fn terminate(mut self) -> i32 {
         self.process.signal(Signal::Terminate);

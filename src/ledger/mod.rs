@@ -14,6 +14,7 @@ pub mod hash_key;
 pub mod migration;
 mod postgres;
 mod probe;
+mod purge;
 mod rows;
 mod setup;
 mod sqlite;
@@ -27,13 +28,14 @@ use async_trait::async_trait;
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
 pub use probe::{LedgerProbe, probe};
+pub use purge::{Purge, PurgePlace, Purged};
 pub use rows::*;
 pub use vault::Vault;
 
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Why the ledger did not do a step.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +154,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The outbox, attempts, first failure, timeline, number and `possibly_sent` stay. Answers the keys reopened: the repeat
     /// of a reopening that was applied answers none.
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
+
+    /// Looks at the next old rows and removes those that may go, with all that belongs to them (input, event, sealed record
+    /// and token, notes): ended and published at or below the saved cursor for as long as `purge` says. Oldest first, at most
+    /// `limit` looked at. Asks for no claim, since what may go cannot come back but by an operator's reopening, which it never
+    /// waits for nor undoes: a row that somebody is writing to is passed over.
+    async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError>;
 
     /// Events with this id, whatever their source.
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError>;

@@ -15,6 +15,7 @@ mod locking;
 mod noting;
 mod operators;
 mod owning;
+mod purging;
 mod reopening;
 mod rows;
 mod setting_up;
@@ -45,6 +46,8 @@ const CASES: &[&[Case]] = &[
     starting::CASES,
     noting::CASES,
     reopening::CASES,
+    purging::CASES,
+    purging::BESIDE_OTHERS,
 ];
 
 fn main() -> ExitCode {

@@ -19,6 +19,7 @@ mod lanes;
 mod notes;
 mod operator;
 mod probe;
+mod purge;
 mod read;
 mod session;
 mod setup;
@@ -156,6 +157,10 @@ impl Ledger for PostgresLedger {
 
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         operator::reopen(&self.options, rows, act).await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
+        purge::purge(&self.readers, purge).await
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

@@ -9,6 +9,7 @@ mod end;
 mod lanes;
 mod notes;
 mod operator;
+mod purge;
 mod read;
 mod session;
 mod setup;
@@ -121,6 +122,10 @@ impl Ledger for SqliteLedger {
 
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         operator::reopen(&self.file, rows, act).await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
+        purge::purge(&self.file, purge).await
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

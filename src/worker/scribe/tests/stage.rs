@@ -14,7 +14,7 @@ use crate::contract::{InputRecord, TopicRole};
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
     self, Acceptance, Act, EventSummary, HashKey, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note, NoteKind,
-    Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
+    Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
 };
 
 pub struct Stage {
@@ -231,6 +231,9 @@ impl Ledger for Forgetful {
     }
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         self.inner.reopen(rows, act).await
+    }
+    async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
+        self.inner.purge(purge).await
     }
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
         self.inner.find(event_id).await

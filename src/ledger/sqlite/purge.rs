@@ -1,0 +1,50 @@
+//! Retention: old rows are removed in batches, each a transaction.
+
+use super::session::{File, Work};
+use crate::domain::EventKey;
+use crate::ledger::decode::Columns;
+use crate::ledger::{LedgerError, Purge, Purged};
+
+/// Old rows and whether they may go. The cross join keeps the order of the index: no look at what is not old.
+const LOOK: &str = "
+WITH clock AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)
+SELECT i.key, i.accepted_at,
+    e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
+        AND e.ended_at <= now - CASE e.state WHEN 5 THEN ?3 ELSE ?2 END
+        AND i.record_timestamp <= now - ?4 AS may_go
+FROM clock CROSS JOIN input i CROSS JOIN event e CROSS JOIN lane l
+WHERE e.key = i.key AND l.lane = e.lane AND i.accepted_at <= now - ?1 AND (i.accepted_at, i.key) > (?5, ?6)
+ORDER BY i.accepted_at, i.key
+LIMIT ?7";
+/// In the order that their references want.
+const REMOVE: [&str; 5] = [
+    "DELETE FROM note WHERE key = ?",
+    "DELETE FROM sealed_token WHERE key = ?",
+    "DELETE FROM sealed_record WHERE key = ?",
+    "DELETE FROM event WHERE key = ?",
+    "DELETE FROM input WHERE key = ?",
+];
+
+pub(super) async fn purge(file: &File, purge: &Purge) -> Result<Purged, LedgerError> {
+    let [ended, dead_lettered, record] = purge.ages_ms();
+    let (accepted_at, key) = purge.place();
+    let mut work = file.write().await?;
+    let query = sqlx::query(LOOK).bind(purge.least_ms()).bind(ended).bind(dead_lettered).bind(record);
+    let looked = work.rows(query.bind(accepted_at).bind(key.to_vec()).bind(purge.rows())).await?;
+    let mut removed = 0;
+    for row in &looked {
+        if row.flag("may_go")? {
+            remove(&mut work, row.key("key")?).await?;
+            removed += 1;
+        }
+    }
+    work.commit().await?;
+    Ok(Purged { removed, next: purge.next(looked.len(), looked.last())? })
+}
+
+async fn remove(work: &mut Work<'_>, key: EventKey) -> Result<(), LedgerError> {
+    for sql in REMOVE {
+        work.run(sqlx::query(sql).bind(key.0.to_vec())).await?;
+    }
+    Ok(())
+}

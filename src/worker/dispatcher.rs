@@ -19,6 +19,7 @@ use super::milestone::{Milestone, Step};
 use super::ownership::Leaving;
 use super::prepare::Preparer;
 use super::publishing::CycleInFlight;
+use super::retention::{Retention, Run};
 use super::scribe::{Job, Written};
 use super::takeover::Opened;
 use crate::clock::Clock;
@@ -85,6 +86,8 @@ pub(super) enum Report {
     Notes((Vec<ledger::Note>, Vec<StoredRow>)),
     /// A note was left or removed.
     NoteLeft,
+    /// A batch of old rows was removed.
+    Purged(Run, Result<ledger::Purged, ledger::LedgerError>),
 }
 
 /// A call that is over.
@@ -111,6 +114,7 @@ pub(super) struct Dispatcher {
     /// The event that runs alone in this process, after it was running in several unclean ends.
     pub alone: Option<EventKey>,
     pub reading_notes: bool,
+    pub retention: Retention,
     pub timers: DelayQueue<(EventKey, Claim)>,
     pub scribes: Vec<UnboundedSender<Job>>,
     pub reports: UnboundedSender<Report>,
@@ -217,6 +221,7 @@ impl Dispatcher {
             Report::Epochs(epochs, asked_at) => self.on_epochs(&epochs, asked_at),
             Report::Notes(notes) => self.on_notes(notes),
             Report::NoteLeft => {}
+            Report::Purged(run, purged) => self.on_purged(run, purged),
         }
     }
 
@@ -224,6 +229,7 @@ impl Dispatcher {
         self.confirm_ownership();
         self.read_notes();
         self.save_cursors();
+        self.remove_old_rows();
         // What was given up makes room, too.
         self.room_made();
     }

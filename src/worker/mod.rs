@@ -10,6 +10,7 @@
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over (`takeover`, `starting`, `resuming`) and giving them up; `notes` between owners.
+//! - `retention`: old rows are removed.
 
 mod call;
 mod customers;
@@ -29,6 +30,7 @@ mod publishing;
 mod regulate;
 mod resuming;
 mod retaking;
+mod retention;
 mod running;
 mod scribe;
 mod start;

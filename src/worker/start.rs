@@ -15,6 +15,7 @@ use super::gate::Confirmations;
 use super::milestone::Milestone;
 use super::prepare::Preparer;
 use super::retaking;
+use super::retention::Retention;
 use super::scribe::Scribe;
 use crate::clock::Clock;
 use crate::config::{Config, LookSettings, RetrySettings};
@@ -149,6 +150,7 @@ impl Worker {
             running: 0,
             alone: None,
             reading_notes: false,
+            retention: Retention::of(&parts.config),
             timers: DelayQueue::new(),
             scribes,
             reports: reports_to,

@@ -9,13 +9,13 @@ connections=${2:-4}
 database=ledger_layout_spike
 
 in_database() { psql -qAtX -d "$database" -v ON_ERROR_STOP=1 "$@"; }
-tables_of() { if [ "$1" = adopted ]; then echo "$here/../../migrations/postgres/0001_ledger.sql"; else echo "$here/$1.tables.sql"; fi; }
+tables_of() { if [ "$1" = adopted ]; then cat "$here"/../../migrations/postgres/*.sql; else cat "$here/$1.tables.sql"; fi; }
 
 printf '%-12s %9s %6s %12s %13s\n' layout events/s HOT% WAL_B/event disk_B/event
 for layout in wide state_index seq_index open_table adopted; do
   psql -qX -d postgres -c 'SET client_min_messages = warning' -c "DROP DATABASE IF EXISTS $database"
   psql -qX -d postgres -c "CREATE DATABASE $database"
-  in_database -f "$(tables_of $layout)" -f "$here/payload.sql" -c 'INSERT INTO lane (lane, epoch, clean) SELECT n, 1, true FROM generate_series(0, 63) n'
+  in_database -f <(tables_of $layout) -f "$here/payload.sql" -c 'INSERT INTO lane (lane, epoch, clean) SELECT n, 1, true FROM generate_series(0, 63) n'
   in_database -c CHECKPOINT
   start=$(in_database -c 'SELECT pg_current_wal_lsn()')
   pgbench -n -M prepared -c "$connections" -j 1 -T "$seconds" -D b=0 -f "$here/$layout.batch.sql" "$database" >/dev/null 2>&1

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use profile_linker::contract::{InputRecord, OutgoingRecord, TopicRole};
-use profile_linker::domain::{EventIdentity, EventKey, Origin, Secret};
+use profile_linker::domain::{EventKey, Origin, Secret};
 use profile_linker::kafka::{Committed, Position};
 use serde_json::Value;
 
-use crate::inputs::{Input, SOURCE, TOPIC};
+use crate::inputs::{Input, TOPIC};
 use crate::process::wall_ms;
 use crate::world::State;
 
@@ -72,9 +72,8 @@ impl Broker {
             offset: i64::try_from(log.len()).unwrap_or(i64::MAX),
             timestamp: wall_ms(now),
         };
-        let identity = |id: &String| EventIdentity { source: SOURCE.to_owned(), id: id.clone() }.key();
         if let Some(identities) = self.identities.get_mut(usize::try_from(input.partition).unwrap_or(0)) {
-            identities.push(input.id.as_ref().map(identity));
+            identities.push(input.event_key());
         }
         log.push(InputRecord {
             origin,

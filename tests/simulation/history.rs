@@ -1,6 +1,7 @@
 //! One history: workers on their seats, time that passes in small steps, faults for a while, then quiet until everything
 //! has ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,7 @@ impl History {
         self.thaw();
         self.produce();
         self.do_acts();
+        self.remove_old_rows();
         self.seat_workers();
         let mut state = self.world.lock();
         state.expire_transactions();
@@ -141,6 +143,23 @@ impl History {
             self.world.lock().say(|| format!("{act:?}"));
             self.perform(act);
         }
+    }
+
+    /// As a worker's job does, at any time, whoever else is at work.
+    fn remove_old_rows(&self) {
+        let mut state = self.world.lock();
+        let Some(purge) = state.draw_purge() else { return };
+        let to_come = state.plan.inputs[self.input..].to_vec();
+        let work: Work<()> = Box::new(move |state, _| {
+            let (readable, unfinished_too) = (state.may_be_read(&to_come), state.is(Mutation::PurgesUnfinished));
+            let purged = state.tables.purge(&purge, unfinished_too, |key| readable.contains(key));
+            if purged.removed > 0 {
+                state.coverage.fault("old rows are removed", "ledger");
+            }
+            Ok(())
+        });
+        let (world, locks) = (Arc::clone(&self.world), BTreeSet::new());
+        tokio::spawn(Statement { world, name: "purge", claims: Vec::new(), locks }.run(0, work));
     }
 
     fn seated(&self, seat: usize) -> Option<Arc<Process>> {

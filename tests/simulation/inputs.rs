@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use profile_linker::domain::{EventIdentity, EventKey};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -25,6 +26,13 @@ pub struct Input {
     pub value: String,
     /// `None`: unreadable.
     pub id: Option<String>,
+}
+
+impl Input {
+    /// The key of its event's row; `None`: unreadable.
+    pub fn event_key(&self) -> Option<EventKey> {
+        self.id.as_ref().map(|id| EventIdentity { source: SOURCE.to_owned(), id: id.clone() }.key())
+    }
 }
 
 /// The inputs of a history, by time.

@@ -82,7 +82,7 @@ impl State {
 }
 
 fn events(state: &State) -> impl Iterator<Item = (&EventIdentity, &Row, String)> {
-    state.tables.rows.values().filter_map(|row| {
+    state.tables.ever().filter_map(|row| {
         let identity = row.identity.as_ref()?;
         let number = identity.id.strip_prefix("event ")?;
         Some((identity, row, format!("permanent of temporary {number}")))
@@ -118,11 +118,11 @@ fn invariant_what_is_linked_is_never_finally_rejected(state: &State) -> Broken {
 /// I3, of Kafka's positions and of the ledger's own.
 fn invariant_no_offset_passes_unaccepted_input(state: &State) -> Broken {
     let accepted: BTreeSet<(i32, i64)> =
-        state.tables.rows.values().map(|row| (row.stored.lane.0, row.stored.offset)).collect();
+        state.tables.ever().map(|row| (row.stored.lane.0, row.stored.offset)).collect();
     let known = |partition: i32, offset: usize| {
         let identities = &state.broker.identities[usize::try_from(partition).unwrap_or(0)];
         accepted.contains(&(partition, i64::try_from(offset).unwrap_or(0)))
-            || identities[offset].is_some_and(|key| state.tables.rows.contains_key(&key))
+            || identities[offset].is_some_and(|key| state.tables.ever().any(|row| row.stored.key == key))
     };
     let committed = state.broker.committed.iter().map(|(partition, (offset, _))| (*partition, *offset));
     let stored = state.tables.lanes.iter().filter_map(|(lane, row)| Some((*lane, row.position?)));
@@ -215,11 +215,11 @@ fn expected_ids(state: &State, record: &InputRecord) -> Result<Vec<String>, Stri
     let identity = identity_of(record);
     let Some(identity) = identity else {
         let place = (Lane(origin.partition), origin.offset);
-        let row = state.tables.rows.values().find(|row| (row.stored.lane, row.stored.offset) == place);
+        let row = state.tables.ever().find(|row| (row.stored.lane, row.stored.offset) == place);
         let last = row.map_or(1, |row| row.stored.generation);
         return Ok((1..=last).map(|number| origin.result_id(number).to_string()).collect());
     };
-    let Some(row) = state.tables.rows.get(&identity.key()) else {
+    let Some(row) = state.tables.ever().find(|row| row.stored.key == identity.key()) else {
         return Err(format!("{origin:?} was never accepted"));
     };
     if (row.stored.lane, row.stored.offset) == (Lane(origin.partition), origin.offset) {

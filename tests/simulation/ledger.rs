@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
     AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
-    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Refused, Reopening, Serves, StartedRow, StoredRow, Unpublished,
+    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Purge, Purged, Refused, Reopening, Serves, StartedRow, StoredRow,
+    Unpublished,
 };
 
 use crate::mutations::Mutation;
@@ -184,6 +185,13 @@ impl Ledger for WorldLedger {
     async fn reopen(&self, _rows: &[Reopening], _act: &Act) -> Answer<Vec<EventKey>> {
         // Operators do this, not workers: see `history::replay`.
         Ok(Vec::new())
+    }
+
+    async fn purge(&self, purge: &Purge) -> Answer<Purged> {
+        // A history is too short for what a worker removes; see `purging`.
+        let purge = purge.clone();
+        let work: Work<_> = Box::new(move |state, _| Ok(state.tables.purge(&purge, false, |_| false)));
+        self.statement("purge", Vec::new(), BTreeSet::new(), work).await
     }
 
     async fn find(&self, _event_id: &str) -> Answer<Vec<EventSummary>> {

@@ -20,6 +20,7 @@ mod parts;
 mod plan;
 mod process;
 mod publisher;
+mod purging;
 mod reopening;
 mod runner;
 mod source;

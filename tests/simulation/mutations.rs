@@ -33,6 +33,8 @@ pub enum Mutation {
     NewIdOnRetry,
     /// A row of the outbox goes before it is published.
     RemovesUnpublished,
+    /// An old row goes that has not ended.
+    PurgesUnfinished,
     /// A reopened row's unpublished result goes.
     ReopeningOverwrites,
     /// A refusal after an attempt that nobody saw is final.
@@ -54,6 +56,7 @@ pub const ALL: [Mutation; 14] = [
     Mutation::OursTakenForDuplicate,
     Mutation::NewIdOnRetry,
     Mutation::RemovesUnpublished,
+    Mutation::PurgesUnfinished,
     Mutation::ReopeningOverwrites,
     Mutation::RefusalAfterUnknownIsFinal,
     Mutation::RetakesUnasked,
@@ -74,6 +77,7 @@ pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
         Mutation::MetadataAtCommit => &["no_result_is_seen_twice"],
         Mutation::OursTakenForDuplicate => &["everything_ends", "every_input_gets_one_result", "per_customer_order"],
         Mutation::RemovesUnpublished => &["everything_ends", "every_input_gets_one_result"],
+        Mutation::PurgesUnfinished => &["a_worker_goes_on", "every_input_gets_one_result"],
         Mutation::RefusalAfterUnknownIsFinal => &["what_is_linked_is_never_finally_rejected"],
         Mutation::RetakesUnasked => &["a_lane_is_taken_again_by_a_member_only"],
     }

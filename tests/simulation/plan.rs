@@ -80,10 +80,12 @@ pub struct Rates {
     pub publish_slow: u64,
     /// A link that is applied late.
     pub link_slow: u64,
+    /// Old rows are removed.
+    pub purge: u64,
 }
 
 /// Each rate by itself, for shrinking and for drawing.
-const RATES: [fn(&mut Rates) -> &mut u64; 18] = [
+const RATES: [fn(&mut Rates) -> &mut u64; 19] = [
     |rates| &mut rates.crash,
     |rates| &mut rates.freeze,
     |rates| &mut rates.freeze_at_call,
@@ -102,6 +104,7 @@ const RATES: [fn(&mut Rates) -> &mut u64; 18] = [
     |rates| &mut rates.slow_connect,
     |rates| &mut rates.publish_slow,
     |rates| &mut rates.link_slow,
+    |rates| &mut rates.purge,
 ];
 
 impl Plan {
@@ -189,6 +192,7 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         publish_slow: chance.pick(&[0, 300, 600]),
         call_lost_after: chance.pick(&[0, 0, 100]),
         commit_in_doubt: chance.pick(&[0, 0, 200]),
+        purge: chance.pick(&[0, 60]),
         ..Rates::default()
     }
 }

@@ -137,6 +137,7 @@ impl Statement {
         if held != state.tables.held(&self.claims) {
             state.coverage.fault("a fenced write commits", self.name);
         }
+        state.tables.clock = state.now;
         let answer = work(&mut state, &held);
         let (name, locks) = (self.name, &self.locks);
         let outcome = answer.as_ref().err().map(ToString::to_string).unwrap_or_default();

@@ -15,6 +15,10 @@ use profile_linker::ledger::{
 pub struct Tables {
     pub lanes: BTreeMap<i32, LaneState>,
     pub rows: BTreeMap<EventKey, Row>,
+    /// Rows that were old, as they were, for the invariants.
+    pub removed: BTreeMap<EventKey, Row>,
+    /// The database's time, as the present statement sees it.
+    pub clock: Duration,
     pub outbox: BTreeMap<(i32, i64), Vec<OutgoingRecord>>,
     /// Every number that was ever durable, for the invariants: the results that it stands for.
     pub numbered: BTreeMap<(i32, i64), Vec<String>>,
@@ -40,6 +44,9 @@ pub struct Row {
     pub identity: Option<EventIdentity>,
     pub payload_hash: [u8; 32],
     pub due_at: Duration,
+    pub accepted_at: Duration,
+    /// Of the last end; without meaning while it is unfinished.
+    pub ended_at: Duration,
     /// Whose customer; for the order.
     pub customer: Option<profile_linker::domain::Customer>,
 }
@@ -51,6 +58,12 @@ impl Row {
 }
 
 impl Tables {
+    /// Every row that ever was, unless one of the same key took its place.
+    pub fn ever(&self) -> impl Iterator<Item = &Row> {
+        let gone = self.removed.iter().filter(|(key, _)| !self.rows.contains_key(key));
+        self.rows.values().chain(gone.map(|(_, row)| row))
+    }
+
     /// The claims whose epoch is their lane's.
     pub fn held(&self, claims: &[Claim]) -> BTreeSet<Lane> {
         let is_held = |claim: &&Claim| self.epoch(claim.lane) == Some(claim.epoch);
@@ -165,6 +178,8 @@ impl Tables {
             identity: row.identity.clone(),
             payload_hash: row.payload_hash,
             due_at: Duration::ZERO,
+            accepted_at: self.clock,
+            ended_at: self.clock,
             customer: row.customer.clone(),
         };
         self.rows.insert(row.key, new);

@@ -42,6 +42,7 @@ impl Tables {
 
     pub fn end(&mut self, held: &BTreeSet<Lane>, rows: &[EndedRow]) -> Written {
         for row in rows.iter().filter(|row| held.contains(&row.lane)) {
+            let clock = self.clock;
             let saved = self.lanes.get(&row.lane.0).map_or(0, |lane| lane.saved_cursor);
             let stands = |there: &&Row| there.stored.publish_seq == Some(row.publish_seq);
             if self.rows.get(&row.key).filter(stands).is_some() {
@@ -51,6 +52,7 @@ impl Tables {
                 return Err(damaged(row.key));
             };
             there.stored.state = row.state;
+            there.ended_at = clock;
             there.stored.publish_seq = Some(row.publish_seq);
             there.stored.attempts = row.attempts;
             if row.state != RowState::DeadLettered {

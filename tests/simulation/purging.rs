@@ -1,0 +1,80 @@
+//! Rows that are removed once they are old.
+//!
+//! A history is minutes long, a row is kept for weeks: so here it goes after seconds, wherever what weeks are for has come
+//! about already: each record of its event is written, read, and behind its partition's committed position.
+
+use std::time::Duration;
+
+use profile_linker::domain::EventKey;
+use profile_linker::ledger::{Purge, PurgePlace, Purged, RowState};
+
+use crate::inputs::Input;
+use crate::process::wall_ms;
+use crate::tables::{Row, Tables};
+use crate::world::State;
+
+/// Longer than a statement can be on its way: a lost acceptance that comes after its row is gone would insert it anew.
+const AGES_S: [u64; 2] = [20, 40];
+
+impl Tables {
+    /// As both ledgers do it; `may_return`: rows of which a record may be read again.
+    pub fn purge(&mut self, purge: &Purge, unfinished_too: bool, may_return: impl Fn(&EventKey) -> bool) -> Purged {
+        let place = |row: &Row| PurgePlace { accepted_at: ms(row.accepted_at), key: row.stored.key };
+        let order = |place: &PurgePlace| (place.accepted_at, place.key);
+        let mut places: Vec<PurgePlace> = self.rows.values().map(place).collect();
+        places.retain(|place| purge.after.as_ref().is_none_or(|after| order(place) > order(after)));
+        places.sort_by_key(order);
+        let more = places.len() >= purge.limit;
+        places.truncate(purge.limit);
+        let mut removed = 0;
+        for PurgePlace { key, .. } in &places {
+            let goes = self.rows.get(key).is_some_and(|row| self.may_go(row, purge, unfinished_too));
+            if let Some(row) = self.rows.get(key).filter(|_| goes && !may_return(key)).cloned() {
+                self.rows.remove(key);
+                self.notes.retain(|_, (of, _)| of != key);
+                self.removed.insert(*key, row);
+                removed += 1;
+            }
+        }
+        Purged { removed, next: places.last().copied().filter(|_| more) }
+    }
+
+    fn may_go(&self, row: &Row, purge: &Purge, unfinished_too: bool) -> bool {
+        if row.is_unfinished() {
+            return unfinished_too && row.accepted_at + purge.ended <= self.clock;
+        }
+        let age = if row.stored.state == RowState::DeadLettered { purge.dead_lettered } else { purge.ended };
+        let saved = self.lanes.get(&row.stored.lane.0).map_or(0, |lane| lane.saved_cursor);
+        let published = row.stored.publish_seq.is_some_and(|number| number.0 <= saved);
+        let record_is_old = row.stored.timestamp + ms(purge.record) <= wall_ms(self.clock);
+        published && record_is_old && row.ended_at + age <= self.clock
+    }
+}
+
+impl State {
+    /// Which rows may go now, if it is time for that.
+    pub fn draw_purge(&mut self) -> Option<Purge> {
+        if !self.strikes(|rates| rates.purge) {
+            return None;
+        }
+        let ended = Duration::from_secs(self.chance.pick(&AGES_S));
+        Some(Purge { ended, dead_lettered: ended * 2, record: Duration::ZERO, after: None, limit: 4 })
+    }
+
+    /// The events of which a record is still to be written or read, or may be read again.
+    pub fn may_be_read(&self, to_come: &[Input]) -> Vec<EventKey> {
+        let mut keys: Vec<EventKey> = to_come.iter().filter_map(Input::event_key).collect();
+        for partition in 0..self.plan.partitions {
+            let lane = self.tables.lanes.get(&partition).and_then(|lane| lane.position);
+            let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
+            let safe = usize::try_from(committed.or(lane).unwrap_or(0)).unwrap_or(0);
+            let identities = self.broker.identities.get(usize::try_from(partition).unwrap_or(0));
+            keys.extend(identities.into_iter().flat_map(|log| log.iter().skip(safe).flatten()));
+        }
+        keys
+    }
+}
+
+fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

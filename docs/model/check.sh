@@ -69,4 +69,17 @@ done
 expect Linking NeverEnds NeverEnds
 expect Linking NeverTwoOwners NeverTwoOwners
 
+expect Publishing AllRules holds
+expect Publishing without-LockedCondition NumbersOnce LockedCondition
+expect Publishing without-RaiseFirst NumbersOnce RaiseFirst
+expect Publishing without-DurableFirst CursorCoversWhatWasSeen DurableFirst
+expect Publishing without-AcceptFirst PositionCoversAccepted AcceptFirst
+for rule in CursorInCommit StableRead ReadBackInDoubt; do
+    expect Publishing "without-$rule" SeenAtMostOnce "$rule"
+done
+# Each of these two hides the absence of the other.
+expect Publishing without-MetadataAndAnswer SeenAtMostOnce MetadataAtAssembly AnswerAfterCycle
+expect Publishing NeverAllSeen NeverAllSeen
+expect Publishing NeverTakenOver NeverTakenOver
+
 exit $failed

@@ -26,6 +26,8 @@ pub struct Broker {
     pub visible: Vec<Visible>,
     /// Positions were lost or set: results may come again.
     pub forgetful: bool,
+    /// What was committed before a restore: the restored ledger need not know of it.
+    pub passed_before: BTreeMap<i32, i64>,
     /// Ids that a cycle carried: for one of the mutations.
     pub tried: BTreeSet<String>,
 }
@@ -56,6 +58,7 @@ impl Broker {
             open: BTreeMap::new(),
             visible: Vec::new(),
             forgetful: false,
+            passed_before: BTreeMap::new(),
             tried: BTreeSet::new(),
         }
     }

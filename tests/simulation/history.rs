@@ -14,6 +14,7 @@ use crate::observer;
 use crate::parts;
 use crate::plan::{Act, Plan};
 use crate::process::{Main, Process};
+use crate::restoring;
 use crate::statement::{Statement, Work};
 use crate::world::{Violation, World};
 
@@ -194,6 +195,10 @@ impl History {
             Act::Rebalance => world.lock().group.unsettled = true,
             Act::LoseOffsets(partition) => {
                 let mut state = world.lock();
+                // With them the one sign of an undeclared restore would go.
+                if state.restoring.happened() {
+                    return;
+                }
                 state.broker.committed.remove(&partition);
                 state.broker.forgetful = true;
             }
@@ -205,6 +210,8 @@ impl History {
                 let mut state = world.lock();
                 state.vendors_down = state.now + Duration::from_secs(seconds);
             }
+            Act::BackUp => world.lock().back_up(),
+            Act::Restore(declared) => restoring::restore(world, &self.processes(), declared),
             Act::Replay(operators) => (0..operators).for_each(|_| replay(world)),
             Act::StepClock(seat, by_ms) => {
                 self.seated(seat).into_iter().for_each(|process| process.step_clock(by_ms));
@@ -219,7 +226,9 @@ impl History {
             let process = {
                 let mut state = self.world.lock();
                 let free = state.seats[seat].process.as_ref().is_none_or(|process| process.is_dead());
-                if !free || state.seats[seat].start_at > state.now {
+                // One alone adopts; the others start after it.
+                let waits = state.restoring.to_adopt && seat > 0;
+                if !free || waits || state.seats[seat].start_at > state.now {
                     continue;
                 }
                 let number = state.number();
@@ -242,7 +251,8 @@ fn replay(world: &Arc<World>) {
         seen.map(|row| Reopening { key: row.stored.key, generation: row.stored.generation }).collect();
     let lanes = (0..state.plan.partitions).collect();
     drop(state);
-    let statement = Statement { world: Arc::clone(world), name: "reopen", claims: Vec::new(), locks: lanes };
+    let incarnation = world.lock().restoring.incarnation;
+    let statement = Statement { world: Arc::clone(world), name: "reopen", claims: Vec::new(), locks: lanes, incarnation };
     let work: Work<()> = Box::new(move |state, _| {
         let overwrites = state.is(Mutation::ReopeningOverwrites);
         let reopened = state.tables.reopen(&seen, overwrites);

@@ -22,7 +22,8 @@ fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
 #[async_trait]
 impl Ledger for WorldLedger {
     async fn identity(&self) -> Answer<LedgerIdentity> {
-        Ok(LedgerIdentity { ledger_id: LEDGER_ID, sealed_hash_key: self.sealed_hash_key.clone(), adopted_at: None })
+        let adopted_at = self.process.world.lock().tables.adopted_at;
+        Ok(LedgerIdentity { ledger_id: LEDGER_ID, sealed_hash_key: self.sealed_hash_key.clone(), adopted_at })
     }
 
     async fn bind(&self, _serves: &Serves) -> Answer<()> {
@@ -136,7 +137,8 @@ impl Ledger for WorldLedger {
     }
 
     async fn adopt(&self, _serves: &Serves, _act: &Act) -> Answer<()> {
-        // Nobody adopts a ledger here while workers run.
+        self.process.boundary("adopt").await;
+        self.process.world.lock().adopt();
         Ok(())
     }
 
@@ -144,7 +146,8 @@ impl Ledger for WorldLedger {
         let claims: Vec<Claim> = corrections.iter().map(|correction| correction.claim).collect();
         let (asked, corrections) = (claims.clone(), corrections.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
-            state.tables.correct(held, &corrections);
+            let marks = !state.is(Mutation::RestoredRowsAreTrusted);
+            state.tables.correct(held, &corrections, marks);
             Ok(refused(&asked, held))
         });
         self.write("correct_lanes", &claims, work).await

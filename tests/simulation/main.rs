@@ -22,6 +22,7 @@ mod process;
 mod publisher;
 mod purging;
 mod reopening;
+mod restoring;
 mod runner;
 mod source;
 mod statement;

@@ -41,10 +41,12 @@ pub enum Mutation {
     RefusalAfterUnknownIsFinal,
     /// A fenced worker takes its lanes again without having heard that it is a member.
     RetakesUnasked,
+    /// What a restored ledger does not know to have been sent was not sent.
+    RestoredRowsAreTrusted,
 }
 
 /// All of them.
-pub const ALL: [Mutation; 14] = [
+pub const ALL: [Mutation; 16] = [
     Mutation::SkipWriteAhead,
     Mutation::SkipReadBack,
     Mutation::UnlockedEpoch,
@@ -60,14 +62,17 @@ pub const ALL: [Mutation; 14] = [
     Mutation::ReopeningOverwrites,
     Mutation::RefusalAfterUnknownIsFinal,
     Mutation::RetakesUnasked,
+    Mutation::RestoredRowsAreTrusted,
 ];
 
 /// What a mistake must break: another invariant broken in a hunt is no proof of it.
 pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
     match mutation {
-        Mutation::SkipWriteAhead | Mutation::SkipReadBack | Mutation::NoFreshnessCheck | Mutation::NoWaitForTheWire => {
-            &["a_profile_is_linked_at_most_once"]
-        }
+        Mutation::SkipWriteAhead
+        | Mutation::SkipReadBack
+        | Mutation::NoFreshnessCheck
+        | Mutation::NoWaitForTheWire
+        | Mutation::RestoredRowsAreTrusted => &["a_profile_is_linked_at_most_once"],
         // Numbers given twice, results published twice, rows ended under two owners.
         Mutation::UnlockedEpoch => &["a_worker_goes_on", "no_result_is_seen_twice", "every_input_gets_one_result"],
         Mutation::PositionBeforeAcceptance => &["no_offset_passes_unaccepted_input"],

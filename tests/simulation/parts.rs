@@ -43,7 +43,11 @@ static HASH_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| VAULT.seal(b"hash-key", &[
 
 /// All of a worker.
 pub fn of(process: &Arc<Process>) -> WorkerParts {
-    let (idempotent, topic_id) = (process.world.lock().plan.idempotent, "topic-1".to_owned());
+    let (idempotent, adopt) = {
+        let state = process.world.lock();
+        (state.plan.idempotent, state.restoring.option())
+    };
+    let topic_id = "topic-1".to_owned();
     let (source, events) = WorldSource::start(process);
     let publisher: Arc<dyn Publisher> =
         Arc::new(WorldPublisher { process: Arc::clone(process), source: Arc::clone(&source), idempotent });
@@ -57,7 +61,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         clock: Arc::new(ProcessClock(Arc::clone(process))),
         cluster_id: "a cluster".to_owned(),
         topic_id: Some(topic_id),
-        adopt: None,
+        adopt,
         milestones: None,
     }
 }

@@ -52,6 +52,10 @@ pub enum Act {
     LedgerDown(u64),
     VendorsDown(u64),
     StepClock(usize, i64),
+    /// A copy of the ledger is put aside.
+    BackUp,
+    /// The copy takes the ledger's place while no worker runs; declared or not.
+    Restore(bool),
     /// So many operators reopen every dead letter that they see.
     Replay(u64),
 }
@@ -210,8 +214,21 @@ fn acts(
         .map(|_| (chance.between(0, chaos.as_millis() as u64), act(chance, workers, partitions)))
         .map(|(at, act)| (Duration::from_millis(at), act))
         .collect();
+    acts.extend(restoration(chance, chaos));
     acts.sort_by_key(|(at, _)| *at);
     acts
+}
+
+/// In some histories the ledger is lost, and its backup comes back.
+fn restoration(chance: &mut Chance, chaos: Duration) -> Vec<(Duration, Act)> {
+    if !chance.permille(120) {
+        return Vec::new();
+    }
+    let end = chaos.as_millis() as u64;
+    let backup = chance.between(0, end * 3 / 4);
+    let restore = chance.between(backup, end);
+    let restored = Act::Restore(chance.permille(400));
+    vec![(Duration::from_millis(backup), Act::BackUp), (Duration::from_millis(restore), restored)]
 }
 
 fn contest(chance: &mut Chance, workers: usize, _partitions: i32) -> Act {

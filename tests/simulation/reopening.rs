@@ -6,10 +6,11 @@ use std::time::Duration;
 use profile_linker::domain::{Epoch, EventKey, Lane};
 use profile_linker::ledger::{Claim, LaneCorrection, Note, NoteKind, Reopening, RowState, StartedRow};
 
+use crate::restoring::is_suspect;
 use crate::tables::Tables;
 
 impl Tables {
-    pub fn correct(&mut self, held: &BTreeSet<Lane>, corrections: &[LaneCorrection]) {
+    pub fn correct(&mut self, held: &BTreeSet<Lane>, corrections: &[LaneCorrection], marks: bool) {
         for correction in corrections.iter().filter(|one| held.contains(&one.claim.lane)) {
             let number = correction.claim.lane.0;
             if let Some(lane) = self.lanes.get_mut(&number) {
@@ -18,9 +19,8 @@ impl Tables {
                 lane.suspect_below = lane.suspect_below.max(correction.suspect_below);
             }
             self.outbox.retain(|(lane, seq), _| *lane != number || *seq > correction.cursor);
-            let kept = |state| !matches!(state, RowState::Linked | RowState::Rejected);
-            for row in self.rows.values_mut().filter(|row| row.stored.lane.0 == number && kept(row.stored.state)) {
-                row.stored.possibly_sent |= correction.restored;
+            for row in self.rows.values_mut().filter(|row| row.stored.lane.0 == number && is_suspect(row)) {
+                row.stored.possibly_sent |= correction.restored && marks;
             }
         }
     }

@@ -46,7 +46,8 @@ impl WorldLedger {
             return Err(LedgerError::Unavailable(format!("{name}: no connection")));
         }
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let statement = Statement { world: Arc::clone(&self.process.world), name, claims, locks };
+        let incarnation = self.process.world.lock().restoring.incarnation;
+        let statement = Statement { world: Arc::clone(&self.process.world), name, claims, locks, incarnation };
         let number = self.process.number;
         tokio::spawn(async move {
             // Whoever asked may be gone; what was done is done.
@@ -113,6 +114,8 @@ pub struct Statement {
     pub name: &'static str,
     pub claims: Vec<Claim>,
     pub locks: BTreeSet<i32>,
+    /// The database that it was sent to.
+    pub incarnation: u32,
 }
 
 impl Statement {
@@ -132,6 +135,9 @@ impl Statement {
             self.travel().await;
         }
         let mut state = self.world.lock();
+        if state.restoring.incarnation != self.incarnation {
+            return Err(LedgerError::Unavailable(format!("{}: that database is no more", self.name)));
+        }
         // The condition is judged again on the rows as they are once they are locked.
         let held = if unlocked { seen } else { state.tables.held(&self.claims) };
         if held != state.tables.held(&self.claims) {
@@ -165,6 +171,9 @@ impl Statement {
             unlocked.as_mut().enable();
             {
                 let mut state = self.world.lock();
+                if state.restoring.incarnation != self.incarnation {
+                    return;
+                }
                 if state.tables.locked.is_disjoint(&self.locks) {
                     state.tables.locked.extend(&self.locks);
                     return;

@@ -24,6 +24,8 @@ pub struct Tables {
     pub numbered: BTreeMap<(i32, i64), Vec<String>>,
     pub notes: BTreeMap<i64, (EventKey, NoteKind)>,
     pub last_note: i64,
+    /// When it was declared to be another one than it was, in milliseconds of the true time.
+    pub adopted_at: Option<i64>,
     /// Lanes that a statement has locked.
     pub locked: BTreeSet<i32>,
 }

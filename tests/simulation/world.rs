@@ -14,6 +14,7 @@ use crate::group::Group;
 use crate::mutations::Mutation;
 use crate::plan::Plan;
 use crate::process::Process;
+use crate::restoring::Restoring;
 use crate::tables::Tables;
 use crate::trace::Trace;
 use crate::vendors::Vendors;
@@ -41,6 +42,7 @@ pub struct State {
     pub broker: Broker,
     pub group: Group,
     pub tables: Tables,
+    pub restoring: Restoring,
     pub vendors: Vendors,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -83,6 +85,7 @@ impl World {
             broker: Broker::new(plan.partitions),
             group: Group::default(),
             tables: Tables::default(),
+            restoring: Restoring::default(),
             vendors: Vendors::new(&plan),
             coverage: Coverage::default(),
             trace: Trace::new(record),

@@ -82,7 +82,7 @@ Begin(w) ==
 
 Write(w, from, while, to) ==
     /\ At(w, from)
-    /\ writes' = writes \cup {[by |-> w, epoch |-> worker[w].epoch, to |-> to, held |-> Holds(w)]}
+    /\ writes' = writes \cup {[by |-> w, epoch |-> worker[w].epoch, to |-> to, held |-> LockedCondition \/ Holds(w)]}
     /\ Set(w, [at |-> while])
     /\ UNCHANGED <<epoch, clean, row, wire, profiles>>
 

@@ -39,6 +39,7 @@ vars == <<ledger, coordinator, kafka, worker>>
 Symmetry == Permutations(Workers)
 Nobody == "nobody"
 NoCycle == [at |-> "none", results |-> <<>>, from |-> 0, to |-> 0, position |-> 0, generation |-> 0]
+Doubt == [NoCycle EXCEPT !.at = "doubt"]
 Idle == [at |-> "idle", generation |-> 0, revoking |-> FALSE, epoch |-> 0, memory |-> <<>>, durable |-> 0,
          cursor |-> 0, fetched |-> 0, cycle |-> NoCycle]
 
@@ -125,7 +126,8 @@ Raised(w, next) ==
     /\ UNCHANGED <<accepted, outbox, saved, writes, coordinator, kafka>>
 
 ReadRows(w, next) ==
-    /\ Set(w, [at |-> next, memory |-> [n \in 1..Last |-> Entry(n)], durable |-> Last, fetched |-> accepted])
+    /\ Set(w, [at |-> next, memory |-> [n \in 1..Last |-> Entry(n)], durable |-> Last,
+               fetched |-> IF AcceptFirst THEN 0 ELSE accepted])
     /\ UNCHANGED <<ledger, coordinator, kafka>>
 
 Take(w) ==
@@ -143,15 +145,17 @@ Resume(w) ==
 
 \* ---- work ----------------------------------------------------------------------------------------------------------
 
+\* What was fetched matters only to one who commits it.
 Fetch(w) ==
-    /\ At(w, "running") /\ worker[w].fetched < Inputs
+    /\ At(w, "running") /\ ~AcceptFirst /\ worker[w].fetched < Inputs
     /\ Set(w, [fetched |-> worker[w].fetched + 1])
     /\ UNCHANGED <<ledger, coordinator, kafka>>
 
 \* One statement; a refused one tells the worker that it is no longer the owner.
 Accept(w) ==
-    /\ At(w, "running") /\ worker[w].fetched > accepted
-    /\ IF Holds(w) THEN accepted' = worker[w].fetched /\ UNCHANGED worker
+    /\ At(w, "running")
+    /\ IF AcceptFirst THEN accepted < Inputs ELSE worker[w].fetched > accepted
+    /\ IF Holds(w) THEN accepted' = accepted + 1 /\ UNCHANGED worker
        ELSE worker' = [worker EXCEPT ![w] = Dropped(w)] /\ UNCHANGED accepted
     /\ UNCHANGED <<epoch, outbox, saved, writes, coordinator, kafka>>
 
@@ -161,7 +165,7 @@ End(w, i) ==
     /\ At(w, "running") /\ i <= accepted /\ ~Known(w, i)
     /\ LET memory == Append(worker[w].memory, i) IN
         /\ writes' = writes \cup {[by |-> w, epoch |-> worker[w].epoch, number |-> Len(memory), input |-> i,
-                                   held |-> Holds(w)]}
+                                   held |-> LockedCondition \/ Holds(w)]}
         /\ Set(w, [memory |-> memory])
     /\ UNCHANGED <<epoch, accepted, outbox, saved, coordinator, kafka>>
 
@@ -218,13 +222,13 @@ Committed(w) ==
     /\ InCycle(w, "asked") /\ Shown(worker[w].cycle)
     /\ \/ worker' = [worker EXCEPT ![w].cycle = NoCycle,
                                    ![w].cursor = IF At(w, "running") THEN Max(@, worker[w].cycle.to) ELSE @]
-       \/ Cycle(w, [at |-> "doubt"])
+       \/ worker' = [worker EXCEPT ![w].cycle = Doubt]
     /\ UNCHANGED <<ledger, coordinator, orphans>>
 
 \* The broker aborts it: its time is up, or a new producer of the same transactional id has fenced it.
 Aborted(w) ==
     /\ worker[w].cycle.at \in {"sent", "asked"}
-    /\ Cycle(w, [at |-> "doubt"])
+    /\ worker' = [worker EXCEPT ![w].cycle = Doubt]
     /\ UNCHANGED <<ledger, coordinator, kafka>>
 
 \* A new producer has ended the old transaction; what the lane's commit says is true.

@@ -9,6 +9,8 @@
 mod bad_input;
 #[path = "real_parts/bounds.rs"]
 mod bounds;
+#[path = "real_parts/broker_faults/mod.rs"]
+mod broker_faults;
 #[path = "real_parts/brokers.rs"]
 mod brokers;
 #[path = "real_parts/checkup.rs"]
@@ -79,6 +81,10 @@ const CASES: &[&[Case]] = &[
     refused_records::CASES,
     remade_topics::CASES,
     storms::CASES,
+    broker_faults::restarts::CASES,
+    broker_faults::clusters::CASES,
+    broker_faults::cuts::CASES,
+    broker_faults::freezes::CASES,
     securely::CASES,
     checkup::CASES,
     upgrading::CASES,

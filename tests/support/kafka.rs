@@ -4,10 +4,12 @@
 //! runs, a plain Java process if Java and Maven are there. Otherwise it is absent.
 
 mod admin;
+pub mod cluster;
 mod container;
 pub mod doors;
 mod java;
 mod libraries;
+mod seat;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -71,10 +73,13 @@ impl Kafka {
 
     /// Starts a Java process, whatever else could be had.
     pub fn start_java() -> Result<JavaBroker, Absent> {
-        if succeeds("java", &["-version"]) && succeeds("mvn", &["--version"]) {
-            return JavaBroker::start();
-        }
-        Err(Absent("its listener with TLS wants a Java process, and there is no Java or no Maven".to_owned()))
+        java_is_there()?;
+        JavaBroker::start()
+    }
+
+    /// A broker of the test's own, to be killed or frozen.
+    pub fn of_java(broker: JavaBroker) -> Self {
+        Self { broker: Broker::Java(broker) }
     }
 
     fn kind(&self) -> &'static str {
@@ -149,11 +154,19 @@ impl Broker {
         if succeeds("docker", &["info"]) {
             return ContainerBroker::start().map(Self::Container);
         }
-        if succeeds("java", &["-version"]) && succeeds("mvn", &["--version"]) {
+        if java_is_there().is_ok() {
             return JavaBroker::start().map(Self::Java);
         }
         Err(Absent("there is neither a running container engine nor Java and Maven".to_owned()))
     }
+}
+
+/// Whether brokers can be Java processes of ours.
+pub fn java_is_there() -> Result<(), Absent> {
+    if succeeds("java", &["-version"]) && succeeds("mvn", &["--version"]) {
+        return Ok(());
+    }
+    Err(Absent("it wants Java processes of its own, and there is no Java or no Maven".to_owned()))
 }
 
 /// Waits until the broker answers a question for metadata, as long as `alive`.

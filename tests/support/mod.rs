@@ -5,6 +5,7 @@
 
 pub mod authority;
 pub mod child;
+pub mod detour;
 pub mod events;
 pub mod kafka;
 pub mod parts;

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use super::kafka::{JavaBroker, Kafka};
+use super::kafka::{JavaBroker, Kafka, java_is_there};
 use super::postgres::Postgres;
 use super::{Absent, required_part};
 
@@ -20,6 +20,8 @@ pub enum Part {
     Kafka,
     /// One with a listener for TLS and log-ins: the same, if it is a Java process, else another one beside it.
     SecuredKafka,
+    /// What Kafka brokers as Java processes need: for tests that start brokers of their own.
+    JavaKafka,
     /// A PostgreSQL server.
     Postgres,
 }
@@ -101,6 +103,7 @@ impl RealParts {
         match part {
             Part::Kafka => self.kafka.get_or_init(Kafka::start).as_ref().map(drop).map_err(Clone::clone),
             Part::SecuredKafka => self.secured_or_absent().map(drop).map_err(Clone::clone),
+            Part::JavaKafka => java_is_there(),
             Part::Postgres => self.postgres.get_or_init(Postgres::start).as_ref().map(drop).map_err(Clone::clone),
         }
     }

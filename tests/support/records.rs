@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -138,10 +138,21 @@ impl Reader {
             match received {
                 Ok(message) => self.seen.push(Record::of(&message)),
                 Err(KafkaError::PartitionEOF(_)) => {}
-                Err(error) => panic!("{what}: {error}"),
+                Err(error) => assert!(is_passing(&error), "{what}: {error}"),
             }
         }
         &self.seen
+    }
+
+    /// The next record, as long as it takes; a broker may be away meanwhile.
+    pub async fn next(&mut self) -> Record {
+        loop {
+            match self.consumer.recv().await {
+                Ok(message) => return Record::of(&message),
+                Err(KafkaError::PartitionEOF(_)) => {}
+                Err(error) => assert!(is_passing(&error), "reading on: {error}"),
+            }
+        }
     }
 
     /// Everything that the topic holds now, read by a new reader up to the end of each partition.
@@ -152,12 +163,22 @@ impl Reader {
             match tokio::time::timeout(BROKER_ANSWERS_WITHIN, reader.consumer.recv()).await {
                 Ok(Ok(message)) => reader.seen.push(Record::of(&message)),
                 Ok(Err(KafkaError::PartitionEOF(partition))) => _ = open.remove(&partition),
-                Ok(Err(error)) => panic!("{topic}: {error}"),
+                Ok(Err(error)) => assert!(is_passing(&error), "{topic}: {error}"),
                 Err(_) => panic!("{topic}: no end of partitions {open:?}"),
             }
         }
         reader.seen
     }
+}
+
+/// Whether it is a broker that is away for now, or for good while others have its records: the client goes on by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    let away = [
+        RDKafkaErrorCode::BrokerTransportFailure,
+        RDKafkaErrorCode::AllBrokersDown,
+        RDKafkaErrorCode::OperationTimedOut,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| away.contains(&code))
 }
 
 fn reader_config(brokers: &str) -> ClientConfig {

@@ -46,7 +46,7 @@ const LAST_WORKERS: u32 = 4;
 
 /// Everything one test needs around the workers it starts.
 pub struct Stand<'a> {
-    /// The shared broker.
+    /// The shared broker, or the test's own.
     pub kafka: &'a Kafka,
     /// The test's topics.
     pub topics: Topics,
@@ -64,7 +64,12 @@ pub struct Stand<'a> {
 impl<'a> Stand<'a> {
     /// A stand whose ledger is migrated and whose topics are there, made by `profile-linker migrate --topics`.
     pub async fn prepare(parts: &'a RealParts, delivery: Delivery) -> Self {
-        let stand = Self::unmigrated(parts, delivery).await;
+        Self::prepare_at(parts.kafka(), parts, delivery).await
+    }
+
+    /// The same at a broker, or a cluster, of the test's own.
+    pub async fn prepare_at(kafka: &'a Kafka, parts: &RealParts, delivery: Delivery) -> Self {
+        let stand = Self::unmigrated_at(kafka, parts, delivery).await;
         let migrated = stand.command(&["migrate", "--topics"]);
         assert!(migrated.status.success(), "migrate: {}", String::from_utf8_lossy(&migrated.stderr));
         stand
@@ -72,8 +77,11 @@ impl<'a> Stand<'a> {
 
     /// A stand with an empty database and no topics.
     pub async fn unmigrated(parts: &'a RealParts, delivery: Delivery) -> Self {
-        let (kafka, database, sandbox) =
-            (parts.kafka(), parts.postgres().create_database().await, Sandbox::start().await);
+        Self::unmigrated_at(parts.kafka(), parts, delivery).await
+    }
+
+    async fn unmigrated_at(kafka: &'a Kafka, parts: &RealParts, delivery: Delivery) -> Self {
+        let (database, sandbox) = (parts.postgres().create_database().await, Sandbox::start().await);
         let folder = tempfile::tempdir().expect("a temporary folder");
         let name = Uuid::new_v4().simple().to_string();
         let topics = Topics {

@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::consumer::position_list;
 use super::producing::{DeliveryReports, Outgoing, is_refusal};
-use super::watchdog::{Hand, Patience, Watched};
+use super::watchdog::{Attempt, Hand, Intent, Patience, Watched};
 use super::{Cycle, CycleError, KafkaTrouble, Publisher, client};
 use crate::config::{Kafka, Topics};
 
@@ -63,7 +63,7 @@ impl TransactionalPublisher {
             let producer: BaseProducer<DeliveryReports> = config.create_with_context(DeliveryReports::default())?;
             producer.init_transactions(limits.init)?;
             let topics = topics.clone();
-            Ok(Box::new(move |cycle| transact(&producer, &topics, cycle, limits.call)))
+            Ok(Box::new(move |attempt, intent| transact(&producer, &topics, attempt, intent, limits.call)))
         };
         Watched::start(Arc::new(make), limits.patience()).await.map(Self)
     }
@@ -87,27 +87,46 @@ struct Transaction<'a> {
 fn transact(
     producer: &BaseProducer<DeliveryReports>,
     topics: &Topics,
-    cycle: Cycle,
+    attempt: &Attempt,
+    intent: Intent,
     limit: Duration,
 ) -> Result<(), CycleError> {
+    let cycle = &attempt.cycle;
     let group = cycle.group.as_ref().and_then(|group| group.get::<ConsumerGroupMetadata>());
     let group = group.ok_or_else(|| CycleError::Aborted("no group membership yet".to_owned()))?;
     let offsets = position_list(&topics.created, &cycle.positions).map_err(|e| CycleError::Aborted(e.0))?;
     let transaction = Transaction { producer, offsets, group, limit };
     producer.begin_transaction().map_err(|error| CycleError::InDoubt(error.to_string()))?;
     let batch = Outgoing { producer, topics, records: &cycle.records, limit };
-    if let Err(error) = batch.produce(|| transaction.probe()) {
-        return Err(transaction.abort(error));
+    let produced = batch.produce(|| transaction.probe());
+    if intent == Intent::Abort {
+        return transaction.play_and_abort(produced);
     }
+    produced.map_err(|error| transaction.abort(error))?;
     transaction
         .retried(|| transaction.send_offsets())
-        .and_then(|()| transaction.retried(|| producer.commit_transaction(limit)))
+        .and_then(|()| {
+            attempt.asks_for_commit();
+            transaction.retried(|| producer.commit_transaction(limit))
+        })
         .map_err(|error| transaction.after(&error))
 }
 
 impl Transaction<'_> {
     fn send_offsets(&self) -> Result<(), KafkaError> {
         self.producer.send_offsets_to_transaction(&self.offsets, self.group, self.limit)
+    }
+
+    /// Ends with an abort whatever the broker takes of it. A membership that the group refuses by now is no matter: the
+    /// coordinator has noted the offsets' partition before the group is asked.
+    fn play_and_abort(&self, produced: Result<(), CycleError>) -> Result<(), CycleError> {
+        if let Err(CycleError::InDoubt(why)) = produced {
+            return Err(CycleError::InDoubt(why));
+        }
+        if let Err(CycleError::InDoubt(why)) = self.retried(|| self.send_offsets()).map_err(|error| failed(&error)) {
+            return Err(CycleError::InDoubt(why));
+        }
+        self.producer.abort_transaction(self.limit).map_err(|error| CycleError::InDoubt(error.to_string()))
     }
 
     /// Whether the transaction has failed already. The client says it at its next call only, and keeps the records of a

@@ -1,8 +1,15 @@
 //! Transaction calls block, and one of them can ignore its time-out. So they are made on a thread of their own, under a
 //! watchdog: a producer that is stuck is left on its thread for good, and another takes its place under the same
 //! transactional id, which fences the old one and resolves its transaction.
+//!
+//! Not all of it, always: a broker that comes back can lose the end marker of a partition (Kafka 4.3.1, seen after
+//! `kill -9` of the only broker). Then the partition keeps that transaction open under a producer id that we go on with,
+//! and the end of our *next* transaction there would end it the same way: what was aborted becomes visible, and a cursor
+//! that was never committed counts. So a transaction that certainly did not commit is played once more by the new
+//! producer, and aborted: its markers then stand in each of its partitions, before anything is committed there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -15,10 +22,40 @@ const MAX_STUCK: u32 = 3;
 /// Pause between attempts to make the producer anew.
 const REMAKE_PAUSE: Duration = Duration::from_millis(500);
 
-/// Publishes one cycle; lives on its thread, the producer within.
-pub(super) type Hand = Box<dyn Fn(Cycle) -> Result<(), CycleError>>;
+/// Publishes one cycle, or plays it and aborts it; lives on its thread, the producer within.
+pub(super) type Hand = Box<dyn Fn(&Attempt, Intent) -> Result<(), CycleError>>;
 /// Makes a hand, on its thread.
 pub(super) type Make = dyn Fn() -> Result<Hand, KafkaTrouble> + Send + Sync;
+
+/// How a transaction is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// Visible.
+    Commit,
+    /// Invisible: only its end markers matter.
+    Abort,
+}
+
+/// A cycle on its way.
+pub(super) struct Attempt {
+    pub cycle: Cycle,
+    commit_asked: AtomicBool,
+}
+
+impl Attempt {
+    fn new(cycle: Cycle) -> Self {
+        Self { cycle, commit_asked: AtomicBool::new(false) }
+    }
+
+    /// From now on nobody but the broker knows whether it is committed. To be called before the commit.
+    pub fn asks_for_commit(&self) {
+        self.commit_asked.store(true, Ordering::SeqCst);
+    }
+
+    fn may_be_committed(&self) -> bool {
+        self.commit_asked.load(Ordering::SeqCst)
+    }
+}
 
 /// When a call counts as stuck: longer than all time-outs within it together.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +80,8 @@ struct State {
 }
 
 struct Job {
-    cycle: Cycle,
+    attempt: Arc<Attempt>,
+    intent: Intent,
     answer: oneshot::Sender<Result<(), CycleError>>,
 }
 
@@ -62,18 +100,38 @@ impl Watched {
             // A remake that its caller did not wait for.
             self.remake(&mut state).await?;
         }
-        let result = self.watched(&mut state, cycle).await;
+        let attempt = Arc::new(Attempt::new(cycle));
+        let result = self.watched(&mut state, &attempt, Intent::Commit).await;
         if let Err(CycleError::InDoubt(why)) = &result {
             tracing::warn!(error = %why, "a transaction's outcome is unknown; making the producer anew");
             state.jobs = None;
             self.remake(&mut state).await?;
+            // Read now: a hand that is stuck could still ask for a commit before the new one fenced it.
+            if !attempt.may_be_committed() {
+                self.undo(&mut state, &attempt).await?;
+            }
         }
         result
     }
 
-    async fn watched(&self, state: &mut State, cycle: Cycle) -> Result<(), CycleError> {
+    /// Has the transaction played again and aborted, for as long as it takes: no commit may come before.
+    async fn undo(&self, state: &mut State, attempt: &Arc<Attempt>) -> Result<(), CycleError> {
+        loop {
+            match self.watched(state, attempt, Intent::Abort).await {
+                Ok(()) => return Ok(()),
+                Err(CycleError::Stuck(why)) => return Err(CycleError::Stuck(why)),
+                Err(error) => {
+                    tracing::warn!(error = %error, "an old transaction's end is not marked yet; trying again")
+                }
+            }
+            state.jobs = None;
+            self.remake(state).await?;
+        }
+    }
+
+    async fn watched(&self, state: &mut State, attempt: &Arc<Attempt>, intent: Intent) -> Result<(), CycleError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job { cycle, answer };
+        let job = Job { attempt: Arc::clone(attempt), intent, answer };
         let ended = || CycleError::InDoubt("the transaction thread ended".to_owned());
         state.jobs.as_ref().ok_or_else(ended)?.send(job).map_err(|_| ended())?;
         match tokio::time::timeout(self.patience.cycle, answered).await {
@@ -137,7 +195,7 @@ fn serve(make: &Make, jobs: &Receiver<Job>, ready: oneshot::Sender<Result<(), Ka
         return;
     }
     while let Ok(job) = jobs.recv() {
-        let result = hand(job.cycle);
+        let result = hand(&job.attempt, job.intent);
         let in_doubt = matches!(result, Err(CycleError::InDoubt(_)));
         // A worker that no longer waits has ended; the committed cursor tells its successor.
         let _ = job.answer.send(result);
@@ -165,7 +223,7 @@ mod tests {
         let count = Arc::clone(&made);
         let make = move || -> Result<Hand, KafkaTrouble> {
             let is_stuck = count.fetch_add(1, Ordering::SeqCst) < stuck;
-            Ok(Box::new(move |_| {
+            Ok(Box::new(move |_, _| {
                 if !is_stuck {
                     return Ok(());
                 }
@@ -203,11 +261,45 @@ mod tests {
         let count = Arc::clone(&made);
         let make = move || -> Result<Hand, KafkaTrouble> {
             let number = count.fetch_add(1, Ordering::SeqCst);
-            Ok(Box::new(move |_| if number == 0 { Err(CycleError::InDoubt("lost".to_owned())) } else { Ok(()) }))
+            Ok(Box::new(move |_, _| if number == 0 { Err(CycleError::InDoubt("lost".to_owned())) } else { Ok(()) }))
         };
         let watched = Watched::start(Arc::new(make), PATIENCE).await.unwrap();
         assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
         assert_eq!(made.load(Ordering::SeqCst), 2, "made anew before the answer is given");
         assert_eq!(watched.publish(cycle()).await, Ok(()));
+    }
+
+    /// Every hand's intents. The first one loses its outcome, after it asked for the commit or before.
+    async fn intents_after_a_doubt(asked: bool) -> Vec<Intent> {
+        let intents = Arc::<std::sync::Mutex<Vec<Intent>>>::default();
+        let told = Arc::clone(&intents);
+        let make = move || -> Result<Hand, KafkaTrouble> {
+            let told = Arc::clone(&told);
+            Ok(Box::new(move |attempt, intent| {
+                let mut told = told.lock().unwrap();
+                told.push(intent);
+                if told.len() > 1 {
+                    return Ok(());
+                }
+                if asked {
+                    attempt.asks_for_commit();
+                }
+                Err(CycleError::InDoubt("lost".to_owned()))
+            }))
+        };
+        let watched = Watched::start(Arc::new(make), PATIENCE).await.unwrap();
+        assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
+        let intents = intents.lock().unwrap();
+        intents.clone()
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_did_not_commit_is_aborted_in_all_its_partitions_before_the_answer() {
+        assert_eq!(intents_after_a_doubt(false).await, [Intent::Commit, Intent::Abort]);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_may_have_committed_is_left_to_the_broker() {
+        assert_eq!(intents_after_a_doubt(true).await, [Intent::Commit]);
     }
 }

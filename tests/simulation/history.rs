@@ -159,8 +159,9 @@ impl History {
             }
             Ok(())
         });
+        let incarnation = state.restoring.incarnation;
         let (world, locks) = (Arc::clone(&self.world), BTreeSet::new());
-        tokio::spawn(Statement { world, name: "purge", claims: Vec::new(), locks }.run(0, work));
+        tokio::spawn(Statement { world, name: "purge", claims: Vec::new(), locks, incarnation }.run(0, work));
     }
 
     fn seated(&self, seat: usize) -> Option<Arc<Process>> {
@@ -252,7 +253,8 @@ fn replay(world: &Arc<World>) {
     let lanes = (0..state.plan.partitions).collect();
     drop(state);
     let incarnation = world.lock().restoring.incarnation;
-    let statement = Statement { world: Arc::clone(world), name: "reopen", claims: Vec::new(), locks: lanes, incarnation };
+    let statement =
+        Statement { world: Arc::clone(world), name: "reopen", claims: Vec::new(), locks: lanes, incarnation };
     let work: Work<()> = Box::new(move |state, _| {
         let overwrites = state.is(Mutation::ReopeningOverwrites);
         let reopened = state.tables.reopen(&seen, overwrites);

@@ -133,7 +133,8 @@ fn invariant_no_offset_passes_unaccepted_input(state: &State) -> Broken {
             return Err(format!("partition {partition}: position {position} is beyond the end"));
         }
         // Below stands what a restored ledger need not know; at the end it must have read it again.
-        let before = state.broker.passed_before.get(&partition).map_or(0, |offset| usize::try_from(*offset).unwrap_or(0));
+        let before =
+            state.broker.passed_before.get(&partition).map_or(0, |offset| usize::try_from(*offset).unwrap_or(0));
         if let Some(offset) = (before..passed).find(|offset| !known(partition, *offset)) {
             return Err(format!("position {position} passes {partition}/{offset}"));
         }

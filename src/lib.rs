@@ -47,6 +47,7 @@
 //! 4. **End.** The result's bytes go into the outbox in the write that ends the row and erases its secrets.
 //! 5. **Publish.** A cycle takes the outbox up to some number; the number travels in the commit's metadata. A successor
 //!    reads it and goes on behind it.
+//! 6. **Remove.** Weeks later (`[ledger] retention`) the row goes, with all that is its.
 //!
 //! A crash between any two of these leaves a row that says how far it may have got. Whoever resumes such a row treats the
 //! step that it had entered as one whose outcome was not seen.

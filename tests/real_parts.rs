@@ -37,6 +37,8 @@ mod refusals;
 mod refused_records;
 #[path = "real_parts/remade_topics.rs"]
 mod remade_topics;
+#[path = "real_parts/retention.rs"]
+mod retention;
 #[path = "real_parts/securely.rs"]
 mod securely;
 #[path = "real_parts/static_members.rs"]
@@ -94,6 +96,7 @@ const CASES: &[&[Case]] = &[
     cursors::CASES,
     ends::CASES,
     static_members::CASES,
+    retention::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -16,6 +16,7 @@ mod noting;
 mod operators;
 mod owning;
 mod purging;
+mod purging_beside;
 mod reopening;
 mod rows;
 mod setting_up;
@@ -47,7 +48,7 @@ const CASES: &[&[Case]] = &[
     noting::CASES,
     reopening::CASES,
     purging::CASES,
-    purging::BESIDE_OTHERS,
+    purging_beside::CASES,
 ];
 
 fn main() -> ExitCode {

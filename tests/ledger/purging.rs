@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use profile_linker::domain::EventKey;
 use profile_linker::ledger::{Claim, Ledger, NewRow, NoteKind, Purge, RowState};
-use sqlx::Executor;
 
 use super::rows::{
     accept, act, converted, dead_letter, ended, ending, key, new_row, raise, reopening, said, stored, up_to,
@@ -26,27 +25,27 @@ crate::ledger_cases!(Both:
 );
 
 /// Everything that has ended and is published, however lately.
-const ALL: Purge =
+pub const ALL: Purge =
     Purge { ended: Duration::ZERO, dead_lettered: Duration::ZERO, record: Duration::ZERO, after: None, limit: 1000 };
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn purged(ledger: &dyn Ledger, purge: Purge) -> u64 {
+pub async fn purged(ledger: &dyn Ledger, purge: Purge) -> u64 {
     ledger.purge(&purge).await.expect("a purge").removed
 }
 
-async fn publish(ledger: &dyn Ledger, claim: Claim, cursor: i64) {
+pub async fn publish(ledger: &dyn Ledger, claim: Claim, cursor: i64) {
     assert!(ledger.save_cursors(&[(claim, cursor)]).await.expect("saved").is_empty());
 }
 
 /// A row that was linked as its lane's result of this number, and published.
-async fn linked(ledger: &dyn Ledger, claim: Claim, row: &NewRow, number: i64) {
+pub async fn linked(ledger: &dyn Ledger, claim: Claim, row: &NewRow, number: i64) {
     accept(ledger, claim, row).await;
     assert!(ledger.converted(&[claim], &[converted(row)]).await.expect("converted").is_empty());
     assert!(ledger.end(&[claim], &[ended(row, RowState::Linked, number)]).await.expect("ended").is_empty());
     publish(ledger, claim, number).await;
 }
 
-async fn is_there(ledger: &dyn Ledger, key: EventKey) -> bool {
+pub async fn is_there(ledger: &dyn Ledger, key: EventKey) -> bool {
     ledger.row(key).await.expect("a read").is_some()
 }
 
@@ -227,82 +226,4 @@ async fn numbers_go_on_after_their_rows_are_removed(stage: &Stage) {
     assert_eq!(purged(&*ledger, ALL).await, 1);
     let lane = ledger.raise("next", &[claim.lane]).await.expect("a raise").remove(0);
     assert_eq!((lane.position, lane.saved_cursor, lane.last_seq), (Some(1), 7, 7));
-}
-
-/// Beside other sessions.
-pub use beside::CASES as BESIDE_OTHERS;
-
-mod beside {
-    use super::*;
-    use crate::interleavings::LIMIT;
-    use crate::support::patience::eventually;
-
-    crate::ledger_cases!(Postgres:
-        a_purge_waits_for_nobody_and_passes_over_a_row_that_is_being_reopened,
-        a_purge_holds_no_lane,
-        old_rows_are_found_by_an_index_however_many_there_are,
-    );
-
-    async fn a_purge_waits_for_nobody_and_passes_over_a_row_that_is_being_reopened(stage: &Stage) {
-        let ledger = stage.ledger().await;
-        let [claim] = raise(&*ledger, [0]).await;
-        let row = new_row(claim, 0, "a");
-        dead_letter(&*ledger, claim, &row, 1).await;
-        publish(&*ledger, claim, 1).await;
-        let mut operator = stage.connection().await;
-        operator.execute("BEGIN").await.expect("begun");
-        operator.execute("SELECT 1 FROM lane FOR NO KEY UPDATE").await.expect("the lane is locked");
-        operator.execute("UPDATE event SET state = 1, generation = 2").await.expect("reopened");
-        assert_eq!(purged(&*ledger, ALL).await, 0, "passed over");
-        operator.execute("COMMIT").await.expect("committed");
-        assert_eq!(purged(&*ledger, ALL).await, 0, "unfinished again");
-        assert!(is_there(&*ledger, row.key).await);
-    }
-
-    async fn a_purge_holds_no_lane(stage: &Stage) {
-        let ledger = stage.ledger().await;
-        let [claim] = raise(&*ledger, [0]).await;
-        linked(&*ledger, claim, &new_row(claim, 0, "a"), 1).await;
-        let mut worker = stage.connection().await;
-        worker.execute("BEGIN").await.expect("begun");
-        worker.execute("SELECT 1 FROM lane FOR UPDATE").await.expect("the lane is locked");
-        assert_eq!(purged(&*ledger, ALL).await, 1, "nor waits for one");
-    }
-
-    async fn old_rows_are_found_by_an_index_however_many_there_are(stage: &Stage) {
-        let ledger = stage.ledger().await;
-        let [claim] = raise(&*ledger, [0]).await;
-        linked(&*ledger, claim, &new_row(claim, 0, "a"), 1).await;
-        stage
-            .sql(
-                "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash)
-                SELECT decode(md5(n::text), 'hex'), 0, n, n, '' FROM generate_series(1, 20000) n;
-                INSERT INTO event (key, lane, epoch, state, possibly_sent, generation)
-                SELECT key, 0, 1, 1, false, 1 FROM input WHERE key NOT IN (SELECT key FROM event);
-                UPDATE input SET accepted_at = accepted_at - interval '1 day' WHERE payload_hash <> '';
-                ANALYZE;",
-            )
-            .await;
-        let mut operator = stage.connection().await;
-        // Sessions report what they read when they end: only the purge's shall count.
-        let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-            AND application_name <> 'profile-linker' AND pid <> pg_backend_pid()";
-        eventually("the other sessions have ended", LIMIT, async || {
-            let others: i64 = sqlx::query_scalar(others).fetch_one(&mut operator).await.expect("a read");
-            (others == 0).then_some(())
-        })
-        .await;
-        operator.execute("SELECT pg_stat_reset()").await.expect("reset");
-        assert_eq!(purged(&*ledger, Purge { limit: 10, ..ALL }).await, 1);
-        drop(ledger);
-        let read = "SELECT ARRAY[sum(seq_tup_read), sum(idx_tup_fetch)]::bigint[] FROM pg_stat_user_tables
-            WHERE relname IN ('input', 'event')";
-        let [one_by_one, by_index] = eventually("the server has counted", LIMIT, async || {
-            let counts: Vec<i64> = sqlx::query_scalar(read).fetch_one(&mut operator).await.expect("a read");
-            counts.try_into().ok().filter(|[_, by_index]: &[i64; 2]| *by_index > 0)
-        })
-        .await;
-        assert!(one_by_one < 100, "{one_by_one} rows read one after the other");
-        assert!(by_index < 100, "{by_index} for a batch of ten");
-    }
 }

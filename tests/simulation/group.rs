@@ -109,7 +109,7 @@ impl State {
     }
 
     /// A worker raises lanes. To take one again it must have heard a moment ago that it is a member still.
-    pub fn note_raise(&mut self, number: u32, lanes: &[i32]) {
+    pub fn invariant_a_lane_is_taken_again_by_a_member_only(&mut self, number: u32, lanes: &[i32]) {
         let now = self.now;
         let Some(client) = self.group.clients.get_mut(&number) else { return };
         let outsider = client.evicted.is_some_and(|eviction| now.saturating_sub(eviction.since) > NEWS_OLD_AFTER);

@@ -36,7 +36,7 @@ impl Ledger for WorldLedger {
 
     async fn raise(&self, _owner: &str, lanes: &[Lane]) -> Answer<Vec<LaneRow>> {
         let (numbers, asked): (Vec<i32>, _) = (lanes.iter().map(|lane| lane.0).collect(), lanes.to_vec());
-        self.process.world.lock().note_raise(self.process.number, &numbers);
+        self.process.world.lock().invariant_a_lane_is_taken_again_by_a_member_only(self.process.number, &numbers);
         let work: Work<_> = Box::new(move |state, _| Ok(state.tables.raise(&asked)));
         let locks = numbers.iter().copied().collect();
         let mut rows = self.statement("raise", Vec::new(), locks, work).await?;

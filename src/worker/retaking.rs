@@ -11,6 +11,7 @@
 //!
 //! Known race: the group can give a worker up between that answer and the raise. It is fenced once more, and asks again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use super::WorkerError;
 use super::dispatcher::{Dispatcher, Report};
 use super::positions;
 use super::takeover::{Opened, take_over};
-use crate::config::Kafka;
 
 /// librdkafka's own, where `[kafka.properties]` does not set it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
@@ -27,9 +27,10 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 const ANSWER_FRESH: Duration = Duration::from_secs(5);
 
 /// How long after a fence the coordinator is asked: two heartbeats, since one may have been on its way.
-pub(super) fn pause(settings: &Kafka) -> Duration {
-    let set = settings.properties.get("heartbeat.interval.ms").and_then(|value| value.parse().ok());
-    set.map_or(HEARTBEAT_INTERVAL, Duration::from_millis) * 2
+pub(super) fn pause(properties: &BTreeMap<String, String>) -> Duration {
+    let set = properties.get("heartbeat.interval.ms").and_then(|value| value.parse::<f64>().ok());
+    let set = set.and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1_000.0).ok());
+    set.unwrap_or(HEARTBEAT_INTERVAL) * 2
 }
 
 impl Dispatcher {
@@ -104,5 +105,18 @@ impl Dispatcher {
                 self.take_again(partition);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coordinator_is_asked_after_two_heartbeats() {
+        let set = |value: &str| BTreeMap::from([("heartbeat.interval.ms".to_owned(), value.to_owned())]);
+        assert_eq!(pause(&BTreeMap::new()), Duration::from_secs(6), "librdkafka's own interval");
+        assert_eq!(pause(&set("1000")), Duration::from_secs(2));
+        assert_eq!(pause(&set("1.5e3")), Duration::from_secs(3), "as the configuration reads it");
     }
 }

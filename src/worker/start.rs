@@ -135,7 +135,7 @@ impl Worker {
             settings: parts.config.worker.clone(),
             rules: rules(&parts.config),
             longest_call: longest_call(&parts.config),
-            retake_pause: retaking::pause(&parts.config.kafka),
+            retake_pause: retaking::pause(&parts.config.kafka.properties),
             owner: owner(),
             topic_id: parts.topic_id,
             adopting: parts.adopt.is_some(),

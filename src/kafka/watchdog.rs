@@ -6,8 +6,10 @@
 //! `kill -9` of the only broker). Then the partition keeps that transaction open under a producer id that we go on with,
 //! and the end of our *next* transaction there would end it the same way: what was aborted becomes visible, and a cursor
 //! that was never committed counts. So a transaction that certainly did not commit is played once more by the new
-//! producer, and aborted: its markers then stand in each of its partitions, before anything is committed there.
+//! producer, and aborted: its markers then stand in each of its partitions, before anything is committed there. It is
+//! certain if the commit was never asked for, and later if its results are sent again, since then the cursor told so.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -55,6 +57,12 @@ impl Attempt {
     fn may_be_committed(&self) -> bool {
         self.commit_asked.load(Ordering::SeqCst)
     }
+
+    /// Whether a record of it is in the other one, too. Each result has an id of its own, so its bytes tell.
+    fn is_repeated_by(&self, other: &Self) -> bool {
+        let ours: BTreeSet<&[u8]> = self.cycle.records.iter().map(|record| &record.value[..]).collect();
+        other.cycle.records.iter().any(|record| ours.contains(&record.value[..]))
+    }
 }
 
 /// When a call counts as stuck: longer than all time-outs within it together.
@@ -76,6 +84,8 @@ pub(super) struct Watched {
 struct State {
     /// To the present hand's thread; `None` while there is none.
     jobs: Option<Sender<Job>>,
+    /// The last one, if its commit was asked for and not answered.
+    doubtful: Option<Arc<Attempt>>,
     stuck: u32,
 }
 
@@ -90,7 +100,7 @@ impl Watched {
     pub async fn start(make: Arc<Make>, patience: Patience) -> Result<Self, KafkaTrouble> {
         let late = || KafkaTrouble(format!("no producer within {} s", patience.make.as_secs()));
         let jobs = tokio::time::timeout(patience.make, begin(&make)).await.map_err(|_| late())??;
-        Ok(Self { make, patience, state: Mutex::new(State { jobs: Some(jobs), stuck: 0 }) })
+        Ok(Self { make, patience, state: Mutex::new(State { jobs: Some(jobs), doubtful: None, stuck: 0 }) })
     }
 
     /// Has a cycle published. After anything indefinite there is a new hand before the answer is given.
@@ -101,13 +111,19 @@ impl Watched {
             self.remake(&mut state).await?;
         }
         let attempt = Arc::new(Attempt::new(cycle));
+        // What is sent again was looked for in the committed cursor, and not found there.
+        if let Some(doubtful) = state.doubtful.take().filter(|doubtful| doubtful.is_repeated_by(&attempt)) {
+            self.undo(&mut state, &doubtful).await?;
+        }
         let result = self.watched(&mut state, &attempt, Intent::Commit).await;
         if let Err(CycleError::InDoubt(why)) = &result {
             tracing::warn!(error = %why, "a transaction's outcome is unknown; making the producer anew");
             state.jobs = None;
             self.remake(&mut state).await?;
             // Read now: a hand that is stuck could still ask for a commit before the new one fenced it.
-            if !attempt.may_be_committed() {
+            if attempt.may_be_committed() {
+                state.doubtful = Some(attempt);
+            } else {
                 self.undo(&mut state, &attempt).await?;
             }
         }
@@ -210,6 +226,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::contract::{OutgoingRecord, TopicRole};
 
     const PATIENCE: Patience = Patience { cycle: Duration::from_millis(50), make: Duration::from_millis(50) };
 
@@ -269,8 +286,18 @@ mod tests {
         assert_eq!(watched.publish(cycle()).await, Ok(()));
     }
 
-    /// Every hand's intents. The first one loses its outcome, after it asked for the commit or before.
-    async fn intents_after_a_doubt(asked: bool) -> Vec<Intent> {
+    fn cycle_of(value: &str) -> Cycle {
+        let record = OutgoingRecord {
+            topic: TopicRole::Linked,
+            key: None,
+            value: value.as_bytes().to_vec(),
+            headers: Vec::new(),
+        };
+        Cycle { records: vec![record], ..cycle() }
+    }
+
+    /// All hands' intents, for a cycle whose outcome is lost, after its commit was asked for or before, and the next one.
+    async fn intents_after_a_doubt(asked: bool, next: Cycle) -> Vec<Intent> {
         let intents = Arc::<std::sync::Mutex<Vec<Intent>>>::default();
         let told = Arc::clone(&intents);
         let make = move || -> Result<Hand, KafkaTrouble> {
@@ -288,18 +315,22 @@ mod tests {
             }))
         };
         let watched = Watched::start(Arc::new(make), PATIENCE).await.unwrap();
-        assert!(matches!(watched.publish(cycle()).await, Err(CycleError::InDoubt(_))));
+        assert!(matches!(watched.publish(cycle_of("first")).await, Err(CycleError::InDoubt(_))));
+        assert_eq!(watched.publish(next).await, Ok(()));
         let intents = intents.lock().unwrap();
         intents.clone()
     }
 
     #[tokio::test]
-    async fn a_transaction_that_did_not_commit_is_aborted_in_all_its_partitions_before_the_answer() {
-        assert_eq!(intents_after_a_doubt(false).await, [Intent::Commit, Intent::Abort]);
+    async fn a_transaction_that_did_not_commit_is_aborted_again_before_the_next_one() {
+        let intents = [Intent::Commit, Intent::Abort, Intent::Commit];
+        assert_eq!(intents_after_a_doubt(false, cycle_of("second")).await, intents);
+        assert_eq!(intents_after_a_doubt(true, cycle_of("first")).await, intents, "sent again: it is not there");
     }
 
     #[tokio::test]
-    async fn a_transaction_that_may_have_committed_is_left_to_the_broker() {
-        assert_eq!(intents_after_a_doubt(true).await, [Intent::Commit]);
+    async fn a_transaction_that_may_have_committed_is_left_as_it_is() {
+        let intents = intents_after_a_doubt(true, cycle_of("second")).await;
+        assert_eq!(intents, [Intent::Commit, Intent::Commit]);
     }
 }

@@ -240,10 +240,11 @@ mod tests {
         let count = Arc::clone(&made);
         let make = move || -> Result<Hand, KafkaTrouble> {
             let is_stuck = count.fetch_add(1, Ordering::SeqCst) < stuck;
-            Ok(Box::new(move |_, _| {
+            Ok(Box::new(move |attempt, _| {
                 if !is_stuck {
                     return Ok(());
                 }
+                attempt.asks_for_commit();
                 loop {
                     std::thread::park();
                 }

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -41,9 +42,10 @@ impl JavaBroker {
             let formats: Vec<_> = brokers.iter().map(|broker| scope.spawn(|| broker.format_storage())).collect();
             formats.into_iter().try_for_each(|format| format.join().expect("formatting does not panic"))
         })?;
-        // None of them answers before most of them run.
+        // None of them answers before most of them run, and they take the processor from each other.
+        let limit = READY_WITHIN * u32::try_from(size).unwrap_or(u32::MAX);
         brokers.iter().try_for_each(Self::launch)?;
-        brokers.iter().try_for_each(Self::ready)?;
+        brokers.iter().try_for_each(|broker| broker.ready(limit))?;
         Ok(brokers)
     }
 
@@ -92,12 +94,14 @@ impl JavaBroker {
     /// Runs the broker on its folder and waits until it answers.
     pub fn run(&self) -> Result<(), Absent> {
         self.launch()?;
-        self.ready()
+        self.ready(READY_WITHIN)
     }
 
     fn launch(&self) -> Result<(), Absent> {
-        let program = ["java", "-Xmx768m", "-XX:+UseSerialGC", "-cp", &self.class_path, "kafka.Kafka"];
-        let mut program: Vec<String> = program.into_iter().map(str::to_owned).collect();
+        // It lives for a minute or two: the compiler that is quick pays, the thorough one does not.
+        let options = ["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+        let program = ["java"].into_iter().chain(options).chain(["-cp", &self.class_path, "kafka.Kafka"]);
+        let mut program: Vec<String> = program.map(str::to_owned).collect();
         program.push(self.folder.path().join("server.properties").display().to_string());
         let log = self.folder.path().join("broker.log");
         let last_act = format!("rm -rf {}", self.folder.path().display());
@@ -107,10 +111,10 @@ impl JavaBroker {
         Ok(())
     }
 
-    fn ready(&self) -> Result<(), Absent> {
+    fn ready(&self, limit: Duration) -> Result<(), Absent> {
         let mut process = self.process.lock().expect("no test panics while it holds the broker");
         let Some(process) = process.as_mut() else { return Err(Absent("the broker was not started".to_owned())) };
-        answers_within(&self.address, READY_WITHIN, || process.is_running())
+        answers_within(&self.address, limit, || process.is_running())
             .map_err(|Absent(why)| Absent(format!("{why}; its last words: {}", last_lines(&process.output()))))
     }
 

@@ -47,8 +47,8 @@ async fn old_rows_are_found_by_an_index_however_many_there_are(stage: &Stage) {
     linked(&*ledger, claim, &new_row(claim, 0, "a"), 1).await;
     stage
         .sql(
-            "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash)
-            SELECT decode(md5(n::text), 'hex'), 0, n, n, '' FROM generate_series(1, 20000) n;
+            "INSERT INTO input (key, lane, record_offset, record_timestamp, payload_hash, accepted_at)
+            SELECT decode(md5(n::text), 'hex'), 0, n, n, '', now() - n * interval '1 ms' FROM generate_series(1, 20000) n;
             INSERT INTO event (key, lane, epoch, state, possibly_sent, generation)
             SELECT key, 0, 1, 1, false, 1 FROM input WHERE key NOT IN (SELECT key FROM event);
             UPDATE input SET accepted_at = accepted_at - interval '1 day' WHERE payload_hash <> '';

@@ -61,6 +61,10 @@ impl Endpoint {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", "30000");
+        if !self.properties.contains_key("message.max.bytes") {
+            // The broker's limit is the one that counts; the client's own default is below what a topic takes.
+            config.set("message.max.bytes", "10485760");
+        }
         config
     }
 

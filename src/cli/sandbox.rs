@@ -9,8 +9,9 @@ use super::signals::Signals;
 use crate::sandbox::{STORY, SandboxOptions, StrictCredentials, start};
 
 /// Run the simulator of PayIQ, LoanPro, Aloha and Secure Payments alone
+// No wrapping: the story's commands are pasted.
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("Example:\n  profile-linker sandbox --listen 127.0.0.1:8710\n\n{STORY}"))]
+#[command(term_width = 0, after_help = format!("Example:\n  profile-linker sandbox --listen 127.0.0.1:8710\n\n{STORY}"))]
 pub struct Args {
     /// IP address and port; port 0: a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8710")]

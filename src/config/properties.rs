@@ -1,6 +1,7 @@
 //! `[kafka.properties]`: passed on to librdkafka, except what would break the guarantees or has a key of its own.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -48,11 +49,25 @@ pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) 
     librdkafka_takes(name, &value).map(|()| (name.to_owned(), value))
 }
 
-/// Whether a property's value must not be shown.
+/// A file may hold a chain of certificates; a device has no end.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// Whether a property's value must not be shown. Of the log-in's properties all but those that tell no secret, so that a
+/// misspelt one shows nothing either.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    let named = ["password", "secret", "pem", "sasl.oauthbearer.config"].iter().any(|part| name.contains(part));
-    named && !name.ends_with(".location")
+    const TELLING: [&str; 8] = ["password", "passphrase", "passw", "secret", "pem", "token", "jaas", "private.key"];
+    const OPEN: [&str; 7] = [
+        "sasl.mechanism",
+        "sasl.mechanisms",
+        "sasl.username",
+        "sasl.kerberos.principal",
+        "sasl.kerberos.service.name",
+        "sasl.oauthbearer.method",
+        "sasl.oauthbearer.token.endpoint.url",
+    ];
+    let named = TELLING.iter().any(|part| name.contains(part)) || name.starts_with("sasl.");
+    named && !OPEN.contains(&name) && !name.ends_with(".location")
 }
 
 /// What TLS needs and nobody set: where the system keeps its root certificates. Our OpenSSL is linked in, and does not
@@ -78,7 +93,13 @@ fn text(raw: &Raw) -> Result<String, String> {
 
 fn from_file(raw: &Raw) -> Result<String, String> {
     let path = raw.text().filter(|path| !path.is_empty()).ok_or("must be the path of a file")?;
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))?;
+    let unreadable = |error: std::io::Error| format!("{path} cannot be read: {error}");
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(format!("{path} is too large: more than {FILE_LIMIT} bytes"));
+    }
     let value = text.trim_end_matches(['\r', '\n']);
     if value.is_empty() { Err(format!("{path} is empty")) } else { Ok(value.to_owned()) }
 }

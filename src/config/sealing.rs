@@ -1,5 +1,7 @@
 //! `[keys]`: the sealing keys, each 32 bytes in base64 on one line.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use data_encoding::BASE64;
@@ -71,12 +73,14 @@ fn bytes(setting: &Setting<KeyMaterial>) -> Result<Secret, String> {
 /// A text that names the path, never the content.
 pub fn line_of(path: &Path) -> Result<Zeroizing<String>, String> {
     let place = path.display();
-    let length = std::fs::metadata(path).map_err(|error| format!("{place} cannot be read: {error}"))?.len();
-    if length > SECRET_FILE_LIMIT {
-        return Err(format!("{place} is too large for a secret: {length} bytes"));
+    let unreadable = |error: io::Error| format!("{place} cannot be read: {error}");
+    // Read up to the limit and no further: a device tells no length.
+    let mut text = Zeroizing::new(String::new());
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(SECRET_FILE_LIMIT + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > SECRET_FILE_LIMIT {
+        return Err(format!("{place} is too large for a secret: more than {SECRET_FILE_LIMIT} bytes"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{place} cannot be read: {error}"))?;
-    let text = Zeroizing::new(text);
     let line = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
     if line.is_empty() { Err(format!("{place} is empty")) } else { Ok(line) }
 }

@@ -19,7 +19,6 @@ const WRONG: &[(&str, &[&str])] = &[
     ("worker.per_customer_order = \"yes\"", &["worker.per_customer_order = \"yes\"", "true or false"]),
     ("retry.initial = 5", &["retry.initial = 5", "a duration from 1ms to 1m"]),
     ("retry.initial = \"5 s\"", &["retry.initial = \"5 s\"", "\"200ms\""]),
-    ("dead_letters.retention = \"29d\"", &["dead_letters.retention = \"29d\"", "ledger.retention"]),
     ("retry.initial = \"31s\"", &["retry.initial = \"31s\"", "retry.max_interval"]),
     ("retry.multiplier = 0.5", &["retry.multiplier = 0.5", "from 1 to 10"]),
     ("admin.listen = \"localhost\"", &["admin.listen = \"localhost\"", "127.0.0.1:8700"]),

@@ -180,6 +180,11 @@ impl Source for KafkaSource {
         answer.elements().iter().map(committed).collect()
     }
 
+    async fn log_ends(&self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, KafkaTrouble> {
+        let (consumer, topic, partitions) = (Arc::clone(&self.consumer), self.topic.clone(), partitions.to_vec());
+        blocking(move || log_ends::read(&consumer, &topic, &partitions)).await
+    }
+
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble> {
         let (consumer, list) = (Arc::clone(&self.consumer), position_list(&self.topic, positions)?);
         blocking(move || {

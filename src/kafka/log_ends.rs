@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
+use super::KafkaTrouble;
+
 /// Limit of one question.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,16 @@ pub(super) fn alarm_where_positions_are_gone<C: ConsumerContext + 'static>(
             }
         }
     }));
+}
+
+/// The offset after the last record of each partition's log.
+pub(super) fn read<C: ConsumerContext + 'static>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[i32],
+) -> Result<Vec<(i32, i64)>, KafkaTrouble> {
+    let end = |partition: &i32| Ok((*partition, consumer.fetch_watermarks(topic, *partition, LIMIT)?.1));
+    partitions.iter().map(end).collect()
 }
 
 fn alarm(partition: i32, start: i64, low: i64, high: i64) {

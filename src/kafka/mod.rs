@@ -106,6 +106,8 @@ pub trait Source: Send + Sync + 'static {
     fn resume(&self, partitions: &[i32]) -> Result<(), KafkaTrouble>;
     /// The stable committed positions: waits while a transaction holds them open.
     async fn committed(&self, partitions: &[i32]) -> Result<Vec<Committed>, KafkaTrouble>;
+    /// The offset after the last record of each of these partitions' logs.
+    async fn log_ends(&self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, KafkaTrouble>;
     /// Commits positions outside of a transaction and waits for the answer.
     async fn commit(&self, positions: &[Position]) -> Result<(), KafkaTrouble>;
     /// The membership under which a cycle is put together; `None` without one, once the group gave our partitions away, and

@@ -27,6 +27,17 @@ pub(super) async fn committed(shared: &Shared, partitions: &[i32]) -> Vec<Commit
     }
 }
 
+/// The end of each partition's log, asked until it is answered.
+pub(super) async fn log_ends(shared: &Shared, partitions: &[i32]) -> Vec<(i32, i64)> {
+    loop {
+        match shared.source.log_ends(partitions).await {
+            Ok(ends) => return ends,
+            Err(error) => tracing::warn!(error = %error, "the logs' ends cannot be read yet; trying again"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Asks until the coordinator answers; tells when the question that it answered was asked, by the boot-time clock.
 pub(super) async fn ask(shared: &Shared, partitions: &[i32]) -> Duration {
     let began = shared.clock.tick();

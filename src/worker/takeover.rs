@@ -37,6 +37,7 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
         let anew = anew.contains(&row.claim.lane);
         starts.insert(row.claim.lane, (starting_point(shared.ledger_id, shared.adopting, &row, anew, stands)?, row));
     }
+    suspect_whole_logs(shared, &mut starts).await;
     correct(shared, starts.values()).await?;
     let claims: Vec<Claim> = starts.values().map(|(_, row)| row.claim).collect();
     let cursors: Vec<(Claim, i64)> = starts.values().map(|(start, row)| (row.claim, start.cursor)).collect();
@@ -50,6 +51,20 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
         opened.push(Opened { row, start, raised_at, unfinished, unpublished });
     }
     Ok(opened)
+}
+
+/// What a restored ledger lost was accepted before this moment, also what was sent before its position was committed: so
+/// everything that the log holds now is suspect, not only what is below Kafka's position.
+async fn suspect_whole_logs(shared: &Shared, starts: &mut BTreeMap<domain::Lane, (Start, LaneRow)>) {
+    let restored: Vec<i32> = starts.iter().filter(|(_, (start, _))| start.restored).map(|(lane, _)| lane.0).collect();
+    if restored.is_empty() {
+        return;
+    }
+    for (partition, end) in positions::log_ends(shared, &restored).await {
+        if let Some((start, _)) = starts.get_mut(&domain::Lane(partition)) {
+            start.suspect_below = start.suspect_below.max(end);
+        }
+    }
 }
 
 /// Writes down what Kafka's word changes; each over its lane's own connection. A lane that is refused was lost meanwhile,

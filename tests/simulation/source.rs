@@ -136,6 +136,18 @@ impl Source for WorldSource {
         client.joined.map(|generation| GroupMetadata::new(Joined { number: self.0.number, generation }))
     }
 
+    async fn log_ends(&self, partitions: &[i32]) -> Result<Vec<(i32, i64)>, KafkaTrouble> {
+        self.0.boundary("kafka log ends").await;
+        let ends = {
+            let state = self.0.world.lock();
+            let end =
+                |partition: &i32| (*partition, i64::try_from(state.broker.partition(*partition).len()).unwrap_or(0));
+            partitions.iter().map(end).collect()
+        };
+        self.0.answered("kafka log ends").await;
+        Ok(ends)
+    }
+
     /// Comes with the worker's parts here.
     async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
         Ok(None)

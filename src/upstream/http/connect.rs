@@ -1,8 +1,11 @@
 //! Opening a connection: TCP, TLS where the origin wants it, the HTTP/1.1 handshake.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -13,9 +16,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{Origin, TransportError, TransportErrorKind};
 
@@ -41,11 +44,44 @@ pub enum TlsSetupError {
     Library(#[from] rustls::Error),
 }
 
-/// An open connection. Dropping it ends the task that drives it, so that nothing more is written once a call has timed
+/// An open connection. It moves only while [`Driver::run`] does, in the task of the call: no other task stands between the
+/// gate and the kernel, where a busy machine could let a request wait, and nothing more is written once a call has timed
 /// out.
 pub struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
-    _driver: AbortOnDropHandle<()>,
+    pub(super) driver: Driver,
+}
+
+/// What moves a connection's bytes; `None` once the connection has ended.
+pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Driver {
+    fn new(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Self {
+        // The error reaches the caller through the pending request; without one, an idle connection just ended. And no
+        // budget of the task's may put off a write that the gate has let pass.
+        Self(Some(Box::pin(unconstrained(async move { drop(connection.await) }))))
+    }
+
+    /// Runs `work`, which uses this connection's sender, and the connection beside it.
+    pub async fn run<F: Future>(&mut self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            self.advance(context);
+            if let Poll::Ready(done) = work.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            // What was handed over leaves now, and what that brought is for the work.
+            self.advance(context);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if self.0.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
+            self.0 = None;
+        }
+    }
 }
 
 struct Tls {
@@ -99,9 +135,7 @@ where
     T: Read + Write + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::handshake(io).await.map_err(|_| TransportErrorKind::Connect)?;
-    // The driver's error reaches the caller through the pending request; without one, an idle connection just ended.
-    let driver = tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
+    Ok(Connection { sender, driver: Driver::new(connection) })
 }
 
 impl Tls {

@@ -1,7 +1,7 @@
 //! What one stuck customer costs the others: how long their events take, with and without a customer whose vendor does not
 //! answer.
 //!
-//! `cargo bench --bench stuck_customer -- --seconds 120`. Events of many customers come at a steady rate, half of what the
+//! `cargo bench --bench stuck_customer`. Events of many customers come at a steady rate, half of what the
 //! worker does at most (measured first, or told by `--rate`). One customer in `--one-in` events is always the same one; in
 //! every second run the vendor hangs whenever it is asked for that customer. docs/benchmarks.md tells how to read it.
 #![expect(clippy::expect_used, clippy::panic, reason = "a measurement stops at its first surprise")]
@@ -42,11 +42,12 @@ struct Plan {
     /// Events by which the maximum is measured.
     #[arg(long, default_value_t = 10_000)]
     probe_events: usize,
-    /// Customers that the events are spread over, in turns.
-    #[arg(long, default_value_t = 2_000)]
+    /// Customers that the events are spread over, in turns: enough that none gets many profiles, since the sandbox's work
+    /// grows with them.
+    #[arg(long, default_value_t = 20_000)]
     customers: usize,
     /// One of so many events is of the customer that is stuck.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 400)]
     one_in: usize,
     /// How long the vendors take for each answer, in milliseconds.
     #[arg(long, default_value_t = 10)]

@@ -16,8 +16,8 @@
  *
  * Lines: `stop <call> inside|outside <idempotency key or ->` when it strikes, where `inside` says that the process
  * freezes while the bytes of a link are about to leave: the gate has been passed, the kernel has nothing yet.
- * `late <key>` for a link that leaves after a freeze before the ledger answered a question asked since: it, too, was
- * between the gate and the kernel.
+ * `late <key>` for a link that leaves after a freeze before the ledger answered a question asked since (an answer that
+ * comes over another connection may be of before): it, too, was between the gate and the kernel.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,8 +38,8 @@
 enum peer { LEDGER, BROKER, VENDORS, PEERS, NOBODY = PEERS };
 enum way { OUT, IN };
 enum side { BEFORE, AFTER };
-/* What the ledger was asked since the last freeze. Until it answers, nothing new can have opened the gate. */
-enum asked { ANSWERED, NOT_ASKED, ASKED };
+/* More descriptors than a worker of the tests has. */
+enum { DESCRIPTORS = 1024 };
 
 static int ports[PEERS];
 static const char *report, *begins;
@@ -49,7 +49,10 @@ static enum way way_wanted;
 static enum side side_wanted;
 static unsigned long call_wanted;
 static atomic_ulong calls;
-static atomic_int since_freeze = ANSWERED;
+/* The process was frozen, and since then the ledger has not answered: nothing new can have opened the gate. */
+static atomic_int unanswered;
+/* Over which connections the ledger was asked since. */
+static atomic_uchar asked_over[DESCRIPTORS];
 
 static const char *env(const char *name) {
     const char *value = getenv(name);
@@ -117,7 +120,7 @@ static void strike(unsigned long call, const char *place, const char *key) {
     snprintf(line, sizeof line, "stop %lu %s %s\n", call, place, key);
     say(line);
     if (signal_wanted == SIGSTOP)
-        atomic_store(&since_freeze, NOT_ASKED);
+        atomic_store(&unanswered, 1);
     syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), signal_wanted);
 }
 
@@ -143,17 +146,17 @@ static unsigned long leaving(enum peer peer, const struct iovec *parts, int coun
     int here = call && call == call_wanted;
     if (here && side_wanted == BEFORE)
         strike(call, residue ? "inside" : "outside", key);
-    if (link && atomic_load(&since_freeze) != ANSWERED)
+    if (link && atomic_load(&unanswered))
         say_late(key);
     return here && side_wanted == AFTER ? call : 0;
 }
 
-static void has_left(enum peer peer, unsigned long call) {
+static void has_left(enum peer peer, int fd, unsigned long call) {
     int error = errno;
     if (call)
         strike(call, "outside", "-");
-    else if (peer == LEDGER && atomic_load(&since_freeze) == NOT_ASKED)
-        atomic_store(&since_freeze, ASKED);
+    else if (peer == LEDGER && fd < DESCRIPTORS && atomic_load(&unanswered))
+        atomic_store(&asked_over[fd], 1);
     errno = error;
 }
 
@@ -171,10 +174,10 @@ static void taking(enum peer peer, int fd) {
         strike(call, "outside", "-");
 }
 
-static void has_come(enum peer peer, ssize_t length) {
+static void has_come(enum peer peer, int fd, ssize_t length) {
     int error = errno;
-    if (peer == LEDGER && length > 0 && atomic_load(&since_freeze) == ASKED)
-        atomic_store(&since_freeze, ANSWERED);
+    if (peer == LEDGER && length > 0 && fd < DESCRIPTORS && atomic_load(&asked_over[fd]))
+        atomic_store(&unanswered, 0);
     if (side_wanted == AFTER && length > 0 && counts(peer, IN, "")) {
         unsigned long call = atomic_fetch_add(&calls, 1) + 1;
         if (call == call_wanted)
@@ -195,7 +198,7 @@ static void has_come(enum peer peer, ssize_t length) {
         return real call; \
     unsigned long number = leaving(peer, parts, count); \
     ssize_t length = real call; \
-    has_left(peer, number); \
+    has_left(peer, fd, number); \
     return length
 
 #define TAKES(name, fd, call) \
@@ -205,7 +208,7 @@ static void has_come(enum peer peer, ssize_t length) {
         return real call; \
     taking(peer, fd); \
     ssize_t length = real call; \
-    has_come(peer, length); \
+    has_come(peer, fd, length); \
     return length
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags) {

@@ -33,10 +33,9 @@ async fn made_anew_under_a_worker(parts: &RealParts, before: usize, after: usize
     publish(&stand, "new", after).await;
     results(&stand, "new", after).await;
     // Kafka's client may have begun at the start by itself, before the worker heard of the new topic.
-    let noticed = || worker.log().matches("the topic was made anew").count();
-    eventually("the worker notices", PATIENCE, async || (noticed() > 0).then_some(())).await;
+    let noticed = async || Some(worker.log().matches("the topic was made anew").count()).filter(|count| *count > 0);
+    assert_eq!(eventually("the worker notices", PATIENCE, noticed).await, 1, "{}", worker.log());
     assert_eq!(worker.terminate(), 0);
-    assert_eq!(noticed(), 1, "{}", worker.log());
     assert_eq!(
         results(&stand, "old", before).await + after,
         stand.all(&stand.topics.rejected).await.len(),

@@ -14,7 +14,8 @@ struct Payload<'a> {
 }
 
 /// The canonical payload of an event in structured form; `None` without a `type`. Missing data counts as null.
-pub(super) fn payload(event: &Value) -> Option<Zeroizing<Vec<u8>>> {
+#[must_use]
+pub fn payload(event: &Value) -> Option<Zeroizing<Vec<u8>>> {
     let payload = Payload { r#type: event.get("type")?.as_str()?, data: event.get("data").unwrap_or(&Value::Null) };
     serde_json_canonicalizer::to_vec(&payload).ok().map(Zeroizing::new)
 }

@@ -1,9 +1,12 @@
 //! Card numbers where none may be: this service must never hold one, so an event that does is stopped at the door.
 //!
 //! A card number is 13..19 digits with a card network's prefix and a right check digit (Luhn). In texts it is found as
-//! one run of digits, or in the groups that are printed on cards (4-4-4-4, 4-6-5, ...). Identifiers are not free text and
-//! are not looked at: random digits would be taken for a card number about once in a few thousand events.
+//! one run of digits, or in the groups that are printed on cards (4-4-4-4, 4-6-5, ...).
+//!
+//! `source`, `id` and the record's key are looked at too, since every result, row and log line repeats them. Numbers made of
+//! a clock, a snowflake or a date begin with digits that no network has; a UUID is known by its form.
 
+use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
 use serde_json::{Number, Value};
@@ -11,15 +14,78 @@ use serde_json::{Number, Value};
 const LENGTHS: RangeInclusive<usize> = 13..=19;
 /// Groups as printed on cards, with one space, hyphen or full stop between.
 const SHAPES: [&[usize]; 6] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1], &[4, 4, 5]];
-/// Identifiers, among them `customer.id` by contract; `token.value` has a rule of its own.
-const NOT_LOOKED_AT: [&str; 8] =
-    ["/specversion", "/type", "/source", "/id", "/time", "/traceparent", "/tracestate", "/data/customer/id"];
+/// `customer.id` by contract, and what is never repeated if it holds one; `token.value` has a rule of its own.
+const NOT_LOOKED_AT: [&str; 6] = ["/specversion", "/type", "/time", "/traceparent", "/tracestate", "/data/customer/id"];
 /// Length from which a word of hexadecimal digits is taken for a hash or a trace id.
 const MIN_HASH_LENGTH: usize = 24;
+/// So far around digits a hash is looked for, to each side: SHA-512 has 128. A word without end would be read again for
+/// each run of digits in it.
+const MAX_HASH_LENGTH: usize = 128;
 
-/// Where an event holds a card number: the first JSON pointer.
-pub(super) fn find(event: &Value) -> Option<String> {
-    find_below(event, String::new())
+/// Members in which a card number can stand.
+const KNOWN_NAMES: [&str; 24] = [
+    "data",
+    "customer",
+    "system",
+    "token",
+    "kind",
+    "value",
+    "customerToken",
+    "externalUserId",
+    "account",
+    "lastFour",
+    "maskedNumber",
+    "expiration",
+    "brand",
+    "holderName",
+    "title",
+    "correlationid",
+    "subject",
+    "provider",
+    "primary",
+    "secondary",
+    "expiresAt",
+    "datacontenttype",
+    "source",
+    "id",
+];
+
+/// Where a card number stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At this JSON pointer, which the schema knows.
+    Member(String),
+    /// In a member, or a member's name, that only the producer knows: the name is the producer's text, so it is not told.
+    ExtraMember,
+    /// In the record's key.
+    Key,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(pointer) => f.write_str(pointer),
+            Self::ExtraMember => f.write_str("an extra member"),
+            Self::Key => f.write_str("the record's key"),
+        }
+    }
+}
+
+/// Where an event holds a card number: the first place.
+#[must_use]
+pub fn find(event: &Value) -> Option<Place> {
+    let pointer = find_below(event, String::new())?;
+    let known = pointer.split('/').skip(1).all(|name| KNOWN_NAMES.contains(&name));
+    Some(if known { Place::Member(pointer) } else { Place::ExtraMember })
+}
+
+/// Whether a record's key holds a card number. A customer's id may look like one, by contract.
+pub(super) fn key_holds_one(key: &[u8], customer_id: Option<&str>) -> bool {
+    let key = String::from_utf8_lossy(key);
+    match customer_id.filter(|id| contains(id)) {
+        Some(id) => contains(&key.replace(id, " ")),
+        None => contains(&key),
+    }
 }
 
 fn find_below(value: &Value, pointer: String) -> Option<String> {
@@ -130,8 +196,8 @@ fn within_hash(text: &str, digits: &Range<usize>) -> bool {
     let bytes = text.as_bytes();
     let run = bytes[digits.clone()].iter().all(u8::is_ascii_digit);
     let word = |byte: &&u8| byte.is_ascii_alphanumeric();
-    let before = bytes[..digits.start].iter().rev().take_while(word);
-    let after = bytes[digits.end..].iter().take_while(word);
+    let before = bytes[..digits.start].iter().rev().take(MAX_HASH_LENGTH).take_while(word);
+    let after = bytes[digits.end..].iter().take(MAX_HASH_LENGTH).take_while(word);
     let around: Vec<u8> = before.chain(after).copied().collect();
     let hexadecimal = around.iter().all(u8::is_ascii_hexdigit);
     run && hexadecimal && around.iter().any(u8::is_ascii_alphabetic) && around.len() + digits.len() >= MIN_HASH_LENGTH

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::cloud_event::time;
-use super::decode::MAX_KEY_BYTES;
+use super::decode::shown_key;
 use super::results::{DeadLetterParts, OutputMode, Subject, bounded, insert_some};
 use super::{DEAD_LETTER, OutgoingRecord, TopicRole};
 use crate::domain::{Attempts, Origin, Reason};
@@ -20,7 +20,9 @@ pub fn dead_letter(
     parts: &DeadLetterParts<'_>,
     mode: OutputMode,
 ) -> OutgoingRecord {
-    let key = parts.record_key.filter(|key| key.len() <= MAX_KEY_BYTES);
+    // The result's key is the customer's id, wherever there is one.
+    let customer_id = subject.key.and_then(|key| std::str::from_utf8(key).ok());
+    let key = shown_key(parts.record_key, customer_id);
     let mut data = subject.members("deadLetteredAt");
     data.insert("origin".to_owned(), origin(subject.origin, key));
     data.insert("reason".to_owned(), bounded(reason));

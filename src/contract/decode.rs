@@ -9,14 +9,16 @@
 //! 6. an account that the target can take (`account_unsupported`).
 //!
 //! Whatever fails, the identity is given if `source` and `id` are readable and valid, so that a second copy of a bad event
-//! is a duplicate like any other. No reason quotes a value of the event; the one exception is a `type` that looks like one.
+//! is a duplicate like any other; but not if a card number stands in them, since every result repeats an identity. No reason
+//! quotes a value of the event; the one exception is a `type` that looks like one.
 
 use zeroize::Zeroizing;
 
+use super::card_numbers::Place;
 use super::envelope::Envelope;
 use super::violations::text_at;
 use super::{Context, InputRecord, PROFILE_CREATED, ProfileCreated, canonical, card_numbers, profile, schemas, scrub};
-use crate::domain::{Customer, EventIdentity, Reason, ReasonCode, Stage, Violation};
+use crate::domain::{Customer, EventIdentity, EventKey, Reason, ReasonCode, Stage, Violation};
 
 /// The contract's limit of a key that is used or echoed, bytes.
 pub(super) const MAX_KEY_BYTES: usize = 1024;
@@ -39,8 +41,11 @@ pub struct Created {
 
 /// A record that is rejected before anything is called.
 pub struct Unusable {
-    /// Its identity, if `source` and `id` are readable and valid.
+    /// Its identity, if `source` and `id` are readable and valid, and free of card numbers.
     pub identity: Option<EventIdentity>,
+    /// The key of the row of an event whose identity is withheld for a card number in it: a build that did not look there
+    /// may have accepted it under its identity.
+    pub withheld_key: Option<EventKey>,
     /// What is passed on.
     pub context: Context,
     /// The canonical payload, if there is one. May hold a token.
@@ -65,7 +70,7 @@ pub enum Decoded {
 #[must_use]
 pub fn decode(record: &InputRecord) -> Decoded {
     let envelope = Envelope::read(record);
-    match (judge(&envelope), envelope.identity(), payload(&envelope)) {
+    match (judge(&envelope, record), envelope.identity(), payload(&envelope)) {
         (Ok(profile), Some(identity), Some(payload)) => {
             let context = envelope.context(record);
             Decoded::Created(Box::new(Created { identity, context, payload, profile }))
@@ -85,7 +90,8 @@ fn unusable(envelope: &Envelope, record: &InputRecord, (identity, payload, reaso
     // As in all its other results, so that they share a partition.
     let result_key = customer.as_ref().map(|customer| customer.id.as_str()).or(given).map(str::to_owned);
     let context = envelope.context(record);
-    Decoded::Unusable(Box::new(Unusable { identity, context, payload, customer, result_key, reason }))
+    let withheld_key = envelope.named().filter(|_| identity.is_none()).map(|named| named.key());
+    Decoded::Unusable(Box::new(Unusable { identity, withheld_key, context, payload, customer, result_key, reason }))
 }
 
 /// What cannot be read for sure has no payload: then its bytes are what counts.
@@ -96,15 +102,15 @@ fn payload(envelope: &Envelope) -> Option<Zeroizing<Vec<u8>>> {
     }
 }
 
-fn judge(envelope: &Envelope) -> Result<ProfileCreated, Reason> {
+fn judge(envelope: &Envelope, record: &InputRecord) -> Result<ProfileCreated, Reason> {
     let event = &envelope.event.0;
     if let Some(fault) = &envelope.fault {
         return Err(malformed(fault));
     }
     check_cloud_event(envelope)?;
     check_type(envelope.text("type"))?;
-    if let Some(pointer) = card_numbers::find(event) {
-        return Err(card_number(&pointer));
+    if let Some(place) = card_numbers::find(event).or_else(|| in_key(record, event)) {
+        return Err(card_number(&place));
     }
     let violations = schemas::violations(PROFILE_CREATED, event);
     let profile = profile::read(event).filter(|_| violations.is_empty());
@@ -113,6 +119,13 @@ fn judge(envelope: &Envelope) -> Result<ProfileCreated, Reason> {
         Some(detail) => Err(Reason::new(ReasonCode::AccountUnsupported, Stage::Validate, detail)),
         None => Ok(profile),
     }
+}
+
+/// A key is the customer's id, which may look like a card number, or what the producer made of it.
+fn in_key(record: &InputRecord, event: &serde_json::Value) -> Option<Place> {
+    let key = record.key.as_deref()?;
+    let customer_id = text_at(event, "/data/customer/id");
+    card_numbers::key_holds_one(key, customer_id).then_some(Place::Key)
 }
 
 fn check_cloud_event(envelope: &Envelope) -> Result<(), Reason> {
@@ -125,7 +138,7 @@ fn check_cloud_event(envelope: &Envelope) -> Result<(), Reason> {
             return Err(malformed("not a CloudEvent: no specversion, neither in the value nor in ce_ headers"));
         }
     }
-    if envelope.identity().is_none() {
+    if envelope.named().is_none() {
         return Err(malformed("source and id must be text of 1 to 512 bytes without control characters"));
     }
     Ok(())
@@ -160,44 +173,16 @@ fn malformed(detail: &str) -> Reason {
     Reason::new(ReasonCode::MalformedEvent, Stage::Decode, detail)
 }
 
-/// Names the place only where the schema has that name: an extra member's name is the producer's text.
-fn card_number(pointer: &str) -> Reason {
-    let known = pointer.split('/').skip(1).all(|name| KNOWN_NAMES.contains(&name));
-    let place = if known { pointer } else { "an extra member" };
+fn card_number(place: &Place) -> Reason {
     let detail = format!("a card number in {place}; it must not be sent here, not even for a test");
     Reason::new(ReasonCode::CardNumberDetected, Stage::Validate, detail)
 }
 
-/// Members in which a card number can stand.
-const KNOWN_NAMES: [&str; 22] = [
-    "data",
-    "customer",
-    "system",
-    "token",
-    "kind",
-    "value",
-    "customerToken",
-    "externalUserId",
-    "account",
-    "lastFour",
-    "maskedNumber",
-    "expiration",
-    "brand",
-    "holderName",
-    "title",
-    "correlationid",
-    "subject",
-    "provider",
-    "primary",
-    "secondary",
-    "expiresAt",
-    "datacontenttype",
-];
-
 fn invalid(violations: Vec<Violation>) -> Reason {
     let detail = match violations.first() {
         Some(Violation { pointer, message }) => {
-            format!("{} against the schema; first: {pointer} {message}", counted(violations.len()))
+            let place = if pointer.is_empty() { "the event" } else { pointer };
+            format!("{} against the schema; first: {place} {message}", counted(violations.len()))
         }
         None => "the data is not as documented".to_owned(),
     };
@@ -209,4 +194,10 @@ fn counted(violations: usize) -> String {
         1 => "1 violation".to_owned(),
         more => format!("{more} violations"),
     }
+}
+
+/// The record's key as results may show it: short enough, and without a card number that is not the customer's id.
+#[must_use]
+pub fn shown_key<'k>(key: Option<&'k [u8]>, customer_id: Option<&str>) -> Option<&'k [u8]> {
+    key.filter(|key| key.len() <= MAX_KEY_BYTES && !card_numbers::key_holds_one(key, customer_id))
 }

@@ -45,8 +45,16 @@ impl Envelope {
         self.event.0.get(name)?.as_str()
     }
 
-    /// `source` and `id`, if both are there once and within the contract's limits; whatever the rest is.
+    /// `source` and `id`, if both are there once and within the contract's limits; whatever the rest is. Every result, row
+    /// and log line repeats an identity, so one with a card number in it is none.
     pub(super) fn identity(&self) -> Option<EventIdentity> {
+        let clean =
+            |named: &EventIdentity| ![&named.source, &named.id].into_iter().any(|text| card_numbers::contains(text));
+        self.named().filter(clean)
+    }
+
+    /// `source` and `id` as they stand, whatever is in them: not to be told.
+    pub(super) fn named(&self) -> Option<EventIdentity> {
         Some(EventIdentity { source: self.identifying("source")?, id: self.identifying("id")? })
     }
 
@@ -61,11 +69,10 @@ impl Envelope {
     /// event itself has none.
     pub(super) fn context(&self, record: &InputRecord) -> Context {
         let traced = |name| passable(self.text(name)).or_else(|| passable(header(record, name)));
-        let correlation_id = self.text("correlationid").filter(|text| !card_numbers::contains(text));
         Context {
             traceparent: traced("traceparent"),
             tracestate: traced("tracestate"),
-            correlation_id: passable(correlation_id),
+            correlation_id: passable(self.text("correlationid")),
         }
     }
 
@@ -166,7 +173,7 @@ fn header<'a>(record: &'a InputRecord, name: &str) -> Option<&'a str> {
 
 fn passable(text: Option<&str>) -> Option<String> {
     let fits = |text: &&str| (1..=MAX_CONTEXT_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
-    text.filter(fits).map(str::to_owned)
+    text.filter(fits).filter(|text| !card_numbers::contains(text)).map(str::to_owned)
 }
 
 /// The value without its frame; `None` if there is none or it is empty.
@@ -175,6 +182,7 @@ fn value_of(record: &InputRecord) -> Result<Option<&[u8]>, String> {
     if value.expose().len() > MAX_VALUE_BYTES {
         return Err(format!("the value is larger than {MAX_VALUE_BYTES} bytes"));
     }
+    framing::check_headers(&record.headers)?;
     let plain = framing::unframed(value.expose())?;
     Ok((!plain.is_empty()).then_some(plain))
 }

@@ -41,9 +41,22 @@ pub(super) fn parse(bytes: &[u8], depth: usize) -> Result<Parsed, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let level = Level { depth, faults: &faults };
     let read = level.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    let value = read.map_err(|error| format!("not JSON at line {}, column {}", error.line(), error.column()))?;
+    let value =
+        read.map_err(|error| format!("{} at line {}, column {}", told(&error), error.line(), error.column()))?;
     let fault = faults.told();
     Ok(Parsed { value: Json(value), repeated_outermost: faults.repeated_outermost.into_inner(), fault })
+}
+
+/// What is wrong, without the parser's own words, which may quote the text.
+#[must_use]
+pub fn told(error: &serde_json::Error) -> &'static str {
+    if error.is_eof() {
+        "JSON that ends too early"
+    } else if error.to_string().starts_with("number out of range") {
+        "a number beyond what JSON readers can hold"
+    } else {
+        "not JSON"
+    }
 }
 
 #[derive(Default)]

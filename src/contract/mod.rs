@@ -4,7 +4,7 @@
 //! makes the result events. Both speak CloudEvents 1.0. The JSON Schemas in `schemas/` are embedded and *are* the check.
 
 mod canonical;
-mod card_numbers;
+pub mod card_numbers;
 mod cloud_event;
 mod dead_letter;
 pub mod decode;
@@ -19,7 +19,9 @@ pub mod schemas;
 pub mod scrub;
 mod violations;
 
+pub use canonical::payload;
 pub use cloud_event::RESULT_SOURCE;
+pub use json::told as json_fault;
 pub use profile::customer;
 pub use scrub::scrub;
 

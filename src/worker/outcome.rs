@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 
 use super::event::Event;
 use super::prepare::Preparer;
-use crate::contract::decode::Unusable;
+use crate::contract::decode::{Unusable, shown_key};
 use crate::contract::results::{
     DeadLetterParts, Linked, ResolvedBy, SealedOriginal, Subject, dead_letter, linked, rejected,
 };
@@ -75,13 +75,12 @@ pub(super) fn rejected_at_once(
     created: Option<&EventIdentity>,
 ) -> Vec<OutgoingRecord> {
     let now = preparer.clock.wall_ms();
-    let own_key = record.key.as_deref().filter(|key| key.len() <= MAX_KEY);
     let subject = Subject {
         identity: unusable.identity.as_ref(),
         created,
         origin: &record.origin,
         customer: unusable.customer.as_ref(),
-        key: unusable.result_key.as_deref().map(str::as_bytes).or(own_key),
+        key: unusable.result_key.as_deref().map(str::as_bytes).or(shown_key(record.key.as_deref(), None)),
         context: &unusable.context,
         generation: facts.generation,
         attempts: facts.attempts,
@@ -89,9 +88,6 @@ pub(super) fn rejected_at_once(
     };
     rejection(preparer, &subject, &unusable.reason, &facts.sealed, now).1
 }
-
-/// A key over 1 KB is not used as a result's key (contract, section 3).
-const MAX_KEY: usize = 1024;
 
 /// The original record as the ledger has it.
 pub(super) struct Sealed<'a> {

@@ -9,6 +9,7 @@ use super::event::{Count, Event};
 use super::load::Load;
 use super::outcome::{self, Ending};
 use super::scribe::End;
+use super::timeline;
 use crate::clock::Clock;
 use crate::config::Topics;
 use crate::contract::decode::{Created, Decoded, Unusable, decode};
@@ -123,6 +124,7 @@ impl Preparer {
         let detail = "an event with this source and id but another payload was accepted before";
         let unusable = Unusable {
             identity: None,
+            withheld_key: None,
             context: draft.event.as_ref().map(|event| event.context.clone()).unwrap_or_default(),
             payload: None,
             customer: draft.row.customer.clone(),
@@ -221,7 +223,9 @@ impl Preparer {
                 let account = row.account.as_deref().and_then(|text| serde_json::from_str(text).ok());
                 Ok(Revived::Event(Box::new(revived(claim, row, record, *created, token, account))))
             }
-            Decoded::Unusable(unusable) if is_rows_own(unusable.identity.as_ref()) => {
+            Decoded::Unusable(unusable)
+                if is_rows_own(unusable.identity.as_ref()) || unusable.withheld_key == Some(row.key) =>
+            {
                 Ok(Revived::Ends(Box::new(self.ends_again(&record, row, &unusable))))
             }
             _ => Err(ReviveError::damaged(&origin)),
@@ -239,7 +243,9 @@ impl Preparer {
         let records = outcome::rejected_at_once(self, record, &facts, unusable, unusable.identity.as_ref());
         let reason = Some((unusable.reason.code, unusable.reason.stage));
         let ending = Ending { state: state_of(&unusable.reason), reason, records };
-        End { key: row.key, lane: row.lane, ending, attempts: row.attempts, timeline: String::new() }
+        // Its timeline may hold the end of the generation before, so this one's cannot be told from the row alone.
+        let timeline = timeline::end_at_once(self.clock.wall_ms(), &unusable.reason);
+        End { key: row.key, lane: row.lane, ending, attempts: row.attempts, timeline }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::Event;
+use crate::domain::Reason;
 use crate::domain::machine::{End, Observation};
 use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
 use crate::domain::timeline::Entry;
@@ -43,6 +44,12 @@ impl Event {
         let entry = Entry { at, step: step.to_owned(), outcome, status: None, duration_ms };
         self.timeline.push_str(&entry.line());
     }
+}
+
+/// The end of a record that cannot be worked on, as a line.
+pub(super) fn end_at_once(at: i64, reason: &Reason) -> String {
+    let outcome = format!("rejected:{}", reason.code);
+    Entry { at, step: "end".to_owned(), outcome, status: None, duration_ms: 0 }.line()
 }
 
 fn milliseconds(duration: Duration) -> u64 {

@@ -1,9 +1,11 @@
 //! Card numbers where none may be. Only the networks' public test numbers are used here.
 
-use profile_linker::domain::{ReasonCode, Stage};
+use profile_linker::contract::InputRecord;
+use profile_linker::contract::decode::shown_key;
+use profile_linker::domain::{EventIdentity, ReasonCode, Stage};
 use serde_json::{Value, json};
 
-use crate::records::{aloha_event, binary, event, structured, unusable, verdict, with};
+use crate::records::{aloha_event, binary, created, event, structured, unusable, verdict, with};
 
 const DETECTED: Option<(ReasonCode, Stage)> = Some((ReasonCode::CardNumberDetected, Stage::Validate));
 const TEST_NUMBERS: [&str; 9] = [
@@ -47,7 +49,8 @@ fn tokens_and_ids_that_only_resemble_card_numbers_pass() {
         with(event(), &[("/data/token/value", json!("9999999999999995"))]),
         with(event(), &[("/data/token/value", json!("411111111117"))]),
         with(event(), &[("/data/customer/id", json!("4111111111111111"))]),
-        with(event(), &[("/id", json!("4111111111111111")), ("/source", json!("urn:4111111111111111"))]),
+        with(event(), &[("/id", json!("1763751314123456789")), ("/source", json!("urn:20261121185514:1763751314123"))]),
+        with(event(), &[("/id", json!("12345678-4111-1111-1111-1111abcdef12"))]),
         with(event(), &[("/traceparent", json!("00-4111111111111111b7ad6b7169203331-b7ad6b7169203331-01"))]),
         aloha_event(),
     ];
@@ -121,4 +124,71 @@ fn the_place_is_named_only_if_it_is_a_name_of_ours() {
     assert!(ours.contains("/data/title"), "{ours}");
     let theirs = unusable(&structured(&with(event(), &[("/data/4111111111111111", json!(1))]))).reason.detail;
     assert!(theirs.contains("an extra member") && !theirs.contains("1111"), "{theirs}");
+}
+
+#[test]
+fn an_identity_with_a_card_number_is_detected_and_told_nowhere() {
+    let number = "4111111111111111";
+    for (pointer, text) in [("/id", number), ("/id", "order 4111 1111 1111 1111"), ("/source", "urn:4111111111111111")]
+    {
+        let bad = with(event(), &[(pointer, json!(text))]);
+        for record in [structured(&bad), binary(&bad)] {
+            let found = unusable(&record);
+            assert_eq!(found.reason.code, ReasonCode::CardNumberDetected, "{text}");
+            assert!(found.reason.detail.contains(pointer), "the place is told: {}", found.reason.detail);
+            assert_eq!(found.identity, None, "{text}");
+        }
+    }
+    let unread = with(event(), &[("/id", json!(number)), ("/type", json!("another"))]);
+    assert_eq!(unusable(&structured(&unread)).identity, None, "whatever else is wrong");
+}
+
+#[test]
+fn a_row_accepted_before_identities_were_looked_at_is_known_by_its_key() {
+    let named = EventIdentity { source: "urn:form:42".to_owned(), id: "4111111111111111".to_owned() };
+    let found = unusable(&structured(&with(event(), &[("/id", json!(named.id))])));
+    assert_eq!(found.withheld_key, Some(named.key()));
+    assert_eq!(unusable(&structured(&title("4111111111111111"))).withheld_key, None, "told under its identity");
+}
+
+#[test]
+fn a_key_with_a_card_number_is_detected_unless_it_is_the_customers_id() {
+    let number = "4111111111111111";
+    let theirs = with(event(), &[("/data/customer/id", json!(number))]);
+    let keyed = |event: &Value, key: &str| InputRecord { key: Some(key.into()), ..structured(event) };
+    for key in [number, "{\"card\":\"4111 1111 1111 1111\"}", "a4111111111111111"] {
+        assert_eq!(verdict(&keyed(&event(), key)), DETECTED, "{key}");
+    }
+    for key in [number, "\"4111111111111111\"", "loanpro:4111111111111111"] {
+        assert_eq!(verdict(&keyed(&theirs, key)), None, "{key}");
+    }
+    assert_eq!(verdict(&keyed(&theirs, "4111111111111111/5555555555554444")), DETECTED);
+    assert_eq!(verdict(&keyed(&event(), "1001")), None);
+    let binary_key = InputRecord { key: Some(vec![0, 0xff, 0x41, 0x11]), ..structured(&event()) };
+    assert_eq!(verdict(&binary_key), None);
+}
+
+#[test]
+fn a_key_with_a_card_number_is_shown_by_no_result() {
+    let number = "4111111111111111".as_bytes();
+    assert_eq!(shown_key(Some(number), None), None);
+    assert_eq!(shown_key(Some(number), Some("1001")), None);
+    assert_eq!(shown_key(Some(number), Some("4111111111111111")), Some(number), "the customer's id is told anyway");
+    assert_eq!(shown_key(Some(b"1001"), None), Some(b"1001".as_slice()));
+}
+
+#[test]
+fn a_context_with_a_card_number_is_not_passed_on() {
+    let bad = with(event(), &[("/tracestate", json!("pos=4111111111111111")), ("/traceparent", json!("00-ab-cd-01"))]);
+    let context = created(&structured(&bad)).context;
+    assert_eq!((context.tracestate, context.traceparent.as_deref()), (None, Some("00-ab-cd-01")));
+}
+
+/// Each run of digits once looked at all of its word: minutes for one record.
+#[test]
+fn a_megabyte_of_what_resembles_hashes_is_read_in_no_time() {
+    let begun = std::time::Instant::now();
+    let long = title(&"4111111111111111a".repeat(60_000));
+    assert_eq!(verdict(&structured(&long)), Some((ReasonCode::InvalidEvent, Stage::Validate)));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }

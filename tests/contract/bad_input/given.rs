@@ -135,6 +135,11 @@ impl Row {
         self
     }
 
+    /// Nothing of it is read, so nothing of it is told.
+    pub fn unread(self) -> Self {
+        self.unknown().answered_under(ResultKey::Record)
+    }
+
     /// Nothing can be told of its identity.
     pub fn unknown(mut self) -> Self {
         self.expected.created = false;

@@ -14,7 +14,7 @@ use given::{aloha, bytes, event, left_out, set};
 use serde_json::{Value, json};
 
 /// Only the networks' public test numbers stand in this file.
-const CARD: &str = "4111111111111111";
+pub const CARD: &str = "4111111111111111";
 
 /// Every row.
 pub fn rows() -> Vec<Row> {
@@ -51,6 +51,9 @@ fn not_json() -> Vec<Row> {
         bytes("nested 5000 deep", nested(5000)),
         bytes("a frame cut short", [0, 0, 0]),
         bytes("a frame around nothing", [0, 0, 0, 0, 7]),
+        structured("a schema id without its UUID", &event("x")).header("__value_schema_id", Some(&[1, 9])).unread(),
+        structured("a schema id of another version", &event("x")).header("__value_schema_id", Some(&[2; 17])).unread(),
+        structured("an empty schema id", &event("x")).header("__value_schema_id", Some(&[])).unread(),
         bytes("a frame in a frame", event("x").to_string()).framed().framed(),
         bytes("a Protobuf frame", event("x").to_string()).value(Some(b"\0\0\0\0\x07\0{}")),
         structured("nested 70 deep", &event("nested 70 deep")).value(Some(
@@ -289,7 +292,26 @@ fn card_numbers() -> Vec<Row> {
             structured(name, &set(made(name), pointer, value)).card_number()
         }
     };
-    places.into_iter().map(row(event)).chain(cards.into_iter().map(row(aloha))).collect()
+    let rows = places.into_iter().map(row(event)).chain(cards.into_iter().map(row(aloha)));
+    rows.chain(card_numbers_in_identities()).collect()
+}
+
+/// What every result, row and log line would repeat.
+fn card_numbers_in_identities() -> Vec<Row> {
+    let as_id = set(event("a card number as id"), "/id", json!(CARD));
+    let in_source = set(event("a card number in the source"), "/source", json!(format!("urn:till:{CARD}")));
+    let of_customer = set(event("a customer whose id is no card"), "/data/customer/id", json!("77"));
+    let unreadable = bytes("a card number as an unreadable event's key", "hello").record_key(Some(CARD.into()));
+    vec![
+        structured("a card number as id", &as_id).card_number().unknown(),
+        binary("a card number as id in a header", &as_id).card_number().unknown(),
+        structured("a card number in the source", &in_source).card_number().unknown(),
+        structured("a card number as key", &event("a card number as key")).record_key(Some(CARD.into())).card_number(),
+        structured("a card number in a key", &of_customer)
+            .record_key(Some(format!("{{\"card\":\"{CARD}\"}}").into_bytes()))
+            .card_number(),
+        unreadable.malformed().answered_under(ResultKey::None),
+    ]
 }
 
 /// Valid, and bound to fail: nothing needs to be called to know it.
@@ -305,7 +327,9 @@ fn refused() -> Vec<Row> {
 /// Strange, and as valid as any: only the converter, which never saw the token, refuses these.
 fn strange_but_fine() -> Vec<Row> {
     let strange = |name, pointer, value| structured(name, &set(event(name), pointer, value));
+    let lookalike = set(event("a customer's id like a card number"), "/data/customer/id", json!(CARD));
     let all = [
+        structured("a customer's id like a card number", &lookalike).record_key(Some(CARD.into())),
         strange("bidi text in the title", "/data/title", json!("\u{202e}gnitset\u{2066}")),
         strange("u0000 in the title", "/data/title", json!("a\u{0}b")),
         strange("u0000 in the externalUserId", "/data/externalUserId", json!("\u{0}")),

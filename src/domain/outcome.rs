@@ -151,7 +151,7 @@ impl LookOutcome {
 pub enum CustomerCheck {
     /// This customer exists.
     Exists,
-    /// The probe customer is found, and *after* it this customer is still missing.
+    /// The target, asked for this customer alone, says that it is missing; LoanPro after its probe customer was found.
     Missing,
     /// Neither could be established (no probe customer configured, or a call failed).
     Unclear {

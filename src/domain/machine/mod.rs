@@ -315,7 +315,8 @@ impl Flow {
                 self.become_(State::Settling(again), Effect::Wait(wait))
             }
             CustomerCheck::Missing => {
-                let detail = "the probe customer is found, and after it this customer is still missing";
+                // LoanPro was asked behind a probe, Aloha has none: these words fit both.
+                let detail = "asked for this customer alone, the link target still says that there is none";
                 self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
             }
             CustomerCheck::Unclear { detail } => self.back_off(Next::Look(look), None, detail, rules, now),

@@ -1,10 +1,9 @@
 //! `completions`: shell completions.
 
-use std::io::Write;
-
 use clap::CommandFactory;
 
 use super::exit::Exit;
+use super::shell::print;
 
 /// Print a shell's completions
 #[derive(Debug, clap::Args)]
@@ -22,6 +21,6 @@ pub struct Args {
 pub fn execute(args: Args) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "profile-linker", &mut script);
-    std::io::stdout().write_all(&script)?;
+    print(&script)?;
     Ok(Exit::Done)
 }

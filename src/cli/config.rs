@@ -1,9 +1,7 @@
 //! `config`: the effective configuration.
 
-use std::io::Write;
-
 use super::exit::Exit;
-use super::shell::Shell;
+use super::shell::{Shell, print};
 
 /// Print the effective configuration, secrets redacted, with the origin of each value
 #[derive(Debug, clap::Args)]
@@ -23,11 +21,11 @@ pub struct Args {
 /// The configuration has problems (78), or the output is closed.
 pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     if args.reference {
-        std::io::stdout().write_all(crate::config::reference().as_bytes())?;
+        print(crate::config::reference().as_bytes())?;
         return Ok(Exit::Done);
     }
     if args.schema {
-        std::io::stdout().write_all(crate::config::schema().as_bytes())?;
+        print(crate::config::schema().as_bytes())?;
         return Ok(Exit::Done);
     }
     let reading = shell.reading();

@@ -29,6 +29,35 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::BadInput,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::TryAgain,
+        Self::BadConfig,
+        Self::Interrupted,
+    ];
+
+    /// What it means, for people.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed, or an answer that means \"no\"",
+            Self::Usage => "wrong arguments",
+            Self::BadInput => "the input's data is bad",
+            Self::NoInput => "there is no such input file",
+            Self::Unavailable => "a needed service is unreachable",
+            Self::TryAgain => "not now; trying again may help",
+            Self::BadConfig => "the configuration is wrong",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The number.
     #[must_use]
     pub fn code(self) -> i32 {

@@ -10,7 +10,7 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::exit::{Exit, Failure};
-use super::shell::Shell;
+use super::shell::{Shell, print};
 use crate::config::KEY_LENGTH;
 
 /// Make keys that seal tokens at rest
@@ -43,7 +43,11 @@ pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
             write_new(&path)?;
             shell.line(&serde_json::json!({ "file": path }), || format!("wrote {}", path.display()))?;
         }
-        None => std::io::stdout().write_all(generate()?.as_bytes())?,
+        None if shell.is_json() => {
+            let line = generate()?;
+            shell.line(&serde_json::json!({ "key": line.trim_end() }), String::new)?;
+        }
+        None => print(generate()?.as_bytes())?,
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::shell::Shell;
 use super::system;
+use super::text::escaped;
 use crate::domain::timeline::{self, Entry};
 use crate::ledger::{EventSummary, RowState};
 
@@ -51,14 +52,20 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
 
 /// Acceptance first, then what the worker wrote.
 fn entries(event: &EventSummary) -> Vec<Entry> {
-    let accepted = Entry {
-        at: event.accepted_at,
-        step: "accept".to_owned(),
-        outcome: "accepted".to_owned(),
-        status: None,
-        duration_ms: 0,
-    };
-    std::iter::once(accepted).chain(timeline::read(&event.timeline)).collect()
+    let written = timeline::read(&event.timeline);
+    let ended = if written.is_empty() { ended_at_once(event) } else { None };
+    let accepted = step(event.accepted_at, "accept", "accepted".to_owned());
+    std::iter::once(accepted).chain(written).chain(ended).collect()
+}
+
+/// What ended in the write that accepted it has no timeline: the row says it all.
+fn ended_at_once(event: &EventSummary) -> Option<Entry> {
+    let outcome = event.reason.as_ref().map_or_else(|| state(event).to_owned(), |code| format!("rejected:{code}"));
+    Some(step(event.ended_at?, "end", outcome))
+}
+
+fn step(at: i64, step: &str, outcome: String) -> Entry {
+    Entry { at, step: step.to_owned(), outcome, status: None, duration_ms: 0 }
 }
 
 fn state(event: &EventSummary) -> &'static str {
@@ -102,15 +109,53 @@ fn as_text(event: &EventSummary) -> String {
     let customer = customer.map_or_else(|| "-".to_owned(), |one| format!("{}/{}", one.system.as_str(), one.id));
     let head = format!(
         "{} from {}: {} (generation {}, customer {customer})",
-        event.identity.id,
-        event.identity.source,
+        escaped(&event.identity.id),
+        escaped(&event.identity.source),
         state(event),
         event.generation,
     );
     let line = |entry: &Entry| {
         let status = entry.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-        let Entry { step, outcome, duration_ms, .. } = entry;
+        let (step, outcome, duration_ms) = (escaped(&entry.step), escaped(&entry.outcome), entry.duration_ms);
         format!("  {}  {step:<16} {status:>3}  {duration_ms:>6} ms  {outcome}", time(entry.at))
     };
     std::iter::once(head).chain(entries(event).iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Attempts, EventIdentity, EventKey};
+
+    fn event(id: &str, timeline: &str) -> EventSummary {
+        EventSummary {
+            identity: EventIdentity { source: "urn:\u{202e}test".to_owned(), id: id.to_owned() },
+            key: EventKey([0; 16]),
+            state: RowState::DeadLettered,
+            generation: 1,
+            attempts: Attempts::default(),
+            customer: None,
+            accepted_at: 1_763_719_000_000,
+            ended_at: Some(1_763_719_000_001),
+            reason: Some("invalid_event".to_owned()),
+            timeline: timeline.to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_event_that_ended_in_the_write_that_accepted_it_shows_its_end_once() {
+        let at_once = as_json(&event("a", ""));
+        let steps = at_once["timeline"].as_array().unwrap();
+        assert_eq!((steps.len(), &steps[0]["step"]), (2, &json!("accept")));
+        assert_eq!((&steps[1]["step"], &steps[1]["outcome"]), (&json!("end"), &json!("rejected:invalid_event")));
+        let worked_on = "1763719000001 payiq.convert done 200 12\n1763719000002 end rejected:link_refused - 0\n";
+        let worked_on = as_json(&event("a", worked_on));
+        assert_eq!(worked_on["timeline"].as_array().unwrap().len(), 3, "{worked_on}");
+    }
+
+    #[test]
+    fn an_id_that_would_turn_a_terminal_around_is_shown_escaped() {
+        let text = as_text(&event("order\u{2066}4711\u{9b}", ""));
+        assert!(text.starts_with("order\\u20664711\\u009b from urn:\\u202etest: dead-lettered"), "{text:?}");
+    }
 }

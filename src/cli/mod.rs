@@ -83,9 +83,12 @@ pub fn main() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {
-            // Nobody is left to read it if this fails.
-            let _ = told.print();
-            return if told.use_stderr() { Exit::Usage } else { Exit::Done };
+            let shown = told.print();
+            if told.use_stderr() {
+                // Nobody is left to read a complaint that cannot be shown.
+                return Exit::Usage;
+            }
+            return shell::written(shown).map_or_else(|error| report(&error), |()| Exit::Done);
         }
     };
     match start(cli) {

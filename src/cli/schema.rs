@@ -1,9 +1,7 @@
 //! `schema list|show`: the event schemas.
 
-use std::io::Write;
-
 use super::exit::{Exit, Failure};
-use super::shell::Shell;
+use super::shell::{Shell, print};
 use crate::contract::schemas;
 
 /// Show the event schemas
@@ -53,6 +51,5 @@ fn show(name: &str) -> anyhow::Result<()> {
         failure.fix(format!("name one of {}", names.join(", ")))
     })?;
     let text = schema.text.trim_end();
-    writeln!(std::io::stdout(), "{text}")?;
-    Ok(())
+    print(format!("{text}\n").as_bytes())
 }

@@ -1,6 +1,6 @@
 //! What every command has: its global options, where it prints, and the configuration they lead to.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::exit::{Exit, Failure};
+use super::text::escaped;
 use crate::config::{Config, ConfigError, Reading};
 
 /// How results are printed on stdout.
@@ -28,6 +30,30 @@ pub struct Shell {
     pub output: Output,
     /// `--yes`: questions are answered with yes.
     pub yes: bool,
+}
+
+/// Prints bytes as they are.
+///
+/// # Errors
+/// The output is closed, or full (1).
+pub(super) fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    written(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// What a write to standard output came to. A reader that has gone has seen enough, which the error itself tells.
+///
+/// # Errors
+/// See [`print`].
+pub(super) fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("the output cannot be written: {error}"))
+            .at("standard output")
+            .fix("make room where it goes, or send it elsewhere")
+            .into()),
+    }
 }
 
 impl Shell {
@@ -74,9 +100,9 @@ impl Shell {
     /// # Errors
     /// The output is closed.
     pub fn line(&self, json: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let line = if self.is_json() { serde_json::to_string(json)? } else { text() };
-        writeln!(anstream::stdout(), "{line}")?;
-        Ok(())
+        let line = if self.is_json() { escaped(&serde_json::to_string(json)?) } else { text() };
+        let mut stdout = anstream::stdout();
+        written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
     /// Tells people something on stderr; nothing in JSON mode, where stderr is for logs.

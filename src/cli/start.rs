@@ -29,7 +29,10 @@ impl FromStr for Start {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || {
-            format!("{text:?} is not start, end, -N (records back in each partition), @TIME (RFC 3339) or @15m (ago)")
+            format!(
+                "{text:?} is not start, end, -N (records back in each partition), @TIME (RFC 3339) or @15m (ago), \
+                 not before 1970"
+            )
         };
         match text {
             "start" => Ok(Self::Beginning),
@@ -50,7 +53,8 @@ fn time(text: &str) -> Option<Start> {
         Some(ago) => Timestamp::now().as_millisecond().saturating_sub(ago),
         None => text.parse::<Timestamp>().ok()?.as_millisecond(),
     };
-    Some(Start::Time(at))
+    // Below zero Kafka's own words begin: -1 is the end, -2 the start.
+    (at >= 0).then_some(Start::Time(at))
 }
 
 impl Start {

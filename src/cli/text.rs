@@ -14,7 +14,7 @@ const FAINT: Style = Style::new().dimmed();
 #[must_use]
 pub fn line(record: &Record) -> String {
     let time = record.text("/time").and_then(|time| time.get(11..19)).unwrap_or("--:--:--");
-    let time = printable(time);
+    let time = escaped(time);
     let (system, customer) = (field(record, "/data/customer/system"), field(record, "/data/customer/id"));
     let event = field(record, "/data/created/id");
     let place = format!("{}[{}]@{}", record.topic, record.partition, record.offset);
@@ -27,7 +27,7 @@ pub fn line(record: &Record) -> String {
 fn story(record: &Record) -> (Style, &'static str, String) {
     match record.text("/type") {
         Some(PROFILE_LINKED) => {
-            let title = record.text("/data/title").map(|title| format!(" \"{}\"", printable(title)));
+            let title = record.text("/data/title").map(|title| format!(" \"{}\"", escaped(title)));
             let account = field(record, "/data/paymentAccountId");
             (GOOD, "linked", format!("account {account}{}", title.unwrap_or_default()))
         }
@@ -43,12 +43,40 @@ fn story(record: &Record) -> (Style, &'static str, String) {
 }
 
 fn field(record: &Record, pointer: &str) -> String {
-    printable(record.text(pointer).unwrap_or("?"))
+    escaped(record.text(pointer).unwrap_or("?"))
 }
 
-/// Events come from outside: what could steer a terminal, or turn around what stands beside it, is replaced.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c }).collect()
+/// Events come from outside: what could steer a terminal, or turn around what stands beside it, is shown as JSON writes it
+/// (`\u202e`). All of it is below U+FFFF, so that JSON that is escaped so still says the same.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_unprintable(character) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// "1 event", "2 events".
+#[must_use]
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A text of one line, whoever wrote it.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    escaped(&lines.join("; "))
+}
+
+/// Whether a terminal would act on the character instead of showing it.
+#[must_use]
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || is_direction(c)
 }
 
 /// The marks that change the direction of the text behind them (Unicode's bidirectional algorithm), and line separators.
@@ -71,6 +99,20 @@ mod tests {
         let record = Record { topic: "t".into(), partition: 0, offset: 0, key: None, event, timestamp: None };
         let plain = anstream::adapter::strip_str(&line(&record)).to_string();
         assert!(!plain.chars().any(|c| c.is_control() || is_direction(c)), "{plain:?}");
-        assert!(plain.contains("[2J"), "the escape's own character was replaced, not the sequence run: {plain:?}");
+        assert!(plain.contains("\\u001b[2J"), "the escape is shown, not run: {plain:?}");
+        assert!(plain.contains("\\u202e") && plain.contains("\\u2066"), "so are the marks of direction: {plain:?}");
+    }
+
+    #[test]
+    fn json_that_is_escaped_says_the_same() {
+        let value = json!({"id": "a\u{202e}b\u{9b}\u{2028}c\u{1b}d"});
+        let line = escaped(&value.to_string());
+        assert!(!line.chars().any(is_unprintable), "{line:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
+
+    #[test]
+    fn a_text_of_many_lines_becomes_one() {
+        assert_eq!(one_line("what\r\n  at: a\u{1b}b\n\n  to do: c\n"), "what; at: a\\u001bb; to do: c");
     }
 }

@@ -128,6 +128,8 @@ pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
         attempts: attempts(row)?,
         customer,
         accepted_at: row.int("accepted_at")?,
+        ended_at: row.optional_int("ended_at")?,
+        reason: row.optional_text("reason_code")?,
         timeline: row.optional_text("timeline")?.unwrap_or_default(),
     })
 }

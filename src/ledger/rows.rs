@@ -345,6 +345,10 @@ pub struct EventSummary {
     pub customer: Option<Customer>,
     /// When it was accepted, milliseconds since 1970 by the ledger's clock.
     pub accepted_at: i64,
+    /// When it ended, by the same clock; `None` while it has not.
+    pub ended_at: Option<i64>,
+    /// Why it was rejected, if it was: the code.
+    pub reason: Option<String>,
     /// Its timeline: lines of [`crate::domain::timeline`].
     pub timeline: String,
 }

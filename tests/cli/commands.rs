@@ -1,7 +1,7 @@
 //! Commands that need no service.
 
 use clap::CommandFactory;
-use profile_linker::cli::Cli;
+use profile_linker::cli::{Cli, Exit};
 
 use crate::bench::{Bench, text};
 
@@ -41,6 +41,8 @@ fn wrong_arguments_are_exit_2_and_say_what_is_meant() {
         (&["watch", "--reason", "nonsense"], "token_rejected"),
         (&["watch", "--type", "nonsense"], "payments.profile-linked.v1"),
         (&["watch", "--from", "yesterday"], "RFC 3339"),
+        (&["watch", "--from", "@9999999999d"], "RFC 3339"),
+        (&["watch", "--from", "@1969-12-31T23:59:59Z"], "not before 1970"),
         (&["publish", "--sample", "0"], "1000000"),
         (&["publish", "--wait", "--timeout", "soon", "x"], "60s"),
         (&["schema", "show", "nonsense"], "payments.profile-created.v1"),
@@ -76,6 +78,10 @@ fn a_key_is_32_random_bytes_on_one_line_and_no_file_is_overwritten() {
     let bytes = data_encoding::BASE64.decode(first.out.strip_suffix('\n').unwrap().as_bytes()).unwrap();
     assert_eq!(bytes.len(), 32);
 
+    let as_json = bench.run(&["keys", "generate", "--output", "json"]);
+    let key = as_json.lines()[0]["key"].as_str().unwrap().to_owned();
+    assert_eq!(data_encoding::BASE64.decode(key.as_bytes()).unwrap().len(), 32, "{}", as_json.out);
+
     let path = bench.directory.path().join("k1.key");
     let made = bench.run(&["keys", "generate", "--out", text(&path)]);
     assert_eq!(made.code, 0);
@@ -104,6 +110,34 @@ fn completions_and_the_manual_page_know_the_commands() {
         "{}",
         page.out
     );
+    let (_, codes) = page.out.split_once(".SH \"EXIT STATUS\"").expect("manual pages have that section");
+    for exit in Exit::ALL {
+        assert!(codes.contains(&format!(".TP\n{}\n{}\n", exit.code(), exit.meaning())), "{exit:?}: {codes}");
+    }
+}
+
+/// A device that takes nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_told_with_what_to_do() {
+    let bench = Bench::new();
+    let commands: [&[&str]; 8] = [
+        &["config"],
+        &["config", "--reference"],
+        &["man"],
+        &["completions", "bash"],
+        &["schema", "list"],
+        &["schema", "show", "payments.profile-created.v1"],
+        &["keys", "generate"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = bench.command(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {told}");
+        assert!(told.contains("standard output") && told.contains("to do: make room"), "{arguments:?}: {told}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
-use profile_linker::cli::Cli;
+use profile_linker::cli::{Cli, Exit};
 
 const HEAD: &str = "\
 # The commands
@@ -16,23 +16,15 @@ and `--yes`. None prints a token.
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | failed, or an answer that means \"no\" |
-| 2 | wrong arguments |
-| 65 | the input's data is bad |
-| 66 | there is no such input file |
-| 69 | a needed service is unreachable |
-| 75 | not now; trying again may help |
-| 78 | the configuration is wrong |
-| 130 | interrupted |
-
+EXIT CODES
 A failure tells what, where and what to do.
 ";
 
 fn page() -> String {
     let mut program = Cli::command();
     program.build();
-    let mut page = HEAD.to_owned();
+    let code = |exit: Exit| format!("| {} | {} |\n", exit.code(), exit.meaning());
+    let mut page = HEAD.replace("EXIT CODES", &Exit::ALL.map(code).concat());
     for command in program.get_subcommands() {
         section(&mut page, command, "profile-linker");
     }

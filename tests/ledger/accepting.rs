@@ -183,9 +183,13 @@ async fn an_event_is_found_by_its_id_whatever_its_source(stage: &Stage) {
     other.identity = Some(profile_linker::domain::EventIdentity { source: "other".to_owned(), ..identity("a") });
     other.key = other.identity.as_ref().unwrap().key();
     other.customer = None;
-    let rows = [new_row(claim, 0, "a"), other, new_row(claim, 2, "b")];
+    let rows = [new_row(claim, 0, "a"), other, ending(new_row(claim, 2, "b"), RowState::DeadLettered)];
     ledger.accept(&[up_to(claim, 3, 1)], &rows).await.unwrap();
+    let ended = ledger.find("b").await.unwrap().remove(0);
+    assert!(ended.ended_at.is_some_and(|at| at >= ended.accepted_at), "{ended:?}");
+    assert_eq!(ended.reason.as_deref(), Some("invalid_event"));
     let found = ledger.find("a").await.unwrap();
+    assert_eq!((found[0].ended_at, &found[0].reason), (None, &None));
     assert_eq!(found.iter().map(|one| one.key).collect::<Vec<_>>(), [rows[0].key, rows[1].key]);
     assert_eq!((&found[0].customer, &found[0].identity), (&rows[0].customer, &identity("a")));
     assert_eq!((&found[1].customer, found[1].state, found[1].generation), (&None, RowState::Accepted, 1));

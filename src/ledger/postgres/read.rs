@@ -71,7 +71,8 @@ const FIND: &str = "
 SELECT i.source, i.id, i.key, i.customer_system, i.customer_id, e.state::bigint AS state,
     e.generation::bigint AS generation, e.convert_attempts::bigint AS convert_attempts,
     e.link_attempts::bigint AS link_attempts, e.lookup_attempts::bigint AS lookup_attempts,
-    (extract(epoch FROM i.accepted_at) * 1000)::bigint AS accepted_at, e.timeline
+    (extract(epoch FROM i.accepted_at) * 1000)::bigint AS accepted_at,
+    (extract(epoch FROM e.ended_at) * 1000)::bigint AS ended_at, e.reason_code, e.timeline
 FROM input i JOIN event e ON e.key = i.key
 WHERE i.id = $1
 ORDER BY i.source";

@@ -35,7 +35,7 @@ WHERE o.lane = ?1 AND o.publish_seq > ?3
 ORDER BY o.publish_seq, o.n";
 const FIND: &str = "
 SELECT i.source, i.id, i.key, i.customer_system, i.customer_id, e.state, e.generation, e.convert_attempts,
-    e.link_attempts, e.lookup_attempts, i.accepted_at, e.timeline
+    e.link_attempts, e.lookup_attempts, i.accepted_at, e.ended_at, e.reason_code, e.timeline
 FROM input i JOIN event e ON e.key = i.key
 WHERE i.id = ?
 ORDER BY i.source";

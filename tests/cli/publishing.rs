@@ -39,12 +39,22 @@ fn bad_events_are_exit_65_with_line_and_pointer() {
             vec!["2 lines are not JSON", "standard input:2:", "standard input:4:"],
         ),
         ("{\n  \"specversion\": 1.0,\n  oops\n}".to_owned(), vec!["not JSON", "standard input:3:"]),
-        (String::new(), vec!["no event in the input"]),
-        ("17".to_owned(), vec!["standard input:1 /: "]),
-        (good.replace(TOKEN, "4111111111111111"), vec!["standard input:1 /: ", "card_number_detected"]),
+        (String::new(), vec!["no event in the input", "to do: one event is one JSON object"]),
+        ("17".to_owned(), vec!["standard input:1: must be an object"]),
+        (good.replace(TOKEN, "4111111111111111"), vec!["standard input:1 /data/token/value: ", "card_number_detected"]),
+        (good.replace("e1", "4111111111111111"), vec!["standard input:1 /id: ", "card_number_detected"]),
+        (
+            good.replace("\"specversion\"", "\"4111111111111111\":1,\"specversion\""),
+            vec!["input:1: a card number in an extra"],
+        ),
+        (good.replace("\"specversion\"", "\"n\":1e999,\"specversion\""), vec!["standard input:1:", "a number beyond"]),
         (
             good.replace("\"specversion\"", "\"id\":\"e0\",\"specversion\""),
-            vec!["standard input:1 /: ", "malformed_event"],
+            vec!["standard input:1: an object names a member twice", "malformed_event"],
+        ),
+        (
+            format!("{good}\n{}\n{}\n", good.replace("42", "43"), good.replace("42", "44")),
+            vec!["2 of 3 events", "input:2 /id: the same source and id as standard input:1", "input:3 /id: the same"],
         ),
     ];
     let bench = Bench::new();
@@ -56,6 +66,44 @@ fn bad_events_are_exit_65_with_line_and_pointer() {
             assert!(ended.err.contains(one), "{input}: no {one:?} in {}", ended.err);
         }
     }
+}
+
+#[test]
+fn an_input_that_is_not_utf_8_is_exit_65_with_its_line_and_what_to_do() {
+    let bench = Bench::new();
+    let file = bench.directory.path().join("latin1.json");
+    std::fs::write(&file, b"{}\n{\"name\":\"J\xf6rg\"}").unwrap();
+    let ended = bench.run(&["publish", "latin1.json"]);
+    assert_eq!(ended.code, 65, "{ended:?}");
+    assert!(ended.err.contains("latin1.json:2") && ended.err.contains("to do: convert it"), "{}", ended.err);
+}
+
+/// The lines before each event were once counted anew, and every bad one was kept: minutes, and gigabytes.
+#[test]
+fn a_large_input_of_bad_events_is_checked_in_no_time_and_told_shortly() {
+    let (bench, begun) = (Bench::new(), Instant::now());
+    let (bad, broken) = (format!("{{\"a\":\"{}\"}}\n", "x".repeat(1000)), "{\"a\":\n".to_owned());
+    let lines = 20_000;
+    for (input, more) in [(bad.repeat(lines), 5 * lines - 20), (format!("{{}}\n{}", broken.repeat(lines)), lines - 20)]
+    {
+        let ended = bench.run_fed(&["publish"], &input);
+        assert_eq!(ended.code, 65);
+        assert_eq!(ended.err.lines().filter(|line| line.contains("standard input:")).count(), 20, "{}", ended.err);
+        assert!(ended.err.contains(&format!("and {more} more")), "{}", ended.err);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_same_event_twice_in_one_input_is_a_harmless_duplicate() {
+    let (bench, broker) = (Bench::new(), Broker::new(1));
+    let mut again = created("e1", "42");
+    again["time"] = "2026-01-01T00:00:00Z".into();
+    let file = bench.file("twice.ndjson", &format!("{}\n{again}\n", created("e1", "42")));
+    let mut command = bench.command(&["publish", text(&file), "--output", "json"]);
+    command.envs(broker.variables());
+    let ended = beside(command).await;
+    assert_eq!((ended.code, ended.lines().len()), (0, 2), "{}", ended.err);
 }
 
 #[tokio::test]

@@ -6,7 +6,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failure};
-use crate::contract;
+use crate::cli::text::counted;
+use crate::contract::{self, json_fault};
+
+/// What an input may be.
+const FORMS: &str = "one event is one JSON object; several are NDJSON, or a JSON array";
 
 /// An input is held in memory whole, since nothing may be published before all of it is checked. In bytes.
 const INPUT_LIMIT: u64 = 256 * 1024 * 1024;
@@ -33,9 +37,39 @@ impl Draft {
     }
 }
 
+/// So many faults are shown: more would scroll the first ones away.
+const SHOWN: usize = 20;
+
+/// Faults as they are found: some to show, the rest counted. An input may have millions.
+#[derive(Default)]
+pub struct Faults {
+    shown: Vec<String>,
+    /// All of them.
+    pub count: usize,
+}
+
+impl Faults {
+    /// One more.
+    pub fn add(&mut self, fault: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.count <= SHOWN {
+            self.shown.push(fault());
+        }
+    }
+
+    /// The failure with them as its places.
+    pub fn tell(self, failure: Failure) -> Failure {
+        let failure = self.shown.into_iter().fold(failure, Failure::at);
+        match self.count.saturating_sub(SHOWN) {
+            0 => failure,
+            hidden => failure.at(format!("and {hidden} more")),
+        }
+    }
+}
+
 /// "1 event", "2 events".
 pub fn count(number: usize) -> String {
-    format!("{number} event{}", if number == 1 { "" } else { "s" })
+    counted(number, "event", "events")
 }
 
 /// Reads a file, or standard input.
@@ -51,7 +85,7 @@ pub fn read(file: Option<&Path>) -> Result<Vec<Draft>, Failure> {
     };
     let drafts = parse(&text, &name)?;
     if drafts.is_empty() {
-        return Err(Failure::new(Exit::BadInput, "there is no event in the input").at(name));
+        return Err(Failure::new(Exit::BadInput, "there is no event in the input").at(name).fix(FORMS));
     }
     Ok(drafts)
 }
@@ -79,7 +113,8 @@ fn text_of(source: impl Read, name: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Failure::new(Exit::BadInput, "the input is not UTF-8 text").at(format!("{name}:{line}"))
+        let failure = Failure::new(Exit::BadInput, "the input is not UTF-8 text").at(format!("{name}:{line}"));
+        failure.fix("convert it, such as by `iconv -t UTF-8`; JSON is always UTF-8")
     })
 }
 
@@ -105,19 +140,24 @@ fn parse(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
 fn documents(text: &str, name: &str) -> Result<Vec<Draft>, Failure> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut drafts = Vec::new();
-    let mut start = 0;
+    let (mut start, mut line) = (0, 1);
     while let Some(document) = stream.next() {
         let event = document.map_err(|error| {
             let place = format!("{name}:{}:{}", error.line(), error.column());
-            not_json(1).at(format!("{place}: {}", category(&error)))
+            not_json(1).at(format!("{place}: {}", json_fault(&error)))
         })?;
-        let end = stream.byte_offset();
-        let skipped = text[start..end].len() - text[start..end].trim_start().len();
-        let line = text[..start + skipped].matches('\n').count() + 1;
-        push(&mut drafts, event, &text[start + skipped..end], &format!("{name}:{line}"));
-        start = end;
+        let whole = &text[start..stream.byte_offset()];
+        let document = whole.trim_start();
+        line += line_feeds(&whole[..whole.len() - document.len()]);
+        push(&mut drafts, event, document, &format!("{name}:{line}"));
+        line += line_feeds(document);
+        start = stream.byte_offset();
     }
     Ok(drafts)
+}
+
+fn line_feeds(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
 fn push(drafts: &mut Vec<Draft>, event: Value, text: &str, place: &str) {
@@ -132,16 +172,14 @@ fn push(drafts: &mut Vec<Draft>, event: Value, text: &str, place: &str) {
 }
 
 fn bad_lines(text: &str, name: &str) -> Failure {
-    let bad: Vec<String> = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .filter_map(|(index, line)| {
-            let error = serde_json::from_str::<Value>(line).err()?;
-            Some(format!("{name}:{}:{}: {}", index + 1, error.column(), category(&error)))
-        })
-        .collect();
-    bad.iter().take(super::check::SHOWN).fold(not_json(bad.len().max(1)), |failure, place| failure.at(place))
+    let mut bad = Faults::default();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        if let Err(error) = serde_json::from_str::<Value>(line) {
+            bad.add(|| format!("{name}:{}:{}: {}", index + 1, error.column(), json_fault(&error)));
+        }
+    }
+    let failure = not_json(bad.count.max(1));
+    bad.tell(failure)
 }
 
 fn not_json(count: usize) -> Failure {
@@ -149,10 +187,5 @@ fn not_json(count: usize) -> Failure {
         "{} not JSON; nothing was published",
         if count == 1 { "the input is".to_owned() } else { format!("{count} lines are") }
     );
-    Failure::new(Exit::BadInput, what).fix("one event is one JSON object; several are NDJSON, or a JSON array")
-}
-
-/// What is wrong without the parser's own words, which may quote the input.
-fn category(error: &serde_json::Error) -> &'static str {
-    if error.is_eof() { "ends too early" } else { "is not JSON from here on" }
+    Failure::new(Exit::BadInput, what).fix(FORMS)
 }

@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
-use super::input::Draft;
+use super::input::{Draft, count};
 use crate::cli::broker::{Quiet, Reader, create};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::{Exit, Failure};
@@ -61,7 +61,8 @@ async fn ensure_topic(endpoint: &Endpoint) -> Result<(), Failure> {
 }
 
 fn progress_so_far(sent: usize, all: usize) -> String {
-    format!("{sent} of {all} events were acknowledged; publishing them again is harmless, a duplicate changes nothing")
+    let all = count(all);
+    format!("acknowledged were {sent} of {all}; publishing all again is harmless, a duplicate changes nothing")
 }
 
 async fn enqueue(producer: &FutureProducer<Quiet>, topic: &str, draft: &Draft) -> Result<DeliveryFuture, KafkaError> {

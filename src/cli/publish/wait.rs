@@ -90,7 +90,8 @@ impl Waiting {
         let mut ids: Vec<&str> = self.awaited.iter().map(|(_, id)| id.as_str()).collect();
         ids.sort_unstable();
         let what = format!("no result for {} within {}", count(ids.len()), crate::config::format_duration(limit));
-        let failure = Failure::new(Exit::TryAgain, what).at(ids[..ids.len().min(NAMED)].join(", "));
+        let named: Vec<String> = ids.iter().take(NAMED).map(|id| text::escaped(id)).collect();
+        let failure = Failure::new(Exit::TryAgain, what).at(named.join(", "));
         failure.fix(
             "they may still come: see `profile-linker watch`, and `profile-linker ledger show` for how far one got",
         )

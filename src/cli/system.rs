@@ -157,6 +157,10 @@ pub(super) fn ledger_fix(error: &LedgerError) -> &'static str {
 fn ledger_advice(error: &LedgerError) -> (Exit, &'static str) {
     match error {
         LedgerError::Unavailable(_) => (Exit::Unavailable, "start the database, or correct ledger.url"),
+        LedgerError::InUse(_) => (
+            Exit::Unavailable,
+            "end the worker (or `dev`) that has this file open, or name another one by ledger.url; PostgreSQL serves many processes",
+        ),
         LedgerError::Damaged(_) => (Exit::Failed, "restore the ledger from a backup"),
         LedgerError::WrongVersion { found, needed } if found < needed => {
             (Exit::BadConfig, "run `profile-linker migrate` with the same configuration")

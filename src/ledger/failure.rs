@@ -15,10 +15,11 @@ impl LedgerError {
                 }
             }
             sqlx::Error::Configuration(_) => Self::Unusable("the ledger's address cannot be used".to_owned()),
+            // The pool's own words speak of the pool, and it keeps to itself why it had no connection.
+            sqlx::Error::PoolTimedOut => Self::Unavailable("no connection to the database in time".to_owned()),
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
             _ => Self::Damaged(error.to_string()),

@@ -44,6 +44,9 @@ pub enum LedgerError {
     /// repeated.
     #[error("ledger unavailable: {0}")]
     Unavailable(String),
+    /// A SQLite file that another process has open: it is well, and serves one process only.
+    #[error("{0}")]
+    InUse(String),
     /// The schema is missing, older or newer.
     #[error("the ledger's schema is version {found}, this build needs {needed}")]
     WrongVersion {

@@ -76,7 +76,7 @@ fn a_help_fits_a_narrow_terminal_and_its_example_stays_one_line() {
 }
 
 /// Arguments, exit code, and what must be said: what, where, what to do.
-const FAILURES: [(&[&str], i32, [&str; 3]); 7] = [
+const FAILURES: [(&[&str], i32, [&str; 3]); 8] = [
     (&["publish", "nowhere.json"], 66, ["the input cannot be read", "nowhere.json", "JSON or NDJSON"]),
     (&["publish", "bad.json"], 65, ["nothing was published", "bad.json:1 /data/customer/id", "schema show"]),
     (&["publish", "text.json"], 65, ["not JSON", "text.json:1:", "NDJSON"]),
@@ -86,7 +86,12 @@ const FAILURES: [(&[&str], i32, [&str; 3]); 7] = [
     (
         &["ledger", "show", "e1", "--config", "ledger.toml"],
         69,
-        ["ledger unavailable", "postgres://127.0.0.1:1/x", "start the database"],
+        ["ledger unavailable: 127.0.0.1:1: ", "Connection refused", "start the database"],
+    ),
+    (
+        &["ledger", "show", "e1", "--config", "used.toml"],
+        69,
+        ["used.db is in use by another process", "sqlite:used.db", "end the worker (or `dev`)"],
     ),
 ];
 
@@ -97,6 +102,10 @@ fn a_failure_tells_what_where_and_what_to_do() {
     bench.file("text.json", "hello");
     bench.file("k1.key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     bench.file("ledger.toml", "ledger.url = \"postgres://127.0.0.1:1/x\"\nkeys.k1.file = \"k1.key\"\n");
+    bench.file("used.toml", "ledger.url = \"sqlite:used.db\"\nkeys.k1.file = \"k1.key\"\n");
+    bench.file("used.db", "");
+    let lock = std::fs::File::create(bench.directory.path().join("used.db.lock")).unwrap();
+    lock.lock().unwrap();
     for (arguments, code, said) in FAILURES {
         let ended = bench.run(arguments);
         assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");

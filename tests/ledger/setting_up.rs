@@ -109,7 +109,7 @@ async fn a_ledger_serves_what_it_was_bound_to_first(stage: &Stage) {
 async fn a_ledger_file_belongs_to_one_process_and_a_database_to_many(stage: &Stage) {
     let first = stage.ledger().await;
     match (ledger::open(&stage.url()).await, stage.is_sqlite()) {
-        (Err(LedgerError::Unavailable(why)), true) => assert!(why.contains("another process"), "{why}"),
+        (Err(LedgerError::InUse(why)), true) => assert!(why.contains("another process"), "{why}"),
         (Ok(second), false) => drop(second.identity().await.unwrap()),
         (opened, _) => panic!("{:?}", opened.err()),
     }

@@ -73,7 +73,7 @@ impl PostgresLedger {
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn identity(&self) -> Result<LedgerIdentity, LedgerError> {
-        setup::identity(&self.readers).await
+        setup::identity(&self.options, &self.readers).await
     }
 
     async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {

@@ -45,9 +45,21 @@ pub(super) fn with_timeout(options: &PgConnectOptions, timeout: Duration) -> PgC
 
 /// A connection of one's own.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, LedgerError> {
-    match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
+    let connected = match timeout(CONNECT_TIMEOUT, PgConnection::connect_with(options)).await {
         Ok(connected) => connected.map_err(|error| LedgerError::of(&error)),
         Err(_) => Err(LedgerError::Unavailable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
+    };
+    connected.map_err(|error| match error {
+        LedgerError::Unavailable(why) => LedgerError::Unavailable(format!("{}: {why}", place(options))),
+        other => other,
+    })
+}
+
+/// Host and port, as they came to be: an address may leave out either.
+fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => format!("{}:{}", socket.display(), options.get_port()),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
     }
 }
 

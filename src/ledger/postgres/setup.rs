@@ -46,13 +46,24 @@ pub(in crate::ledger) async fn migrate(
     Ok(Migrated { version_before, identity_made: !made.is_empty() })
 }
 
-pub(super) async fn identity(readers: &PgPool) -> Result<LedgerIdentity, LedgerError> {
-    let mut connection = readers.acquire().await.map_err(|error| LedgerError::of(&error))?;
+pub(super) async fn identity(options: &PgConnectOptions, readers: &PgPool) -> Result<LedgerIdentity, LedgerError> {
+    let mut connection = match readers.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => return Err(why_not(options, &error).await),
+    };
     check_version(version(&mut connection).await?)?;
     let rows = Statement::new(IDENTITY).rows(&mut *connection).await?;
     // A migration that was cut short before its last step: none yet, it must be run again.
     let row = rows.first().ok_or(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION })?;
     LedgerIdentity::of_row(row)
+}
+
+/// The pool tries until its time is over and does not say what went wrong: a connection of one's own does.
+async fn why_not(options: &PgConnectOptions, error: &sqlx::Error) -> LedgerError {
+    match (error, session::connect(options).await) {
+        (sqlx::Error::PoolTimedOut, Err(why)) => why,
+        _ => LedgerError::of(error),
+    }
 }
 
 /// 0 if there is no schema.

@@ -46,7 +46,7 @@ impl File {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let text = format!("ledger {} is in use by another process", path.display());
-                    return Err(LedgerError::Unavailable(text));
+                    return Err(LedgerError::InUse(text));
                 }
                 Err(TryLockError::Error(error)) => return Err(file_error(path, &error)),
             }

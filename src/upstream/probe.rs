@@ -31,6 +31,8 @@ pub enum Verdict {
     Doubtful(String),
     /// Our credential, tenant or address is wrong.
     Misconfigured(String),
+    /// The probe customer is not there: either that setting is wrong, or the tenant.
+    NoProbeCustomer(String),
     /// It does not answer, or answers with its own trouble.
     Away(String),
 }
@@ -66,7 +68,7 @@ pub async fn loanpro(settings: &LoanProSettings) -> Probe {
         match (client.customer(id).await, probe) {
             (CustomerAnswer::Exists, Some(id)) => Verdict::Fine(format!("it knows the probe customer {id}")),
             (CustomerAnswer::Missing, Some(id)) => {
-                Verdict::Misconfigured(format!("it does not know the probe customer {id}: a wrong tenant answers so too"))
+                Verdict::NoProbeCustomer(format!("it does not know the probe customer {id}: a wrong tenant answers so too"))
             }
             (CustomerAnswer::Exists | CustomerAnswer::Missing, None) => {
                 Verdict::Doubtful("it takes our token; without probe_customer_id a wrong tenant cannot be told, and no customer is ever called missing".to_owned())

@@ -30,7 +30,7 @@ async fn a_healthy_system_passes_every_check_and_nothing_is_changed(parts: &Real
         assert_eq!((&line["status"], &line["fix"]), (&json!("ok"), &json!(null)), "{line}");
     }
     assert_eq!(code, 0);
-    let topics = [&stand.topics.created, &stand.topics.linked, &stand.topics.rejected, &stand.topics.dead_letter];
+    let topics = names_of_topics(&stand);
     let named = [
         "limits",
         "broker",
@@ -101,7 +101,9 @@ async fn a_wrong_tenant_is_told_by_its_probe_customer_and_a_wrong_clock_by_its_d
     ];
     let (code, lines) = check(&stand, &settings);
     assert_eq!(code, 1);
-    assert!(text(told(&lines, "loanpro"), "detail").contains("probe customer 987654"), "{lines:#?}");
+    let loanpro = told(&lines, "loanpro");
+    assert!(text(loanpro, "detail").contains("probe customer 987654"), "{loanpro}");
+    assert!(text(loanpro, "fix").contains("make that customer"), "{loanpro}");
     let clock = told(&lines, "clock aloha");
     assert_eq!(clock["status"], "fail");
     assert!(text(clock, "detail").contains("behind ours"), "{clock}");
@@ -125,6 +127,9 @@ async fn a_broker_that_is_away_fails_its_own_checks_only_and_in_time(parts: &Rea
     for well in ["ledger", "keys", "payiq", "aloha"] {
         assert_eq!(told(&lines, well)["status"], "ok", "{lines:#?}");
     }
+    for name in names_of_topics(&stand).iter().flat_map(|name| [format!("topic {name}"), format!("acl topic {name}")]) {
+        assert_ne!(told(&lines, &name)["status"], "ok", "it is told, and not as well: {lines:#?}");
+    }
 }
 
 async fn what_is_wrong_with_a_ledger_is_told_with_the_command_to_run(parts: &RealParts) {
@@ -143,7 +148,17 @@ async fn what_is_wrong_with_a_ledger_is_told_with_the_command_to_run(parts: &Rea
     assert_eq!(failed(&lines), ["keys", "ledger binding"]);
     assert!(text(told(&lines, "ledger binding"), "detail").contains("group another"), "{lines:#?}");
     let (_, lines) = check(&stand, &[("LEDGER__URL", "postgres://nobody@127.0.0.1:1/none")]);
-    assert!(text(told(&lines, "ledger"), "fix").contains("start the database"), "{lines:#?}");
+    let ledger = told(&lines, "ledger");
+    assert!(text(ledger, "fix").contains("start the database"), "{lines:#?}");
+    assert!(text(ledger, "detail").contains("127.0.0.1:1: ") && text(ledger, "detail").contains("refused"), "{ledger}");
+    for skipped in ["keys", "ledger binding", "clock ledger"] {
+        assert!(text(told(&lines, skipped), "detail").contains("see the line ledger"), "{lines:#?}");
+    }
+}
+
+fn names_of_topics<'a>(stand: &'a Stand<'_>) -> [&'a String; 4] {
+    let topics = &stand.topics;
+    [&topics.created, &topics.linked, &topics.rejected, &topics.dead_letter]
 }
 
 async fn topics_that_lose_records_fail_the_check_and_stop_a_start(parts: &RealParts) {

@@ -15,8 +15,21 @@ use crate::cli::exit::Failure;
 use crate::config::{Delivery, Kafka};
 use crate::kafka::client;
 
+/// The line about transactional ids.
+const TRANSACTIONS: &str = "acl transactions";
 /// How long the broker may take for each question.
 const LIMIT: Duration = Duration::from_secs(8);
+
+/// The lines that a check of them has.
+#[must_use]
+pub fn lines(kafka: &Kafka) -> Vec<String> {
+    let topics = &kafka.topics;
+    let of_topics = [&topics.created, &topics.linked, &topics.rejected, &topics.dead_letter];
+    let mut lines: Vec<String> = of_topics.iter().map(|name| format!("acl topic {name}")).collect();
+    lines.push(format!("acl group {}", kafka.group));
+    lines.extend((kafka.delivery == Delivery::Transactional).then(|| TRANSACTIONS.to_owned()));
+    lines
+}
 
 /// What `check` says about rights.
 ///
@@ -77,7 +90,7 @@ fn transactions(kafka: &Kafka) -> Result<Option<Finding>, Failure> {
     if kafka.delivery == Delivery::Idempotent {
         return Ok(None);
     }
-    let check = "acl transactions";
+    let check = TRANSACTIONS;
     let id = format!("{}-check-{}", kafka.group, uuid::Uuid::new_v4().simple());
     let mut config = client::producer(kafka);
     config.set("transactional.id", &id);

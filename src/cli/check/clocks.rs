@@ -44,7 +44,7 @@ pub fn finding(whose: &str, reading: Reading) -> Finding {
     let skew = reading.skew();
     let seconds = skew.abs().as_secs_f64();
     if skew.abs() < NOTABLE {
-        return Finding::ok(check, "it agrees with ours".to_owned());
+        return Finding::ok(check, "it agrees with ours");
     }
     let direction = if skew.is_positive() { "ahead of" } else { "behind" };
     let detail = format!(

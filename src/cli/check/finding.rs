@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::cli::text::one_line;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,20 +32,31 @@ pub struct Finding {
 impl Finding {
     /// All is well.
     #[must_use]
-    pub fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { check: check.into(), status: Status::Ok, detail: detail.into(), fix: None }
+    pub fn ok(check: impl Into<String>, detail: impl AsRef<str>) -> Self {
+        Self::new(check, Status::Ok, detail.as_ref(), None)
     }
 
     /// Unwise.
     #[must_use]
-    pub fn warn(check: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { check: check.into(), status: Status::Warn, detail: detail.into(), fix: Some(fix.into()) }
+    pub fn warn(check: impl Into<String>, detail: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+        Self::new(check, Status::Warn, detail.as_ref(), Some(fix.as_ref()))
     }
 
     /// Wrong.
     #[must_use]
-    pub fn fail(check: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { check: check.into(), status: Status::Fail, detail: detail.into(), fix: Some(fix.into()) }
+    pub fn fail(check: impl Into<String>, detail: impl AsRef<str>, fix: impl AsRef<str>) -> Self {
+        Self::new(check, Status::Fail, detail.as_ref(), Some(fix.as_ref()))
+    }
+
+    /// Could not be looked at, since something before it failed, which has a line of its own.
+    #[must_use]
+    pub fn skipped(check: impl Into<String>, because: &str) -> Self {
+        Self::warn(check, format!("not looked at: see the line {because}"), format!("mend {because}, then look again"))
+    }
+
+    /// One line each, whatever a database or a broker says in its errors.
+    fn new(check: impl Into<String>, status: Status, detail: &str, fix: Option<&str>) -> Self {
+        Self { check: check.into(), status, detail: one_line(detail), fix: fix.map(one_line) }
     }
 
     /// What was found and what to do, in one line.

@@ -12,6 +12,21 @@ use crate::ledger::{self, HashKey, LedgerError, LedgerIdentity, LedgerProbe, Ser
 
 const CHECK: &str = "ledger";
 
+/// The line about the keys.
+const KEYS: &str = "keys";
+/// The line about what the ledger serves.
+const BINDING: &str = "ledger binding";
+
+/// The lines that a check of it has. The clock of a SQLite file is this machine's, and what it serves is asked by the one
+/// process that has it open.
+#[must_use]
+pub fn lines(config: &Config) -> Vec<String> {
+    let is_sqlite = config.ledger.url.expose_str().is_some_and(|url| url.starts_with("sqlite:"));
+    let everywhere = [CHECK, KEYS].map(str::to_owned).into_iter();
+    let of_servers = [BINDING.to_owned(), format!("clock {CHECK}")];
+    everywhere.chain(of_servers.into_iter().filter(|_| !is_sqlite)).collect()
+}
+
 /// What `check` says about it.
 pub async fn findings(config: &Config) -> Vec<Finding> {
     let place = ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
@@ -23,7 +38,9 @@ pub async fn findings(config: &Config) -> Vec<Finding> {
         vec![Finding::ok(CHECK, format!("{place}: schema {}", ledger::SCHEMA_VERSION)), keys(config, &identity)];
     match ledger::probe(&config.ledger.url).await {
         Ok(probe) => {
-            found.extend(serves(config, &probe).await);
+            if probe.clock.is_some() {
+                found.push(serves(config, &probe).await);
+            }
             found.extend(clock(&probe));
         }
         Err(error) => found.push(trouble(&error, &place)),
@@ -39,8 +56,7 @@ fn trouble(error: &LedgerError, place: &str) -> Finding {
     let fix = system::ledger_fix(error);
     let detail = format!("{place}: {error}");
     // A worker of this machine, most likely: then the ledger is well.
-    let held = matches!(error, LedgerError::Unavailable(_)) && place.starts_with("sqlite:");
-    if held {
+    if matches!(error, LedgerError::InUse(_)) {
         Finding::warn(CHECK, detail, "look again when the worker that uses this file has ended")
     } else {
         Finding::fail(CHECK, detail, fix)
@@ -50,28 +66,30 @@ fn trouble(error: &LedgerError, place: &str) -> Finding {
 /// Whether the configured keys open what this ledger sealed.
 fn keys(config: &Config, identity: &LedgerIdentity) -> Finding {
     let fix = "configure the key that this ledger was made with; `profile-linker keys generate` makes a new ledger's";
-    let opened = system::vault(config).map_err(|failure| failure.to_string());
+    let opened = system::vault(config).map_err(|failure| failure.in_one_line());
     let opened = opened.and_then(|vault| HashKey::open(identity, &vault).map_err(|error| error.to_string()));
     match opened {
-        Ok(_) => Finding::ok("keys", format!("{} configured, {} seals", config.keys.keys.len(), config.keys.active)),
-        Err(why) => Finding::fail("keys", format!("they do not open this ledger: {why}"), fix),
+        Ok(_) => Finding::ok(KEYS, format!("{} configured, {} seals", config.keys.keys.len(), config.keys.active)),
+        Err(why) => Finding::fail(KEYS, format!("they do not open this ledger: {why}"), fix),
     }
 }
 
 /// What the ledger is bound to, against what is configured.
-async fn serves(config: &Config, probe: &LedgerProbe) -> Option<Finding> {
-    let stored = probe.serves.as_ref()?;
+async fn serves(config: &Config, probe: &LedgerProbe) -> Finding {
+    let Some(stored) = &probe.serves else {
+        return Finding::ok(BINDING, "it serves nothing yet; the first worker that uses it decides");
+    };
     let cluster_id = cluster_id(config).await.unwrap_or_else(|| stored.cluster_id.clone());
     let asked = Serves { cluster_id, group: config.kafka.group.clone(), topic: config.kafka.topics.created.clone() };
     if *stored == asked {
         let detail = format!("it serves the group {} and the topic {}", asked.group, asked.topic);
-        return Some(Finding::ok("ledger binding", detail));
+        return Finding::ok(BINDING, detail);
     }
     let detail = format!(
         "it serves cluster {}, group {}, topic {}; configured are cluster {}, group {}, topic {}",
         stored.cluster_id, stored.group, stored.topic, asked.cluster_id, asked.group, asked.topic
     );
-    Some(Finding::fail("ledger binding", detail, "use that ledger's own worker, or another ledger.url for this one"))
+    Finding::fail(BINDING, detail, "use that ledger's own worker, or another ledger.url for this one")
 }
 
 /// `None` where the broker is away, which has a line of its own.

@@ -52,13 +52,17 @@ fn looking(config: &Config) -> Vec<Finding> {
         let needed = (look.settle + upstream.timeout) * look.looks;
         (budget < needed).then(|| {
             let detail = format!(
-                "{table}: {} looks of settle = {} and timeout = {} each can take {}, retry.budget is {}: one unseen link ends as a dead letter",
-                look.looks, told(look.settle), told(upstream.timeout), told(needed), told(budget)
+                "{table}: {} of settle = {} and timeout = {} each can take {}, retry.budget is {}: one unseen link ends as a dead letter",
+                looks(look.looks), told(look.settle), told(upstream.timeout), told(needed), told(budget)
             );
             Finding::warn("limits", detail, format!("set retry.budget above {}, or fewer looks", told(needed)))
         })
     };
     upstreams(config).into_iter().filter_map(one).collect()
+}
+
+fn looks(number: u32) -> String {
+    if number == 1 { "1 look".to_owned() } else { format!("{number} looks") }
 }
 
 fn stopping(config: &Config) -> Option<Finding> {

@@ -22,6 +22,7 @@ use super::broker::{ANSWER_LIMIT, Reader};
 use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};
 use super::shell::Shell;
+use super::text::counted;
 use crate::config::Config;
 
 /// No check takes longer; they run side by side, so the command ends within the contract's 35 s.
@@ -33,7 +34,32 @@ const LIMIT: Duration = Duration::from_secs(30);
     Nothing is changed anywhere. Each line says what was found, and what to do about it.")]
 pub struct Args {}
 
-type Looking<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>;
+/// A part of the check-up: its name, how it looks, and the lines that it always has. What it could not come to is told as
+/// skipped, so that nobody takes a line that is missing for one that is well.
+struct Part<'a> {
+    name: &'static str,
+    lines: Vec<String>,
+    looking: Pin<Box<dyn Future<Output = Vec<Finding>> + Send + 'a>>,
+}
+
+impl<'a> Part<'a> {
+    fn new(name: &'static str, lines: Vec<String>, looking: impl Future<Output = Vec<Finding>> + Send + 'a) -> Self {
+        Self { name, lines, looking: Box::pin(looking) }
+    }
+
+    async fn look(self) -> Vec<Finding> {
+        let mut found = tokio::time::timeout(LIMIT, self.looking).await.unwrap_or_else(|_| {
+            let detail = format!("no answer within {} s", LIMIT.as_secs());
+            vec![Finding::fail(self.name, detail, "see the other lines; if they are well, look again")]
+        });
+        let failed = found.iter().find(|finding| finding.status != Status::Ok);
+        let because = failed.map_or(self.name, |finding| finding.check.as_str()).to_owned();
+        let missing = |line: &String| !found.iter().any(|finding| finding.check == *line);
+        let skipped: Vec<String> = self.lines.into_iter().filter(missing).collect();
+        found.extend(skipped.into_iter().map(|line| Finding::skipped(line, &because)));
+        found
+    }
+}
 
 /// Looks at everything, whatever fails.
 ///
@@ -43,25 +69,25 @@ pub async fn execute(_args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     let endpoint = Endpoint::of_config(config.kafka.clone());
     let retention = config.ledger.retention;
-    let checks: Vec<(&str, Looking<'_>)> = vec![
-        ("limits", Box::pin(async { limits::findings(&config) })),
-        ("broker", Box::pin(broker(&endpoint))),
-        ("topics", Box::pin(async { unless("topics", topics::findings(&endpoint, retention).await) })),
-        ("acl", Box::pin(async { unless("acl", acls::findings(&config.kafka).await) })),
-        ("ledger", Box::pin(ledger::findings(&config))),
-        ("payiq", Box::pin(upstreams::payiq(&config))),
-        ("loanpro", Box::pin(upstreams::loanpro(&config))),
-        ("aloha", Box::pin(upstreams::aloha(&config))),
+    let parts = vec![
+        Part::new("limits", Vec::new(), async { limits::findings(&config) }),
+        Part::new("broker", Vec::new(), broker(&endpoint)),
+        Part::new("topics", topics::lines(&endpoint), async {
+            unless("topics", topics::findings(&endpoint, retention).await)
+        }),
+        Part::new("acl", acls::lines(&config.kafka), async { unless("acl", acls::findings(&config.kafka).await) }),
+        Part::new("ledger", ledger::lines(&config), ledger::findings(&config)),
+        Part::new("payiq", with_clock("payiq", true), upstreams::payiq(&config)),
+        Part::new("loanpro", with_clock("loanpro", config.target.loanpro.is_some()), upstreams::loanpro(&config)),
+        Part::new("aloha", with_clock("aloha", config.target.aloha.is_some()), upstreams::aloha(&config)),
     ];
-    let found = join_all(checks.into_iter().map(|(name, looking)| within_the_limit(name, looking))).await;
+    let found = join_all(parts.into_iter().map(Part::look)).await;
     report(&found.concat(), &config, shell)
 }
 
-async fn within_the_limit(name: &str, looking: Looking<'_>) -> Vec<Finding> {
-    tokio::time::timeout(LIMIT, looking).await.unwrap_or_else(|_| {
-        let detail = format!("no answer within {} s", LIMIT.as_secs());
-        vec![Finding::fail(name, detail, "see the other lines; if they are well, look again")]
-    })
+/// The lines of an upstream that is configured.
+fn with_clock(name: &str, configured: bool) -> Vec<String> {
+    if configured { vec![name.to_owned(), format!("clock {name}")] } else { Vec::new() }
 }
 
 fn report(found: &[Finding], config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
@@ -71,7 +97,8 @@ fn report(found: &[Finding], config: &Config, shell: &Shell) -> anyhow::Result<E
     let count = |status: Status| found.iter().filter(|finding| finding.status == status).count();
     let (failed, warned) = (count(Status::Fail), count(Status::Warn));
     let group = &config.kafka.group;
-    shell.note(&format!("{} checks of {group}: {failed} failed, {warned} to think about", found.len()));
+    let checks = counted(found.len(), "check", "checks");
+    shell.note(&format!("{checks} of {group}: {failed} failed, {warned} to think about"));
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
@@ -109,5 +136,41 @@ async fn broker(endpoint: &Endpoint) -> Vec<Finding> {
         Ok(1) => vec![Finding::ok("broker", format!("{} answers; it is alone", endpoint.brokers))],
         Ok(count) => vec![Finding::ok("broker", format!("{} answers for {count} brokers", endpoint.brokers))],
         Err(failure) => vec![of_failure("broker", &failure)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statuses(found: &[Finding]) -> Vec<(&str, Status)> {
+        found.iter().map(|finding| (finding.check.as_str(), finding.status)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_line_that_could_not_be_come_to_is_told_with_the_line_that_failed() {
+        let lines = ["ledger", "keys", "clock ledger"].map(str::to_owned).to_vec();
+        let failing = async { vec![Finding::fail("ledger", "no such host", "start it")] };
+        let found = Part::new("ledger", lines, failing).look().await;
+        let skipped = Status::Warn;
+        assert_eq!(statuses(&found), [("ledger", Status::Fail), ("keys", skipped), ("clock ledger", skipped)]);
+        assert!(found[1].detail.contains("see the line ledger"), "{found:?}");
+        assert!(found[1].fix.as_ref().is_some_and(|fix| fix.contains("mend ledger")), "{found:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_never_answers_has_all_its_lines() {
+        let lines = vec!["topic a".to_owned(), "topic b".to_owned()];
+        let found = Part::new("topics", lines, std::future::pending()).look().await;
+        let told = [("topics", Status::Fail), ("topic a", Status::Warn), ("topic b", Status::Warn)];
+        assert_eq!(statuses(&found), told);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_well_has_its_own_lines_only() {
+        let found = Part::new("x", vec!["a".to_owned()], async { vec![Finding::ok("a", "well\n  at: all")] }).look();
+        let found = found.await;
+        assert_eq!(statuses(&found), [("a", Status::Ok)]);
+        assert_eq!(text(&found[0]).lines().count(), 1, "a line each: {found:?}");
     }
 }

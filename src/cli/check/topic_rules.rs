@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use crate::cli::text::counted;
 use crate::config::format_duration;
 
 /// The largest dead letter: its sealed original is left out beyond that (contract, section 3).
@@ -92,11 +93,15 @@ pub fn judge(topic: &Topic, ledger_retention: Duration) -> Vec<Finding> {
 
 fn praise(topic: &Topic, settings: &Settings) -> String {
     let kept = u64::try_from(settings.retention_ms).map_or("for ever".to_owned(), |ms| format!("for {}", days(ms)));
-    format!("{} partitions, {} copies, kept {kept}", topic.partitions, topic.copies)
+    format!("{}, {}, kept {kept}", partitions(topic), counted(topic.copies, "copy", "copies"))
+}
+
+fn partitions(topic: &Topic) -> String {
+    counted(topic.partitions, "partition", "partitions")
 }
 
 fn unread(check: &str, topic: &Topic, why: &str) -> Finding {
-    let detail = format!("{} partitions; its settings cannot be read: {why}", topic.partitions);
+    let detail = format!("{}; its settings cannot be read: {why}", partitions(topic));
     Finding::warn(check, detail, format!("allow DescribeConfigs on {}, or check its settings by hand", topic.name))
 }
 

@@ -15,6 +15,12 @@ use crate::cli::exit::{Exit, Failure};
 /// How long the broker may take to tell settings; a start that cannot have them goes on with a warning.
 const SETTINGS_LIMIT: Duration = Duration::from_secs(5);
 
+/// The lines that a check of them has.
+#[must_use]
+pub fn lines(endpoint: &Endpoint) -> Vec<String> {
+    Role::ALL.iter().map(|role| format!("topic {}", name(endpoint, *role))).collect()
+}
+
 /// Everything to say about our topics.
 ///
 /// # Errors

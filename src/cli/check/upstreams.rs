@@ -58,6 +58,14 @@ fn told(name: &str, table: &str, address: &str, probe: Probe) -> Vec<Finding> {
             format!("{address}: {detail}"),
             format!("correct the credentials or base_url in [{table}]"),
         ),
+        Verdict::NoProbeCustomer(detail) => Finding::fail(
+            name,
+            format!("{address}: {detail}"),
+            format!(
+                "make that customer, or set {table}.probe_customer_id to one that exists; \
+                 if it does exist, correct instance_id or base_url in [{table}]"
+            ),
+        ),
         Verdict::Away(detail) => Finding::fail(
             name,
             format!("{address}: {detail}"),

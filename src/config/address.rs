@@ -1,8 +1,10 @@
 //! Addresses of vendors and ledgers: whether they are usable, whether they stay on this machine, how they are shown.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use hyper::Uri;
+use sqlx::postgres::PgConnectOptions;
 
 /// The base URL with a `/` at its end, if it is http or https, names a host, and has no user, query or fragment.
 #[must_use]
@@ -32,14 +34,14 @@ fn is_loopback(host: &str) -> bool {
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether the text names a kind of ledger that we know.
+/// Whether the text is the address of a kind of ledger that we know. A server's is read as the ledger will read it, so
+/// that a port or an `sslmode` that cannot be is noticed before anything starts.
 #[must_use]
 pub fn is_ledger(text: &str) -> bool {
-    let known = ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| {
-        let rest = text.strip_prefix(scheme);
-        rest.is_some_and(|rest| !rest.is_empty())
-    });
-    known && !text.chars().any(char::is_control)
+    let after = |scheme: &str| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty());
+    let is_server = ["postgres://", "postgresql://"].into_iter().any(after);
+    let is_readable = if is_server { PgConnectOptions::from_str(text).is_ok() } else { after("sqlite:") };
+    is_readable && !text.chars().any(char::is_control)
 }
 
 /// The text with what stands between `://` and `@` masked: people put passwords there, also where they do not belong.
@@ -84,6 +86,26 @@ mod tests {
         }
         for text in ["https://a.example/", "http://localhost:1/", "http://127.3.0.1/", "http://[::1]:80/"] {
             assert!(!is_plain_beyond_loopback(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_ledgers_address_that_cannot_be_is_noticed() {
+        for text in
+            ["postgres://db/x", "postgresql://u:p@db:5433/x?sslmode=verify-full", "sqlite:l.db", "sqlite:///l.db"]
+        {
+            assert!(is_ledger(text), "{text}");
+        }
+        for text in [
+            "postgres://db:99999/x",
+            "postgres://db:port/x",
+            "postgres://db/x?sslmode=nonsense",
+            "postgres://",
+            "sqlite:",
+            "mysql://db/x",
+            "sqlite:a\nb",
+        ] {
+            assert!(!is_ledger(text), "{text}");
         }
     }
 

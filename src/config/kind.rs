@@ -99,7 +99,11 @@ impl Kind {
             Self::Listen => "an IP address and a port, such as \"127.0.0.1:8700\"".to_owned(),
             Self::File => "the path of a file".to_owned(),
             Self::Secret => "text of printable ASCII, not empty".to_owned(),
-            Self::LedgerUrl => "postgres://..., sqlite:relative.db or sqlite:///absolute.db".to_owned(),
+            Self::LedgerUrl => {
+                "postgres://user:password@host:port/database (port 1..65535; sslmode disable, allow, prefer, require, \
+                 verify-ca or verify-full), sqlite:relative.db or sqlite:///absolute.db"
+                    .to_owned()
+            }
         }
     }
 

@@ -34,6 +34,8 @@ const WRONG: &[(&str, &[&str])] = &[
         "[target.aloha]\nuser = \"u\"",
         &["PROFILE_LINKER_TARGET__ALOHA__PASSWORD", "target.aloha.company_code: is required"],
     ),
+    ("ledger.url = \"postgres://db:99999/x\"", &["ledger.url (", "port 1..65535"]),
+    ("ledger.url = \"postgres://db/x?sslmode=nonsense\"", &["ledger.url (", "disable, allow, prefer, require"]),
     ("target.loanpro.base_url = \"http://lms.example/\"", &["in clear", "allow_plain_http = true"]),
     ("target.loanpro.ca_file = \"/nowhere.pem\"", &["target.loanpro.ca_file", "cannot be read"]),
     ("admin.token_file = \"/nowhere\"", &["admin.token_file", "/nowhere cannot be read"]),

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::exit::{Exit, Failure};
+use crate::kafka::rotation::Rotation;
 
 /// How long a broker may take to answer before it counts as unreachable. A command must have ended within 35 s, and two
 /// such waits may follow each other.
@@ -178,7 +179,11 @@ impl Reader {
     /// See [`create`].
     pub fn new(endpoint: &super::endpoint::Endpoint) -> Result<Self, Failure> {
         let context = Quiet::default();
-        let consumer = Arc::new(create(&endpoint.reader(), &context)?);
+        let consumer: Arc<StreamConsumer<Quiet>> = Arc::new(create(&endpoint.reader(), &context)?);
+        if let Some(rotation) = Rotation::of(&endpoint.properties, endpoint.password_file.as_deref()) {
+            let followed = rotation.follow(&consumer, |consumer| consumer.client());
+            followed.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        }
         Ok(Self { consumer, context, brokers: endpoint.brokers.clone() })
     }
 

@@ -1,6 +1,7 @@
 //! Where Kafka is, and what our short-lived clients of it are made of.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -17,6 +18,8 @@ pub struct Endpoint {
     pub topics: Topics,
     /// Further librdkafka properties. May hold a password.
     pub properties: BTreeMap<String, String>,
+    /// Where the password comes from, if from a file.
+    pub password_file: Option<PathBuf>,
     /// Whether it is the embedded broker, which has no offsets for times.
     pub embedded: bool,
     /// Base URL of `dev`'s sandbox.
@@ -27,15 +30,15 @@ impl Endpoint {
     /// As configured.
     #[must_use]
     pub fn of_config(kafka: Kafka) -> Self {
-        let Kafka { brokers, topics, properties, .. } = kafka;
-        Self { brokers, topics, properties, embedded: false, sandbox: None }
+        let Kafka { brokers, topics, properties, password_file, .. } = kafka;
+        Self { brokers, topics, properties, password_file, embedded: false, sandbox: None }
     }
 
     /// The `dev` that runs on this machine.
     #[must_use]
     pub fn of_dev(connection: Connection) -> Self {
         let Connection { brokers, topics, sandbox, embedded, .. } = connection;
-        Self { brokers, topics: topics.into(), properties: BTreeMap::new(), embedded, sandbox }
+        Self { brokers, topics: topics.into(), properties: BTreeMap::new(), password_file: None, embedded, sandbox }
     }
 
     /// Properties of any client.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::{ConfigError, Problem};
+use super::kind::Kind;
 use super::reading::Reading;
 use super::{address, cross, properties, sealing, settings::*};
 use crate::contract::results::OutputMode;
@@ -72,6 +73,7 @@ impl Reading {
             delivery: if transactional { Delivery::Transactional } else { Delivery::Idempotent },
             output_mode: if structured { OutputMode::Structured } else { OutputMode::Binary },
             properties,
+            password_file: self.password_file.clone(),
         })
     }
 
@@ -179,7 +181,7 @@ impl Reading {
 fn ledger_url(path: &Path) -> Result<Secret, ConfigError> {
     let text = sealing::line_of(path).map_err(|message| Problem::missing("ledger.url_file", message))?;
     if !address::is_ledger(&text) {
-        let message = format!("{} does not hold postgres://... or sqlite:...", path.display());
+        let message = format!("{} must hold {}", path.display(), Kind::LedgerUrl.allowed());
         return Err(Problem::missing("ledger.url_file", message).into());
     }
     Ok(Secret::from(text.to_string()))

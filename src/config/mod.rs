@@ -39,7 +39,7 @@ pub use origin::Origin;
 pub use reading::Reading;
 pub use reference::reference;
 pub use schema::schema;
-pub use sealing::KEY_LENGTH;
+pub use sealing::{KEY_LENGTH, line_of as line_of_file};
 pub use settings::*;
 
 /// Reads and checks everything: file, then environment, then options.

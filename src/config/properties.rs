@@ -49,6 +49,8 @@ pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) 
     librdkafka_takes(name, &value).map(|()| (name.to_owned(), value))
 }
 
+/// The one secret that a running client can be given anew.
+pub const PASSWORD_FILE: &str = "sasl.password_file";
 /// A file may hold a chain of certificates; a device has no end.
 const FILE_LIMIT: u64 = 1 << 20;
 

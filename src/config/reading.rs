@@ -36,6 +36,8 @@ pub struct Reading {
     /// Files of secret keys, by the key's path without `_file`.
     pub(super) secret_files: BTreeMap<&'static str, Setting<PathBuf>>,
     pub(super) properties: BTreeMap<String, Setting<String>>,
+    /// The file of `sasl.password`.
+    pub(super) password_file: Option<PathBuf>,
     pub(super) keys: BTreeMap<String, Setting<KeyMaterial>>,
     pub(super) problems: Vec<Problem>,
 }
@@ -96,8 +98,11 @@ impl Reading {
 
     fn take_property(&mut self, name: &str, entry: &Entry) {
         match properties::check(name, &entry.raw, &self.properties) {
-            Ok((name, value)) => {
-                self.properties.insert(name, Setting { value, origin: entry.origin.clone() });
+            Ok((property, value)) => {
+                if name == properties::PASSWORD_FILE {
+                    self.password_file = entry.raw.text().map(PathBuf::from);
+                }
+                self.properties.insert(property, Setting { value, origin: entry.origin.clone() });
             }
             Err(message) => {
                 let problem = Problem::at(&entry.path, &entry.origin, message);

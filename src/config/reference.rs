@@ -16,7 +16,10 @@ prints what is in effect and where each value came from.
 
 - Durations are a whole number and a unit: `200ms`, `2s`, `15m`, `12h`, `30d`.
 - Every secret key `x` has a twin `x_file`: the path of a file that holds the secret on one line. Both set is an error. The
-  upstreams' and the admin secrets are read again when their file changes.
+  upstreams' and the admin secrets, and Kafka's `sasl.password_file`, are read again when their file changes; the ledger's
+  address, the sealing keys and Kafka's TLS files are read at start.
+- A relative path (`*_file`, `ca_file`, a key's `file`, `sqlite:relative.db`) is taken from the directory in which the process
+  runs, not from the one that holds the configuration file. Services have another than shells: give them absolute paths.
 - An environment variable with the prefix `PROFILE_LINKER_` that names no key is an error too, except `PROFILE_LINKER_CONFIG`
   and `PROFILE_LINKER_DATA_DIR`, which stand for options, and `PROFILE_LINKER_TEST_*`.
 - An upstream's table is in use when any of its keys is set.
@@ -30,9 +33,12 @@ const TAIL: &str = "
 Any property of librdkafka as a string, number or boolean, such as `\"security.protocol\" = \"sasl_plaintext\"`; dots are part of
 the name, so `security.protocol = ...` without quotes means the same. From the environment the dots are `__`:
 `PROFILE_LINKER_KAFKA__PROPERTIES__SECURITY__PROTOCOL`. Passwords and other secrets have `_file` twins
-(`\"sasl.password_file\"`, `\"ssl.key.password_file\"`), which are read at start. With TLS and no `ssl.ca.location` the system's
-root certificates are looked for; [connect with TLS and SASL](how-to/connect-with-tls-and-sasl.md) shows it all. Refused, since the guarantees rest on our own choice of them: `isolation.level`, `enable.auto.*`,
-`auto.offset.reset`, `transactional.id`, `enable.idempotence`, `acks`, `partitioner`, `group.protocol`,
+(`\"sasl.password_file\"`, `\"ssl.key.password_file\"`). `sasl.password_file` is read again when it changes, and every client logs
+in with the new password from then on; what belongs to TLS (certificates, keys and their passwords) is read at start. With TLS
+and no `ssl.ca.location` the system's root certificates are looked for;
+[connect with TLS and SASL](how-to/connect-with-tls-and-sasl.md) shows it all. Refused, since the guarantees rest on our own
+choice of them: `isolation.level`, `enable.auto.*`, `auto.offset.reset`, `transactional.id`, `enable.idempotence`, `acks`,
+`partitioner`, `group.protocol`,
 `partition.assignment.strategy`.
 
 ## Sealing keys in `[keys]`

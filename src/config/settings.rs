@@ -38,8 +38,10 @@ pub struct Kafka {
     pub delivery: Delivery,
     /// CloudEvents mode of results.
     pub output_mode: OutputMode,
-    /// Further librdkafka properties.
+    /// Further librdkafka properties, as they were read at start.
     pub properties: BTreeMap<String, String>,
+    /// Where `sasl.password` comes from, if from a file: it is read again when it changes.
+    pub password_file: Option<PathBuf>,
 }
 
 /// Names of our topics.

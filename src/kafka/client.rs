@@ -1,9 +1,13 @@
 //! How every client of ours is configured, and where librdkafka's log lines go.
 
-use rdkafka::ClientContext;
+use std::sync::Arc;
+
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use crate::config::Kafka;
+use super::KafkaTrouble;
+use super::rotation::Rotation;
+use crate::config::{Kafka, line_of_file};
 
 /// What all our clients share; the operator's properties first, so that ours win.
 #[must_use]
@@ -11,6 +15,10 @@ pub fn base(settings: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in &settings.properties {
         config.set(name, value);
+    }
+    // Whoever makes a client anew means the log-in as it is now.
+    if let Some(Ok(password)) = settings.password_file.as_deref().map(line_of_file) {
+        config.set("sasl.password", password.as_str());
     }
     config.set("bootstrap.servers", &settings.brokers);
     default(&mut config, settings, "client.id", "profile-linker");
@@ -44,6 +52,23 @@ pub fn producer(settings: &Kafka) -> ClientConfig {
     // would make a time-out of it, which nobody can tell from an outage.
     default(&mut config, settings, "topic.metadata.propagation.max.ms", "3000");
     config
+}
+
+/// Keeps a client's password up to date for as long as it is held.
+///
+/// # Errors
+/// See [`Rotation::follow`].
+pub(super) fn follow_password<T, C>(
+    settings: &Kafka,
+    held: &Arc<T>,
+    client: fn(&T) -> &Client<C>,
+) -> Result<(), KafkaTrouble>
+where
+    T: Send + Sync + 'static,
+    C: ClientContext + 'static,
+{
+    let rotation = Rotation::of(&settings.properties, settings.password_file.as_deref());
+    rotation.map_or(Ok(()), |rotation| rotation.follow(held, client))
 }
 
 /// Sends librdkafka's log lines to our own log.

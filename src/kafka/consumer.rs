@@ -44,6 +44,7 @@ impl KafkaSource {
         let common = Arc::<Common>::default();
         let context = Handover { events: events.clone(), common: Arc::clone(&common) };
         let consumer: Arc<BaseConsumer<Handover>> = Arc::new(configuration(settings).create_with_context(context)?);
+        client::follow_password(settings, &consumer, |consumer| consumer.client())?;
         consumer.subscribe(&[settings.topics.created.as_str()])?;
         let topic = settings.topics.created.clone();
         let (restarts, asked) = std::sync::mpsc::channel();

@@ -29,8 +29,10 @@ impl IdempotentPublisher {
     /// # Errors
     /// If the client refuses its configuration.
     pub fn start(settings: &Kafka, source: Arc<dyn Source>) -> Result<Self, KafkaTrouble> {
-        let producer = client::producer(settings).create_with_context(DeliveryReports::default())?;
-        Ok(Self { producer: Arc::new(producer), source, topics: settings.topics.clone() })
+        let producer: BaseProducer<_> = client::producer(settings).create_with_context(DeliveryReports::default())?;
+        let producer = Arc::new(producer);
+        client::follow_password(settings, &producer, |producer| producer.client())?;
+        Ok(Self { producer, source, topics: settings.topics.clone() })
     }
 }
 

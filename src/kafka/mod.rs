@@ -6,12 +6,14 @@
 pub mod backlog;
 pub mod client;
 pub mod consumer;
+mod credentials;
 pub mod cursor;
 pub mod idempotent;
 mod log_ends;
 pub mod membership;
 mod polling;
 mod producing;
+pub mod rotation;
 pub mod topic_id;
 pub mod transactional;
 mod watch;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -54,19 +55,27 @@ impl TransactionalPublisher {
     /// # Errors
     /// If the client refuses its configuration or the coordinator does not answer within the limit.
     pub async fn start(settings: &Kafka, transactional_id: &str, limits: Limits) -> Result<Self, KafkaTrouble> {
-        let mut config = client::producer(settings);
-        config.set("transactional.id", transactional_id);
-        client::default(&mut config, settings, "transaction.timeout.ms", &TRANSACTION_TIMEOUT.as_millis().to_string());
-        // The client makes a record's time-out the transaction's, where it is not shorter: see `config::timeouts`.
-        let topics = settings.topics.clone();
+        let (settings, transactional_id) = (settings.clone(), transactional_id.to_owned());
         let make = move || -> Result<Hand, KafkaTrouble> {
+            let config = configuration(&settings, &transactional_id);
             let producer: BaseProducer<DeliveryReports> = config.create_with_context(DeliveryReports::default())?;
+            let producer = Arc::new(producer);
+            // Before the first call: what is wrong now may be mended while it waits.
+            client::follow_password(&settings, &producer, |producer| producer.client())?;
             producer.init_transactions(limits.init)?;
-            let topics = topics.clone();
+            let topics = settings.topics.clone();
             Ok(Box::new(move |attempt, intent| transact(&producer, &topics, attempt, intent, limits.call)))
         };
         Watched::start(Arc::new(make), limits.patience()).await.map(Self)
     }
+}
+
+fn configuration(settings: &Kafka, transactional_id: &str) -> ClientConfig {
+    let mut config = client::producer(settings);
+    config.set("transactional.id", transactional_id);
+    // The client makes a record's time-out the transaction's, where it is not shorter: see `config::timeouts`.
+    client::default(&mut config, settings, "transaction.timeout.ms", &TRANSACTION_TIMEOUT.as_millis().to_string());
+    config
 }
 
 #[async_trait]

@@ -47,6 +47,7 @@ impl Place {
             delivery: Delivery::Transactional,
             output_mode: OutputMode::Structured,
             properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            password_file: None,
         };
         Self { cluster, settings }
     }

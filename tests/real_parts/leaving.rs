@@ -118,5 +118,6 @@ fn settings(brokers: &str, topic: &str) -> Kafka {
         delivery: Delivery::Transactional,
         output_mode: OutputMode::Structured,
         properties: BTreeMap::new(),
+        password_file: None,
     }
 }

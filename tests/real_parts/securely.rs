@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::authority::Authority;
 use crate::support::events;
+use crate::support::kafka::Kafka;
 use crate::support::kafka::doors::{Doors, LINKER};
 use crate::support::parts::RealParts;
 use crate::support::postgres::Postgres;
@@ -16,6 +17,7 @@ crate::cases! {
     an_event_is_linked_over_tls_with_sasl_plain needs [SecuredKafka, Kafka, Postgres];
     an_event_is_linked_over_tls_with_scram_sha_256 needs [SecuredKafka, Kafka, Postgres];
     an_event_is_linked_over_tls_with_scram_sha_512 needs [SecuredKafka, Kafka, Postgres];
+    a_password_that_is_rotated_needs_no_restart needs [JavaKafka, Kafka, Postgres];
     a_wrong_password_is_exit_78_for_every_command_and_is_not_shown needs [SecuredKafka, Kafka, Postgres];
     a_broker_of_an_unknown_authority_is_exit_78_and_names_the_setting needs [SecuredKafka, Kafka, Postgres];
     a_transactional_id_that_is_not_allowed_is_exit_78_and_fails_the_check needs [SecuredKafka, Kafka, Postgres];
@@ -44,10 +46,7 @@ async fn play(parts: &RealParts, mechanism: &str) {
     assert_done(&stand.command_with(&["migrate", "--topics"], &environment));
     let mut worker = stand.start_worker_with(&environment);
     worker.ready().await;
-    let customer = stand.sandbox.create_customer().await;
-    let token = stand.sandbox.tokenise(json!({})).await;
-    let event = stand.file("event.json", &events::temporary("secured", &customer, &token).to_string());
-    let published = stand.command_with(&["publish", "--wait", "--output", "json", text(&event)], &environment);
+    let published = publish_one(&stand, "secured", &environment).await;
     assert_done(&published);
     let watched = stand.command_with(&["watch", "--from", "start", "--limit", "1", "--output", "json"], &environment);
     for output in [&published, &watched] {
@@ -55,6 +54,36 @@ async fn play(parts: &RealParts, mechanism: &str) {
         assert_eq!(line["event"]["data"]["created"]["id"], "secured");
     }
     assert_eq!(worker.terminate(), 0);
+}
+
+/// Consumer and producer lose every connection when the broker restarts; then only the new password lets them in again.
+async fn a_password_that_is_rotated_needs_no_restart(parts: &RealParts) {
+    const MECHANISM: &str = "SCRAM-SHA-512";
+    const NEW: &str = "another-password-of-the-linker";
+    let broker = Kafka::start_java().expect("a broker of its own");
+    let stand = Stand::unmigrated(parts, Delivery::Transactional).await;
+    let environment = secured(&stand, broker.doors(), MECHANISM, LINKER.password, &broker.doors().ca_file());
+    assert_done(&stand.command_with(&["migrate", "--topics"], &environment));
+    let mut worker = stand.start_worker_with(&environment);
+    worker.ready().await;
+    assert_done(&publish_one(&stand, "before", &environment).await);
+    broker.set_password(LINKER.name, MECHANISM, NEW);
+    stand.file("password", &format!("{NEW}\n"));
+    broker.kill();
+    broker.run().expect("the broker comes back");
+    let published = publish_one(&stand, "after", &environment).await;
+    assert_done(&published);
+    assert!(worker.log().contains("password has changed"), "{}", worker.log());
+    assert!(!worker.log().contains(NEW), "the log does not show it");
+    assert_eq!(worker.terminate(), 0);
+}
+
+/// Publishes an event for a customer of its own and waits for its result.
+async fn publish_one(stand: &Stand<'_>, id: &str, environment: &[(String, String)]) -> Output {
+    let customer = stand.sandbox.create_customer().await;
+    let token = stand.sandbox.tokenise(json!({})).await;
+    let event = stand.file(&format!("{id}.json"), &events::temporary(id, &customer, &token).to_string());
+    stand.command_with(&["publish", "--wait", "--output", "json", text(&event)], environment)
 }
 
 async fn a_wrong_password_is_exit_78_for_every_command_and_is_not_shown(parts: &RealParts) {

@@ -105,6 +105,7 @@ fn kafka() -> Kafka {
         delivery: Delivery::Transactional,
         output_mode: OutputMode::Structured,
         properties: BTreeMap::new(),
+        password_file: None,
     }
 }
 

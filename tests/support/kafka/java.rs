@@ -79,16 +79,28 @@ impl JavaBroker {
     /// Lets a user do these operations with a resource, such as `["--topic", NAME]`; from then on nobody may do anything
     /// else with it, those of the plain listener aside.
     pub fn allow_only(&self, user: &str, operations: &[&str], resource: &[&str]) {
+        let user = format!("User:{user}");
         let rules = operations.iter().flat_map(|operation| ["--operation", operation]);
+        let arguments = ["--add", "--allow-principal", &user].into_iter().chain(rules).chain(resource.iter().copied());
+        self.tool("org.apache.kafka.tools.AclCommand", arguments);
+    }
+
+    /// Gives a user another password for a SCRAM mechanism. Connections that are open stay open.
+    pub fn set_password(&self, user: &str, mechanism: &str, password: &str) {
+        let known = format!("{mechanism}=[password={password}]");
+        let arguments = ["--alter", "--entity-type", "users", "--entity-name", user, "--add-config", &known];
+        self.tool("kafka.admin.ConfigCommand", arguments);
+    }
+
+    /// Runs one of Kafka's own tools against it.
+    fn tool<'a>(&self, name: &str, arguments: impl IntoIterator<Item = &'a str>) {
         let output = Command::new("java")
-            .args(["-cp", &self.class_path, "org.apache.kafka.tools.AclCommand", "--bootstrap-server", &self.address])
-            .args(["--add", "--allow-principal", &format!("User:{user}")])
-            .args(rules)
-            .args(resource)
+            .args(["-cp", &self.class_path, name, "--bootstrap-server", &self.address])
+            .args(arguments)
             .stdin(Stdio::null())
             .output()
             .expect("java starts");
-        assert!(output.status.success(), "no rule was made: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success(), "{name} failed: {}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// Runs the broker on its folder and waits until it answers.

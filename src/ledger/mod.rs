@@ -12,6 +12,7 @@ mod decode;
 mod failure;
 pub mod hash_key;
 pub mod migration;
+mod pause;
 mod postgres;
 mod probe;
 mod purge;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
+pub use pause::{Pause, PauseKind};
 pub use probe::{LedgerProbe, probe};
 pub use purge::{Purge, PurgePlace, Purged};
 pub use rows::*;
@@ -35,7 +37,7 @@ pub use vault::Vault;
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Why the ledger did not do a step.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +159,17 @@ pub trait Ledger: Send + Sync + 'static {
     /// The outbox, attempts, first failure, timeline, number and `possibly_sent` stay. Answers the keys reopened: the repeat
     /// of a reopening that was applied answers none.
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
+
+    /// Pauses the intake of every worker and writes an audit line (`intake-pause`, the kind). A pause that is there keeps its
+    /// `since` and takes the new name, and the new reason if there is one: so two workers, or a repeat, make one pause.
+    async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError>;
+
+    /// Takes the pause of this kind away, `None`: all of them, and writes an audit line (`intake-resume`, the kind or `all`),
+    /// also where there was none. Answers the kinds that were there.
+    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError>;
+
+    /// The present pauses, the oldest first; empty: the intake goes on. One cheap read.
+    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError>;
 
     /// Looks at the next old rows and removes those that may go, with all that belongs to them (input, event, sealed record
     /// and token, notes): ended and published at or below the saved cursor for as long as `purge` says. Oldest first, at most

@@ -15,6 +15,7 @@ mod locking;
 mod noting;
 mod operators;
 mod owning;
+mod pausing;
 mod purging;
 mod purging_beside;
 mod reopening;
@@ -47,6 +48,7 @@ const CASES: &[&[Case]] = &[
     starting::CASES,
     noting::CASES,
     reopening::CASES,
+    pausing::CASES,
     purging::CASES,
     purging_beside::CASES,
 ];

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
     AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
-    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Purge, Purged, Refused, Reopening, Serves, StartedRow, StoredRow,
-    Unpublished,
+    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening, Serves,
+    StartedRow, StoredRow, Unpublished,
 };
 
 use crate::mutations::Mutation;
@@ -188,6 +188,24 @@ impl Ledger for WorldLedger {
     async fn reopen(&self, _rows: &[Reopening], _act: &Act) -> Answer<Vec<EventKey>> {
         // Operators do this, not workers: see `history::replay`.
         Ok(Vec::new())
+    }
+
+    async fn pause(&self, kind: PauseKind, act: &Act) -> Answer<()> {
+        let act = act.clone();
+        let work: Work<_> = Box::new(move |state, _| {
+            state.tables.pause(kind, &act);
+            Ok(())
+        });
+        self.statement("pause", Vec::new(), BTreeSet::new(), work).await
+    }
+
+    async fn resume(&self, kind: Option<PauseKind>, _act: &Act) -> Answer<Vec<PauseKind>> {
+        let work: Work<_> = Box::new(move |state, _| Ok(state.tables.resume(kind)));
+        self.statement("resume", Vec::new(), BTreeSet::new(), work).await
+    }
+
+    async fn pauses(&self) -> Answer<Vec<Pause>> {
+        self.read("pauses", |tables, _| tables.pauses.values().cloned().collect()).await
     }
 
     async fn purge(&self, purge: &Purge) -> Answer<Purged> {

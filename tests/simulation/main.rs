@@ -17,6 +17,7 @@ mod ledger;
 mod mutations;
 mod observer;
 mod parts;
+mod pausing;
 mod plan;
 mod process;
 mod publisher;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use profile_linker::contract::OutgoingRecord;
 use profile_linker::domain::{Attempts, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, Accepted, Claim, LaneRow, LedgerError, NewRow, NoteKind, Refused, RowState, StoredRow,
-    Unpublished,
+    AcceptLane, Acceptance, Accepted, Claim, LaneRow, LedgerError, NewRow, NoteKind, Pause, PauseKind, Refused,
+    RowState, StoredRow, Unpublished,
 };
 
 /// Everything durable.
@@ -24,6 +24,7 @@ pub struct Tables {
     pub numbered: BTreeMap<(i32, i64), Vec<String>>,
     pub notes: BTreeMap<i64, (EventKey, NoteKind)>,
     pub last_note: i64,
+    pub pauses: BTreeMap<PauseKind, Pause>,
     /// When it was declared to be another one than it was, in milliseconds of the true time.
     pub adopted_at: Option<i64>,
     /// Lanes that a statement has locked.

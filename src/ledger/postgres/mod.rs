@@ -18,6 +18,7 @@ mod end;
 mod lanes;
 mod notes;
 mod operator;
+mod pauses;
 mod probe;
 mod purge;
 mod read;
@@ -157,6 +158,18 @@ impl Ledger for PostgresLedger {
 
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         operator::reopen(&self.options, rows, act).await
+    }
+
+    async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
+        pauses::pause(&self.readers, kind, act).await
+    }
+
+    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
+        pauses::resume(&self.readers, kind, act).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
+        pauses::pauses(&self.readers).await
     }
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {

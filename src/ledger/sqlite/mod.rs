@@ -9,6 +9,7 @@ mod end;
 mod lanes;
 mod notes;
 mod operator;
+mod pauses;
 mod purge;
 mod read;
 mod session;
@@ -122,6 +123,18 @@ impl Ledger for SqliteLedger {
 
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         operator::reopen(&self.file, rows, act).await
+    }
+
+    async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
+        pauses::pause(&self.file, kind, act).await
+    }
+
+    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
+        pauses::resume(&self.file, kind, act).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
+        pauses::pauses(&self.file).await
     }
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {

@@ -56,7 +56,7 @@ pub(super) async fn adopt(file: &File, serves: &Serves, act: &Act) -> Result<(),
     work.commit().await
 }
 
-async fn audit(work: &mut Work<'_>, act: &Act, name: &str, target: &str) -> Result<(), LedgerError> {
+pub(super) async fn audit(work: &mut Work<'_>, act: &Act, name: &str, target: &str) -> Result<(), LedgerError> {
     let query = sqlx::query(AUDIT).bind(act.actor.as_str()).bind(name).bind(target).bind(act.why.as_deref());
     work.run(query).await.map(drop)
 }

@@ -14,7 +14,7 @@ use crate::contract::{InputRecord, TopicRole};
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
     self, Acceptance, Act, EventSummary, HashKey, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note, NoteKind,
-    Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
+    Pause, PauseKind, Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
 };
 
 pub struct Stage {
@@ -231,6 +231,15 @@ impl Ledger for Forgetful {
     }
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         self.inner.reopen(rows, act).await
+    }
+    async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
+        self.inner.pause(kind, act).await
+    }
+    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
+        self.inner.resume(kind, act).await
+    }
+    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
+        self.inner.pauses().await
     }
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
         self.inner.purge(purge).await

@@ -1,0 +1,38 @@
+//! Pauses of the intake, each with its audit line in the same transaction.
+
+use super::operator::audit;
+use super::session::File;
+use crate::ledger::pause::{self, Pause, PauseKind, target};
+use crate::ledger::{Act, LedgerError};
+
+const PAUSE: &str = "
+INSERT INTO pause (kind, actor, why) VALUES (?, ?, ?)
+ON CONFLICT (kind) DO UPDATE SET actor = excluded.actor, why = COALESCE(excluded.why, pause.why)";
+/// `?1` null: of every kind.
+const RESUMED: &str = "SELECT kind FROM pause WHERE ?1 IS NULL OR kind = ?1 ORDER BY kind DESC";
+const RESUME: &str = "DELETE FROM pause WHERE ?1 IS NULL OR kind = ?1";
+const PAUSES: &str = "SELECT kind, since, actor, why FROM pause ORDER BY since, kind DESC";
+
+pub(super) async fn pause(file: &File, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
+    let mut work = file.write().await?;
+    work.run(sqlx::query(PAUSE).bind(kind.as_str()).bind(act.actor.as_str()).bind(act.why.as_deref())).await?;
+    audit(&mut work, act, "intake-pause", target(Some(kind))).await?;
+    work.commit().await
+}
+
+pub(super) async fn resume(file: &File, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
+    let name = kind.map(PauseKind::as_str);
+    let mut work = file.write().await?;
+    let resumed = work.rows(sqlx::query(RESUMED).bind(name)).await?;
+    work.run(sqlx::query(RESUME).bind(name)).await?;
+    audit(&mut work, act, "intake-resume", target(kind)).await?;
+    work.commit().await?;
+    resumed.iter().map(pause::kind).collect()
+}
+
+pub(super) async fn pauses(file: &File) -> Result<Vec<Pause>, LedgerError> {
+    let mut work = file.read().await?;
+    let rows = work.rows(sqlx::query(PAUSES)).await?;
+    work.done();
+    rows.iter().map(pause::pause).collect()
+}

@@ -1,0 +1,107 @@
+//! Pauses of the intake: rows that every worker reads, each with its audit line.
+
+use profile_linker::ledger::{Act, Ledger, Pause, PauseKind};
+
+use crate::rows::act;
+use crate::stage::Stage;
+
+crate::ledger_cases!(Both:
+    a_new_ledger_is_not_paused,
+    a_pause_outlives_the_process_that_wrote_it,
+    a_pause_that_is_written_twice_keeps_its_first_time,
+    a_later_pause_without_a_reason_keeps_the_earlier_one,
+    one_kind_is_resumed_without_the_other,
+    everything_is_resumed_at_once,
+    to_resume_what_is_not_paused_is_audited_too,
+    a_pause_is_not_there_without_its_audit_line,
+);
+
+async fn pauses(ledger: &dyn Ledger) -> Vec<Pause> {
+    ledger.pauses().await.expect("the pauses")
+}
+
+fn kinds(pauses: &[Pause]) -> Vec<PauseKind> {
+    pauses.iter().map(|pause| pause.kind).collect()
+}
+
+fn guard() -> Act {
+    Act { actor: "worker-1".to_owned(), why: Some("100 dead letters in a row".to_owned()) }
+}
+
+async fn a_new_ledger_is_not_paused(stage: &Stage) {
+    assert_eq!(pauses(&*stage.ledger().await).await, []);
+}
+
+async fn a_pause_outlives_the_process_that_wrote_it(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    let before = jiff::Timestamp::now().as_millisecond();
+    ledger.pause(PauseKind::Operator, &act()).await.unwrap();
+    drop(ledger);
+    let [pause] = &pauses(&*stage.open().await).await[..] else { panic!("not one pause") };
+    assert_eq!((pause.kind, pause.by.as_str(), pause.why.as_deref()), (PauseKind::Operator, "ada", Some("it's fixed")));
+    // The database runs on this machine.
+    assert!((before..before + 60_000).contains(&pause.since), "{} is not a time of now", pause.since);
+    assert_eq!(stage.audit().await, ["ada | intake-pause | operator | it's fixed"]);
+}
+
+async fn a_pause_that_is_written_twice_keeps_its_first_time(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::FloodGuard, &guard()).await.unwrap();
+    let [first] = &pauses(&*ledger).await[..] else { panic!("not one pause") };
+    let again = Act { actor: "worker-2".to_owned(), why: Some("60 % of 80 are dead letters".to_owned()) };
+    // A time later than the first one, however coarse the clock is.
+    while jiff::Timestamp::now().as_millisecond() <= first.since {
+        tokio::task::yield_now().await;
+    }
+    ledger.pause(PauseKind::FloodGuard, &again).await.unwrap();
+    let [pause] = &pauses(&*ledger).await[..] else { panic!("not one pause") };
+    assert_eq!(pause, &Pause { by: again.actor, why: again.why, ..first.clone() });
+    drop(ledger);
+    assert_eq!(stage.audit().await.len(), 2, "each was asked for");
+}
+
+async fn a_later_pause_without_a_reason_keeps_the_earlier_one(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::Operator, &act()).await.unwrap();
+    ledger.pause(PauseKind::Operator, &Act { why: None, ..act() }).await.unwrap();
+    assert_eq!(pauses(&*ledger).await[0].why.as_deref(), Some("it's fixed"));
+}
+
+async fn one_kind_is_resumed_without_the_other(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::FloodGuard, &guard()).await.unwrap();
+    ledger.pause(PauseKind::Operator, &act()).await.unwrap();
+    assert_eq!(ledger.resume(Some(PauseKind::Operator), &act()).await.unwrap(), [PauseKind::Operator]);
+    assert_eq!(kinds(&pauses(&*ledger).await), [PauseKind::FloodGuard]);
+    drop(ledger);
+    assert_eq!(stage.audit().await.last().map(String::as_str), Some("ada | intake-resume | operator | it's fixed"));
+}
+
+async fn everything_is_resumed_at_once(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    for kind in PauseKind::ALL {
+        ledger.pause(kind, &act()).await.unwrap();
+    }
+    assert_eq!(ledger.resume(None, &act()).await.unwrap(), PauseKind::ALL);
+    assert_eq!(pauses(&*ledger).await, []);
+    drop(ledger);
+    assert_eq!(stage.audit().await.last().map(String::as_str), Some("ada | intake-resume | all | it's fixed"));
+}
+
+async fn to_resume_what_is_not_paused_is_audited_too(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    assert_eq!(ledger.resume(None, &Act { why: None, ..act() }).await.unwrap(), []);
+    drop(ledger);
+    assert_eq!(stage.audit().await, ["ada | intake-resume | all | -"]);
+}
+
+async fn a_pause_is_not_there_without_its_audit_line(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::FloodGuard, &guard()).await.unwrap();
+    drop(ledger);
+    stage.sql("DROP TABLE audit").await;
+    let ledger = stage.open().await;
+    assert!(ledger.pause(PauseKind::Operator, &act()).await.is_err());
+    assert!(ledger.resume(None, &act()).await.is_err());
+    assert_eq!(kinds(&pauses(&*ledger).await), [PauseKind::FloodGuard]);
+}

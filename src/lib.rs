@@ -74,6 +74,7 @@
 //! | [`ledger`] | what is durable, and who may write it; PostgreSQL and SQLite behind one port |
 //! | [`kafka`] | what is fetched and published; positions with their cursor |
 //! | [`clock`] | what time it is, and chance |
+//! | [`conditions`] | how the parts are that a worker stands on: what `/readyz` tells |
 //! | [`worker`] | when: the shell that drives the domain, start with its `dispatcher` |
 //! | [`sandbox`] | the vendors, played; shares no code with [`upstream`] |
 //! | [`cli`] | the commands, one file each; exit codes |
@@ -93,6 +94,8 @@ pub mod ledger;
 pub mod kafka;
 
 pub mod clock;
+
+pub mod conditions;
 
 pub mod worker;
 

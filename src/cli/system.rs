@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::exit::{Exit, Failure};
 use super::{Endpoint, check, topics};
 use crate::clock::SystemClock;
+use crate::conditions::Conditions;
 use crate::config::{Config, Delivery};
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::idempotent::IdempotentPublisher;
@@ -61,6 +62,7 @@ pub(super) async fn worker(
     let source: Arc<dyn Source> = source;
     let publisher = publisher(&config, &source).await?;
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
+    let clock = Arc::new(SystemClock);
     let parts = WorkerParts {
         config,
         source: (source, events),
@@ -68,7 +70,8 @@ pub(super) async fn worker(
         ledger,
         vault,
         upstreams,
-        clock: Arc::new(SystemClock),
+        conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
+        clock,
         cluster_id,
         topic_id: peculiarities.topic_id,
         adopt: peculiarities.adopt,

@@ -23,6 +23,7 @@ use super::retention::{Retention, Run};
 use super::scribe::{Job, Written};
 use super::takeover::Opened;
 use crate::clock::Clock;
+use crate::conditions::Conditions;
 use crate::config::WorkerSettings;
 use crate::contract::Account;
 use crate::domain::machine::{Observation, Rules};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub preparer: Arc<Preparer>,
     pub confirmations: Arc<Confirmations>,
     pub clock: Arc<dyn Clock>,
+    /// Told how the parts are; nothing is decided by them.
+    pub conditions: Conditions,
     pub settings: WorkerSettings,
     pub rules: BTreeMap<System, Rules>,
     /// The longest time-out of a call, connect included.

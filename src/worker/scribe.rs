@@ -14,6 +14,7 @@ use self::flush::{Flush, Refusing, claim_of, split};
 use super::gate::Confirmations;
 use super::outcome::Ending;
 use super::prepare::{Draft, Preparer};
+use crate::conditions::{Conditions, Health, Part};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Attempts, EventKey, Lane, PublishSeq};
 use crate::ledger::{
@@ -84,6 +85,7 @@ pub(super) struct Scribe {
     pub ledger: Arc<dyn Ledger>,
     pub preparer: Arc<Preparer>,
     pub confirmations: Arc<Confirmations>,
+    pub conditions: Conditions,
     pub jobs: UnboundedReceiver<Job>,
     pub reports: UnboundedSender<Written>,
     /// Each lane's present claim and the number of its next result.
@@ -310,22 +312,22 @@ impl Scribe {
         claims: &[Claim],
         write: impl Fn() -> F,
     ) -> Result<T, LedgerError> {
-        let mut said = false;
+        let mut trouble = None;
         loop {
             let asked_at = self.confirmations.asking();
             match write().await {
                 Ok(answer) => {
                     let ours = claims.iter().filter(|claim| !answer.refused().contains(&claim.lane));
                     self.confirmations.confirm(ours.copied(), asked_at);
-                    if said {
+                    if trouble.is_some() {
                         tracing::info!("the ledger answers again");
                     }
                     return Ok(answer);
                 }
                 Err(LedgerError::Unavailable(why)) => {
-                    if !said {
+                    if trouble.is_none() {
                         tracing::warn!(error = %why, "the ledger is unavailable; its writes wait");
-                        said = true;
+                        trouble = Some(self.conditions.trouble(Part::Ledger, Health::Down, &why));
                     }
                     tokio::time::sleep(REPEAT_PAUSE).await;
                 }

@@ -18,6 +18,7 @@ use super::retaking;
 use super::retention::Retention;
 use super::scribe::Scribe;
 use crate::clock::Clock;
+use crate::conditions::Conditions;
 use crate::config::{Config, LookSettings, RetrySettings};
 use crate::domain::System;
 use crate::domain::machine::Rules;
@@ -48,6 +49,8 @@ pub struct WorkerParts {
     pub upstreams: Upstreams,
     /// Time and chance.
     pub clock: Arc<dyn Clock>,
+    /// Where its troubles are told.
+    pub conditions: Conditions,
     /// The cluster that the ledger shall serve.
     pub cluster_id: String,
     /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
@@ -115,6 +118,7 @@ impl Worker {
                 ledger: Arc::clone(&parts.ledger),
                 preparer: Arc::clone(&preparer),
                 confirmations: Arc::clone(&confirmations),
+                conditions: parts.conditions.clone(),
                 jobs,
                 reports: written_to.clone(),
                 numbering: BTreeMap::new(),
@@ -132,6 +136,7 @@ impl Worker {
             preparer,
             confirmations,
             clock: parts.clock,
+            conditions: parts.conditions,
             settings: parts.config.worker.clone(),
             rules: rules(&parts.config),
             longest_call: longest_call(&parts.config),

@@ -7,6 +7,7 @@ use super::WorkerError;
 use super::dispatcher::Shared;
 use super::positions;
 use super::starting::{Start, starting_point};
+use crate::conditions::{Health, Part};
 use crate::domain;
 use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, StoredRow, Unpublished};
 
@@ -26,7 +27,7 @@ pub(super) struct Opened {
 pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec<Opened>, WorkerError> {
     let lanes: Vec<domain::Lane> = partitions.iter().map(|partition| domain::Lane(*partition)).collect();
     let asked_at = shared.confirmations.asking();
-    let mut rows = answered("raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
+    let mut rows = answered(shared, "raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
     let anew = forget_old_topic(shared, &mut rows).await?;
@@ -42,8 +43,8 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let claims: Vec<Claim> = starts.values().map(|(_, row)| row.claim).collect();
     let cursors: Vec<(Claim, i64)> = starts.values().map(|(start, row)| (row.claim, start.cursor)).collect();
     let mut unfinished =
-        by_lane(answered("reading unfinished rows", || shared.ledger.unfinished(&claims, None)).await?);
-    let outbox = answered("reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
+        by_lane(answered(shared, "reading unfinished rows", || shared.ledger.unfinished(&claims, None)).await?);
+    let outbox = answered(shared, "reading unpublished results", || shared.ledger.unpublished(&cursors)).await?;
     let mut opened = Vec::new();
     for (lane, (start, row)) in starts {
         let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
@@ -77,7 +78,7 @@ async fn correct(shared: &Shared, starts: impl Iterator<Item = &(Start, LaneRow)
         }
     }
     for corrections in slots.into_values() {
-        answered("correcting lanes", || shared.ledger.correct_lanes(&corrections)).await?;
+        answered(shared, "correcting lanes", || shared.ledger.correct_lanes(&corrections)).await?;
     }
     Ok(())
 }
@@ -87,7 +88,7 @@ async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<BTree
     let mut anew = BTreeSet::new();
     let Some(topic_id) = positions::topic_id(shared).await else { return Ok(anew) };
     let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
-    let positions = answered("noting the topic", || shared.ledger.note_topic(&claims, &topic_id)).await?;
+    let positions = answered(shared, "noting the topic", || shared.ledger.note_topic(&claims, &topic_id)).await?;
     for row in rows.iter_mut() {
         // What stands there now, also where an earlier answer to the same question was lost.
         let stands = positions.iter().find(|(lane, _)| *lane == row.claim.lane).and_then(|(_, position)| *position);
@@ -110,17 +111,18 @@ fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
 }
 
 async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
+    shared: &Shared,
     what: &str,
     step: impl Fn() -> F,
 ) -> Result<T, WorkerError> {
-    let mut said = false;
+    let mut trouble = None;
     loop {
         match step().await {
             Ok(answer) => return Ok(answer),
             Err(LedgerError::Unavailable(why)) => {
-                if !said {
+                if trouble.is_none() {
                     tracing::warn!(error = %why, "the ledger is unavailable while {what}; trying again");
-                    said = true;
+                    trouble = Some(shared.conditions.trouble(Part::Ledger, Health::Down, &why));
                 }
                 tokio::time::sleep(PAUSE).await;
             }

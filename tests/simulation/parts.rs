@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use profile_linker::conditions::Conditions;
 use profile_linker::config::{
     AdminSettings, BreakerSettings, Config, ConverterSettings, DeadLetterSettings, Delivery, Kafka, KeySettings,
     LedgerSettings, LoanProSettings, LookSettings, PayIqSettings, RetrySettings, SecretSource, TargetSettings,
@@ -51,6 +52,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
     let (source, events) = WorldSource::start(process);
     let publisher: Arc<dyn Publisher> =
         Arc::new(WorldPublisher { process: Arc::clone(process), source: Arc::clone(&source), idempotent });
+    let clock = Arc::new(ProcessClock(Arc::clone(process)));
     WorkerParts {
         config: config(),
         source: (source, events),
@@ -58,7 +60,8 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         ledger: Arc::new(WorldLedger { process: Arc::clone(process), sealed_hash_key: HASH_KEY.clone() }),
         vault: Arc::clone(&VAULT),
         upstreams: upstreams(process),
-        clock: Arc::new(ProcessClock(Arc::clone(process))),
+        conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
+        clock,
         cluster_id: "a cluster".to_owned(),
         topic_id: Some(topic_id),
         adopt,

@@ -55,6 +55,7 @@ impl Stage {
         let scribe = Scribe {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             preparer: Arc::clone(&preparer),
+            conditions: Conditions::new(Arc::clone(&clock)),
             confirmations: Confirmations::new(clock),
             jobs: asked,
             reports: reports_to,

@@ -72,6 +72,8 @@
 //! | [`config`] | what is set, and what is allowed |
 //! | [`upstream`] | what a vendor's answer means: done, not applied, unknown, refused, or our own mistake |
 //! | [`ledger`] | what is durable, and who may write it; PostgreSQL and SQLite behind one port |
+//! | [`pulse`] | whether a loop goes on: what `/healthz` asks |
+//! | [`metrics`] | what dashboards count |
 //! | [`kafka`] | what is fetched and published; positions with their cursor |
 //! | [`clock`] | what time it is, and chance |
 //! | [`conditions`] | how the parts are that a worker stands on: what `/readyz` tells |
@@ -90,6 +92,10 @@ pub mod config;
 pub mod upstream;
 
 pub mod ledger;
+
+pub mod pulse;
+
+pub mod metrics;
 
 pub mod kafka;
 

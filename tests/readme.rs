@@ -126,9 +126,10 @@ fn code_spans(text: &str) -> impl Iterator<Item = String> {
     text.lines().filter(|line| !line.starts_with("```")).flat_map(spans).collect::<Vec<_>>().into_iter()
 }
 
-/// A sentence of words joined by underscores; keys and reasons have three words at most.
+/// A sentence of words joined by underscores; keys and reasons have three words at most, metrics their prefix.
 fn is_test_name(span: &str) -> bool {
     span.matches('_').count() > 3
+        && !span.starts_with("profile_linker_")
         && span.starts_with(char::is_alphabetic)
         && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }

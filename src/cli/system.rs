@@ -16,6 +16,8 @@ use crate::kafka::idempotent::IdempotentPublisher;
 use crate::kafka::transactional::{Limits, TransactionalPublisher};
 use crate::kafka::{KafkaTrouble, Publisher, Source};
 use crate::ledger::{self, Act, Ledger, LedgerError, Vault};
+use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 use crate::upstream;
 use crate::upstream::probe::with_sources;
 use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
@@ -71,6 +73,8 @@ pub(super) async fn worker(
         vault,
         upstreams,
         conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
+        metrics: Metrics::new()?,
+        pulse: Pulse::new(),
         clock,
         cluster_id,
         topic_id: peculiarities.topic_id,

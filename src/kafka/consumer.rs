@@ -17,6 +17,7 @@ use super::polling::{Common, Handover, POLL, Poller};
 use super::watch::{self, TopicWatch};
 use super::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent, client, log_ends};
 use crate::config::Kafka;
+use crate::pulse::Pulse;
 
 /// Limit of a call to the group's coordinator.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,6 +88,12 @@ impl KafkaSource {
     #[must_use]
     pub fn backlog(&self) -> &Backlog {
         &self.common.backlog
+    }
+
+    /// Whether its polling thread goes on.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.common.pulse.clone()
     }
 
     fn list(&self, partitions: &[i32]) -> TopicPartitionList {

@@ -19,6 +19,7 @@ use super::membership::{Membership, Rebalances};
 use super::{KafkaTrouble, SourceEvent, client};
 use crate::contract::InputRecord;
 use crate::domain::{Origin, Secret};
+use crate::pulse::Pulse;
 
 /// Records handed over at once: what one acceptance writes in a few milliseconds.
 const BATCH: usize = 500;
@@ -35,6 +36,8 @@ pub(super) struct Common {
     pub brake: Mutex<Brake>,
     /// Held while the assignment is changed, so that a restart does not take back what is given up meanwhile.
     pub assigning: Mutex<()>,
+    /// Beaten at every poll.
+    pub pulse: Pulse,
     pub stop: AtomicBool,
 }
 
@@ -92,6 +95,7 @@ impl Poller {
     pub fn run(&self) {
         let mut trouble = String::new();
         while !self.common.stop.load(Ordering::SeqCst) {
+            self.common.pulse.beat();
             self.restart();
             self.brake();
             let batch = self.fetch(&mut trouble);

@@ -20,6 +20,7 @@ use super::producing::{DeliveryReports, Outgoing, is_refusal};
 use super::watchdog::{Attempt, Hand, Intent, Patience, Watched};
 use super::{Cycle, CycleError, KafkaTrouble, Publisher, client};
 use crate::config::{Kafka, Topics};
+use crate::pulse::Pulse;
 
 /// How long a broker keeps a transaction open whose worker died: a successor waits for it.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +40,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For so long the thread may be silent before something is wrong with it that the watchdog did not mend.
+    #[must_use]
+    pub fn silence(self) -> Duration {
+        let Patience { cycle, make } = self.patience();
+        (cycle + make) * 2
+    }
+
     /// Producing and its last probe are two calls; sending offsets and committing are repeated for as long as one each; an
     /// abort may follow. One more is a margin.
     fn patience(self) -> Patience {
@@ -67,6 +75,12 @@ impl TransactionalPublisher {
             Ok(Box::new(move |attempt, intent| transact(&producer, &topics, attempt, intent, limits.call)))
         };
         Watched::start(Arc::new(make), limits.patience()).await.map(Self)
+    }
+
+    /// Whether its thread goes on.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.0.pulse()
     }
 }
 

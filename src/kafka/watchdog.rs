@@ -12,15 +12,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 
 use super::{Cycle, CycleError, KafkaTrouble};
+use crate::pulse::Pulse;
 
 /// Producers that may be stuck: each keeps its thread and its memory, and the next one is no luckier.
 const MAX_STUCK: u32 = 3;
+/// How often a hand without a job tells that its thread goes on.
+const IDLE: Duration = Duration::from_secs(1);
 /// Pause between attempts to make the producer anew.
 const REMAKE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -78,6 +81,7 @@ pub(super) struct Patience {
 pub(super) struct Watched {
     make: Arc<Make>,
     patience: Patience,
+    pulse: Pulse,
     state: Mutex<State>,
 }
 
@@ -99,8 +103,15 @@ impl Watched {
     /// Makes the first hand, once.
     pub async fn start(make: Arc<Make>, patience: Patience) -> Result<Self, KafkaTrouble> {
         let late = || KafkaTrouble(format!("no producer within {} s", patience.make.as_secs()));
-        let jobs = tokio::time::timeout(patience.make, begin(&make)).await.map_err(|_| late())??;
-        Ok(Self { make, patience, state: Mutex::new(State { jobs: Some(jobs), doubtful: None, stuck: 0 }) })
+        let pulse = Pulse::new();
+        let jobs = tokio::time::timeout(patience.make, begin(&make, &pulse)).await.map_err(|_| late())??;
+        let state = Mutex::new(State { jobs: Some(jobs), doubtful: None, stuck: 0 });
+        Ok(Self { make, patience, pulse, state })
+    }
+
+    /// Beaten by hands that wait for a job or have done one, and while there is none to be had.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Has a cycle published. After anything indefinite there is a new hand before the answer is given.
@@ -159,7 +170,8 @@ impl Watched {
     /// Makes a hand, for as long as it takes: without one nothing can be published or resolved.
     async fn remake(&self, state: &mut State) -> Result<(), CycleError> {
         loop {
-            match tokio::time::timeout(self.patience.make, begin(&self.make)).await {
+            self.pulse.beat();
+            match tokio::time::timeout(self.patience.make, begin(&self.make, &self.pulse)).await {
                 Ok(Ok(jobs)) => {
                     state.jobs = Some(jobs);
                     return Ok(());
@@ -186,20 +198,20 @@ impl Watched {
 }
 
 /// Starts a thread with a hand of its own; answers when the hand is made.
-async fn begin(make: &Arc<Make>) -> Result<Sender<Job>, KafkaTrouble> {
+async fn begin(make: &Arc<Make>, pulse: &Pulse) -> Result<Sender<Job>, KafkaTrouble> {
     let (jobs, receiver) = channel();
     let (ready, is_ready) = oneshot::channel();
-    let make = Arc::clone(make);
+    let (make, pulse) = (Arc::clone(make), pulse.clone());
     std::thread::Builder::new()
         .name("kafka-transactions".to_owned())
-        .spawn(move || serve(&*make, &receiver, ready))
+        .spawn(move || serve(&*make, &receiver, ready, &pulse))
         .map_err(|error| KafkaTrouble(format!("starting the transaction thread: {error}")))?;
     is_ready.await.map_err(|_| KafkaTrouble("the transaction thread ended".to_owned()))??;
     Ok(jobs)
 }
 
 /// Serves until nobody asks any more, or an outcome is indefinite: then this producer must not be used again.
-fn serve(make: &Make, jobs: &Receiver<Job>, ready: oneshot::Sender<Result<(), KafkaTrouble>>) {
+fn serve(make: &Make, jobs: &Receiver<Job>, ready: oneshot::Sender<Result<(), KafkaTrouble>>, pulse: &Pulse) {
     let hand = match make() {
         Ok(hand) => hand,
         Err(error) => {
@@ -210,7 +222,13 @@ fn serve(make: &Make, jobs: &Receiver<Job>, ready: oneshot::Sender<Result<(), Ka
     if ready.send(Ok(())).is_err() {
         return;
     }
-    while let Ok(job) = jobs.recv() {
+    loop {
+        pulse.beat();
+        let job = match jobs.recv_timeout(IDLE) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let result = hand(&job.attempt, job.intent);
         let in_doubt = matches!(result, Err(CycleError::InDoubt(_)));
         // A worker that no longer waits has ended; the committed cursor tells its successor.

@@ -23,18 +23,23 @@ use super::retention::{Retention, Run};
 use super::scribe::{Job, Written};
 use super::takeover::Opened;
 use crate::clock::Clock;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Health, Part, Trouble};
 use crate::config::WorkerSettings;
 use crate::contract::Account;
 use crate::domain::machine::{Observation, Rules};
 use crate::domain::{EventKey, Secret, System};
 use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
 use crate::ledger::{self, Claim, Ledger, StoredRow};
+use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 use crate::upstream::Upstreams;
 use crate::upstream::journal::Note;
 
 /// How often ownership is confirmed, cursors are saved and waits are checked.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// The consumer says a trouble once, and nothing of its end while there is nothing to fetch.
+const TROUBLE_FADES: Duration = Duration::from_secs(10);
 
 /// What everything beside the dispatcher shares.
 pub(super) struct Shared {
@@ -48,6 +53,8 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Told how the parts are; nothing is decided by them.
     pub conditions: Conditions,
+    /// Told what happens, for dashboards.
+    pub metrics: Metrics,
     pub settings: WorkerSettings,
     pub rules: BTreeMap<System, Rules>,
     /// The longest time-out of a call, connect included.
@@ -124,6 +131,13 @@ pub(super) struct Dispatcher {
     pub cycle: Option<CycleInFlight>,
     /// When the next cycle may be put together, after one failed.
     pub cycle_after: Duration,
+    /// Since when nothing was published that should have been, and what is told of it.
+    pub publishing_trouble: Option<(Duration, Trouble)>,
+    /// Until when what the consumer complained about is told, unless it fetches before.
+    pub fetching_trouble: Option<(Duration, Trouble)>,
+    /// When the oldest event is looked for again.
+    pub measure_after: Duration,
+    pub pulse: Pulse,
     pub leaving: Option<Leaving>,
     /// Take-overs that are under way.
     pub opening: usize,
@@ -168,6 +182,8 @@ impl Dispatcher {
             self.pump();
             self.compose();
             self.leave();
+            self.measure_load();
+            self.pulse.beat();
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
@@ -179,8 +195,14 @@ impl Dispatcher {
 
     fn on_source(&mut self, event: SourceEvent) {
         match event {
-            SourceEvent::Records(records) => self.take_in(records),
-            SourceEvent::Assigned(partitions) => self.open(partitions),
+            SourceEvent::Records(records) => {
+                self.fetching_trouble = None;
+                self.take_in(records);
+            }
+            SourceEvent::Assigned(partitions) => {
+                self.fetching_trouble = None;
+                self.open(partitions);
+            }
             SourceEvent::Revoked { partitions, lost } => self.begin_leaving(partitions, lost),
             SourceEvent::Restarted(partition) => {
                 if let Some(lane) = self.lanes.get_mut(&partition) {
@@ -188,7 +210,11 @@ impl Dispatcher {
                 }
             }
             SourceEvent::Remade => self.on_remade(),
-            SourceEvent::Trouble(why) => tracing::warn!(error = %why, "kafka consumer trouble"),
+            SourceEvent::Trouble(why) => {
+                tracing::warn!(error = %why, "kafka consumer trouble");
+                let trouble = self.shared.conditions.trouble(Part::Broker, Health::Degraded, &why);
+                self.fetching_trouble = Some((self.shared.clock.tick() + TROUBLE_FADES, trouble));
+            }
             SourceEvent::Fatal(why) => self.failed = Some(WorkerError::Kafka(why)),
         }
     }
@@ -233,6 +259,8 @@ impl Dispatcher {
         self.read_notes();
         self.save_cursors();
         self.remove_old_rows();
+        self.fetching_trouble.take_if(|(until, _)| *until <= self.shared.clock.tick());
+        self.measure();
         // What was given up makes room, too.
         self.room_made();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::load::Load;
 use crate::contract::{Account, Context, ProfileCreated, Token};
 use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
-use crate::domain::{EventIdentity, EventKey, Origin, Secret, System};
+use crate::domain::{EventIdentity, EventKey, Origin, ReasonCode, Secret, System};
 use crate::ledger::Claim;
 
 /// Whether a start counts: that of a row that may have been running when a process ended uncleanly.
@@ -55,6 +55,8 @@ pub(super) struct Event {
     pub timeline: String,
     /// Begun: from here on the state machine says what happens.
     pub begun: bool,
+    /// How it ends, once that is being written: linked, or rejected for this reason. For the metrics.
+    pub ended: Option<Option<ReasonCode>>,
     /// Its part of what its lane has in memory.
     pub load: Load,
 }

@@ -105,6 +105,7 @@ impl Dispatcher {
                 lane.push(result.seq, result.records);
             }
         }
+        self.count_ended_at_once(&outcomes);
         for (draft, outcome) in outcomes {
             match outcome {
                 Accepted::New { .. } => {

@@ -7,6 +7,7 @@ use super::intake::Fetched;
 use super::load::Tally;
 use super::scribe::EndedResult;
 use super::starting::Start;
+use crate::conditions::Trouble;
 use crate::contract::OutgoingRecord;
 use crate::domain::PublishSeq;
 use crate::ledger::{Claim, LaneRow};
@@ -19,6 +20,8 @@ pub(super) struct Held {
     pub until: Duration,
     /// The last pause; doubles.
     pub pause: Duration,
+    /// What is told of it meanwhile.
+    pub trouble: Option<Trouble>,
 }
 
 /// What its owner knows of a lane.
@@ -209,7 +212,7 @@ mod tests {
     }
 
     fn held(seq: i64, until: Duration) -> Option<Held> {
-        Some(Held { seq: PublishSeq(seq), until, pause: Duration::from_secs(1) })
+        Some(Held { seq: PublishSeq(seq), until, pause: Duration::from_secs(1), trouble: None })
     }
 
     fn numbers(taken: &[EndedResult]) -> Vec<i64> {

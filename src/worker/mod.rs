@@ -10,7 +10,7 @@
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over (`takeover`, `starting`, `resuming`) and giving them up; `notes` between owners.
-//! - `retention`: old rows are removed.
+//! - `retention`: old rows are removed. `measure`: what the metrics are told.
 
 mod call;
 mod customers;
@@ -20,6 +20,7 @@ mod gate;
 mod intake;
 mod lane;
 mod load;
+mod measure;
 mod milestone;
 mod notes;
 mod outcome;

@@ -317,6 +317,7 @@ fn new_event(
         held: false,
         timeline: String::new(),
         begun: false,
+        ended: None,
         load: Load::default(),
     }
 }

@@ -10,6 +10,7 @@ use super::dispatcher::{Dispatcher, Report};
 use super::lane::{Held, Lane};
 use super::positions;
 use super::scribe::{EndedResult, Job};
+use crate::conditions::{Conditions, Health, Part};
 use crate::domain::PublishSeq;
 use crate::kafka::cursor::{self, CursorText};
 use crate::kafka::{Committed, Cycle, CycleError, Position};
@@ -19,6 +20,8 @@ use crate::ledger::Claim;
 const MAX_CYCLE_RECORDS: usize = 2_000;
 /// Pause after a cycle that was aborted.
 const CYCLE_PAUSE: Duration = Duration::from_millis(200);
+/// For so long cycles may fail before publishing counts as down: a rebalance aborts one or two.
+const DOWN_AFTER: Duration = Duration::from_secs(5);
 /// First and longest pause of a lane that was refused.
 const HELD_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -45,6 +48,8 @@ impl Dispatcher {
             return;
         }
         if !self.lanes.values().any(|lane| lane.has_news(now)) {
+            // What could not be published is another worker's to publish.
+            self.publishing_trouble = None;
             return;
         }
         // The membership is taken here, where ownership is known, never at the commit. Without one nothing is ours.
@@ -58,7 +63,14 @@ impl Dispatcher {
         let cycle = Cycle { records, positions, group: Some(group) };
         self.cycle = Some(CycleInFlight { parts });
         let shared = Arc::clone(&self.shared);
-        self.spawn(async move { Report::Published(shared.publisher.publish(cycle).await) });
+        self.spawn(async move {
+            let began = shared.clock.tick();
+            let published = shared.publisher.publish(cycle).await;
+            if published.is_ok() {
+                shared.metrics.published(shared.clock.tick().saturating_sub(began));
+            }
+            Report::Published(published)
+        });
     }
 
     /// A refused result that is due goes alone, so that another refusal holds up nobody else; otherwise all lanes go.
@@ -88,6 +100,7 @@ impl Dispatcher {
 
     /// A cycle ended.
     pub fn on_published(&mut self, result: Result<(), CycleError>) {
+        self.note_publishing(&result);
         match result {
             Ok(()) => self.cycle_done(),
             Err(CycleError::InDoubt(why)) => {
@@ -100,6 +113,25 @@ impl Dispatcher {
             Err(CycleError::Aborted(why)) => {
                 tracing::warn!(error = %why, "a cycle was aborted; it is put together again");
                 self.put_back();
+            }
+        }
+    }
+
+    /// What is told of publishing: a cycle that was aborted for a rebalance's sake is soon forgotten.
+    fn note_publishing(&mut self, result: &Result<(), CycleError>) {
+        let why = match result {
+            Err(CycleError::Aborted(why) | CycleError::InDoubt(why)) => why,
+            // A refusal is told of the lane that it holds up.
+            _ => return self.publishing_trouble = None,
+        };
+        let now = self.shared.clock.tick();
+        let reason = format!("nothing is published: {why}");
+        match &self.publishing_trouble {
+            Some((since, trouble)) if now.saturating_sub(*since) >= DOWN_AFTER => trouble.say(Health::Down, &reason),
+            Some((_, trouble)) => trouble.say(Health::Degraded, &reason),
+            None => {
+                let trouble = self.shared.conditions.trouble(Part::Broker, Health::Degraded, &reason);
+                self.publishing_trouble = Some((now, trouble));
             }
         }
     }
@@ -153,6 +185,7 @@ impl Dispatcher {
             && let Some(lane) = self.lanes.get_mut(&partition)
         {
             hold(lane, seq, now);
+            tell_refused(&self.shared.conditions, lane, partition, error);
         }
         tracing::error!(
             kafka.partition = place.map_or(-1, |(partition, _)| partition),
@@ -179,7 +212,7 @@ impl Dispatcher {
         let until = self.shared.clock.tick();
         for (partition, seq) in fronts {
             if let Some(lane) = self.lanes.get_mut(&partition) {
-                lane.held = Some(Held { seq, until, pause: Duration::ZERO });
+                lane.held = Some(Held { seq, until, pause: Duration::ZERO, trouble: None });
             }
         }
         self.put_back();
@@ -260,5 +293,14 @@ fn hold(lane: &mut Lane, seq: PublishSeq, now: Duration) {
     let (first, longest) = HELD_PAUSES;
     let again = lane.held.as_ref().filter(|held| held.seq == seq && held.pause > Duration::ZERO);
     let pause = again.map_or(first, |held| (held.pause * 2).min(longest));
-    lane.held = Some(Held { seq, until: now + pause, pause });
+    let trouble = lane.held.take().and_then(|held| held.trouble);
+    lane.held = Some(Held { seq, until: now + pause, pause, trouble });
+}
+
+/// Told for as long as the lane is held up.
+fn tell_refused(conditions: &Conditions, lane: &mut Lane, partition: i32, error: &str) {
+    let reason = format!("a result or dead letter of partition {partition} is refused: {error}");
+    if let Some(held) = lane.held.as_mut().filter(|held| held.trouble.is_none()) {
+        held.trouble = Some(conditions.trouble(Part::Broker, Health::Down, &reason));
+    }
 }

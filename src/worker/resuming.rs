@@ -91,6 +91,7 @@ impl Dispatcher {
             Ok(Revived::Ends(end)) => {
                 // Once: a second end of the row would not find it as it expects.
                 if self.ending_at_once.insert(key, claim) != Some(claim) {
+                    self.shared.metrics.ended(end.ending.reason.map(|(code, _)| code), None);
                     self.ask(claim.lane, Job::End(claim, *end));
                 }
                 None

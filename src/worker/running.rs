@@ -7,6 +7,7 @@ use super::call::Call;
 use super::dispatcher::{Answered, Dispatcher, Report};
 use super::event::{Count, Event};
 use super::gate::LaneGate;
+use super::measure;
 use super::outcome;
 use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
@@ -46,6 +47,7 @@ impl Dispatcher {
     /// A call's answer.
     pub fn on_answer(&mut self, answered: Answered) {
         let Answered { key, claim, observation, converted, notes } = answered;
+        measure::count_calls(&self.shared.metrics, &notes, &observation);
         self.running = self.running.saturating_sub(1);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
@@ -158,6 +160,7 @@ impl Dispatcher {
         let Some(event) = self.events.get_mut(&key) else { return };
         log_end(event, end);
         event.note_end(now, end);
+        event.ended = Some(measure::reason_of(end));
         let timeline = std::mem::take(&mut event.timeline);
         let ending = outcome::ending(&self.shared.preparer, event, end);
         let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts, timeline };
@@ -177,6 +180,7 @@ impl Dispatcher {
             self.ended_meanwhile.insert(key);
         }
         if let Some(event) = self.events.remove(&key) {
+            self.count_end(&event);
             for next in self.customers.remove(claim.lane, &event.profile.customer, key) {
                 self.on_turn_may_have_come(next, claim);
             }
@@ -229,6 +233,7 @@ impl Dispatcher {
         let Some(effect) = event.pending.take() else { return };
         lane.on_the_wire += 1;
         self.running += 1;
+        measure::measure_token(&self.shared, event, &effect);
         let call = Call::of(event, effect);
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {

@@ -20,6 +20,7 @@ use crate::domain::{Attempts, EventKey, Lane, PublishSeq};
 use crate::ledger::{
     AcceptLane, Accepted, BackOffRow, Claim, ConvertedRow, EndedRow, Ledger, LedgerError, Refused, RowState, StartedRow,
 };
+use crate::metrics::Metrics;
 
 /// Jobs of one flush: a few hundred rows a statement.
 const MAX_FLUSH: usize = 500;
@@ -86,6 +87,7 @@ pub(super) struct Scribe {
     pub preparer: Arc<Preparer>,
     pub confirmations: Arc<Confirmations>,
     pub conditions: Conditions,
+    pub metrics: Metrics,
     pub jobs: UnboundedReceiver<Job>,
     pub reports: UnboundedSender<Written>,
     /// Each lane's present claim and the number of its next result.
@@ -97,10 +99,12 @@ impl Scribe {
     pub async fn run(mut self) {
         let mut jobs = Vec::new();
         while self.jobs.recv_many(&mut jobs, MAX_FLUSH).await > 0 {
+            let began = self.preparer.clock.tick();
             if let Err(error) = self.flush(jobs.drain(..)).await {
                 self.report(Written::Damaged(error.to_string()));
                 return;
             }
+            self.metrics.flushed(self.preparer.clock.tick().saturating_sub(began));
         }
     }
 

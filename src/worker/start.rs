@@ -26,6 +26,8 @@ use crate::domain::retry::RetryPolicy;
 use crate::kafka::{Publisher, Source, SourceEvent};
 use crate::ledger::vault::VaultError;
 use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault};
+use crate::metrics::Metrics;
+use crate::pulse::Pulse;
 use crate::upstream::Upstreams;
 
 /// Where no target says otherwise.
@@ -51,6 +53,10 @@ pub struct WorkerParts {
     pub clock: Arc<dyn Clock>,
     /// Where its troubles are told.
     pub conditions: Conditions,
+    /// What dashboards count.
+    pub metrics: Metrics,
+    /// Beaten at every turn of the dispatcher.
+    pub pulse: Pulse,
     /// The cluster that the ledger shall serve.
     pub cluster_id: String,
     /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
@@ -119,6 +125,7 @@ impl Worker {
                 preparer: Arc::clone(&preparer),
                 confirmations: Arc::clone(&confirmations),
                 conditions: parts.conditions.clone(),
+                metrics: parts.metrics.clone(),
                 jobs,
                 reports: written_to.clone(),
                 numbering: BTreeMap::new(),
@@ -137,6 +144,7 @@ impl Worker {
             confirmations,
             clock: parts.clock,
             conditions: parts.conditions,
+            metrics: parts.metrics,
             settings: parts.config.worker.clone(),
             rules: rules(&parts.config),
             longest_call: longest_call(&parts.config),
@@ -161,6 +169,10 @@ impl Worker {
             reports: reports_to,
             cycle: None,
             cycle_after: Duration::ZERO,
+            publishing_trouble: None,
+            fetching_trouble: None,
+            measure_after: Duration::ZERO,
+            pulse: parts.pulse,
             leaving: None,
             opening: 0,
             retaking: BTreeSet::new(),

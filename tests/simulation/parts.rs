@@ -15,6 +15,8 @@ use profile_linker::contract::results::OutputMode;
 use profile_linker::domain::Secret;
 use profile_linker::kafka::Publisher;
 use profile_linker::ledger::Vault;
+use profile_linker::metrics::Metrics;
+use profile_linker::pulse::Pulse;
 use profile_linker::upstream::aloha::Aloha;
 use profile_linker::upstream::loanpro::{CustomerId, LoanPro};
 use profile_linker::upstream::payiq::PayIq;
@@ -61,6 +63,8 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         vault: Arc::clone(&VAULT),
         upstreams: upstreams(process),
         conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
+        metrics: Metrics::new().unwrap(),
+        pulse: Pulse::new(),
         clock,
         cluster_id: "a cluster".to_owned(),
         topic_id: Some(topic_id),

@@ -56,6 +56,7 @@ impl Stage {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             preparer: Arc::clone(&preparer),
             conditions: Conditions::new(Arc::clone(&clock)),
+            metrics: Metrics::new().unwrap(),
             confirmations: Confirmations::new(clock),
             jobs: asked,
             reports: reports_to,

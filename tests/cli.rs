@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail, also in what it stands on")]
 
+#[path = "cli/admin.rs"]
+mod admin;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/commands.rs"]

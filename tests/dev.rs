@@ -256,6 +256,31 @@ fn publish_and_watch_find_the_running_dev_without_any_configuration() {
     }
 }
 
+#[test]
+fn status_and_intake_find_the_running_dev_and_its_token() {
+    use std::os::unix::fs::PermissionsExt;
+    let user = User::new();
+    let dev = user.dev(&[]).once_up();
+    let file = user.path("profile-linker/dev-connection.json");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "its token is its user's only");
+    let connection: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    for (arguments, intake) in [
+        (&["status"][..], "ok"),
+        (&["intake", "pause", "--why", "a test"], "paused"),
+        (&["status"], "paused"),
+        (&["intake", "resume"], "ok"),
+    ] {
+        let ended = user.run(&[arguments, &["--output", "json"]].concat());
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        let line = &ended.json()[0];
+        let told = line.pointer("/checks/intake").or_else(|| line.get("intake")).unwrap();
+        assert_eq!(told["status"], intake, "{arguments:?}: {line}");
+        let token = connection["admin"]["token"].as_str().unwrap();
+        assert!(!ended.out.contains(token) && !ended.err.contains(token), "{arguments:?}");
+    }
+    assert_eq!(dev.terminate().code, Some(0));
+}
+
 /// The embedded broker cannot answer most of what `check` asks: that must neither fail the check nor harm `dev`.
 #[test]
 fn a_check_of_a_running_dev_fails_nothing_and_leaves_it_running() {

@@ -5,6 +5,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
 #![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
+#[path = "real_parts/admin.rs"]
+mod admin;
 #[path = "real_parts/bad_input.rs"]
 mod bad_input;
 #[path = "real_parts/bounds.rs"]
@@ -97,6 +99,7 @@ const CASES: &[&[Case]] = &[
     ends::CASES,
     static_members::CASES,
     retention::CASES,
+    admin::CASES,
 ];
 
 fn main() -> ExitCode {

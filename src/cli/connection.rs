@@ -1,7 +1,9 @@
-//! The connection file: how `publish` and `watch` find the `dev` that runs on this machine. `dev` writes it into its data
-//! directory and to one well-known place, and removes both when it ends.
+//! The connection file: how `publish`, `watch`, `status` and `intake` find the `dev` that runs on this machine. `dev` writes
+//! it into its data directory and to one well-known place, readable by its user only, and removes both when it ends.
 
+use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,11 +25,30 @@ pub struct Connection {
     /// Base URL of the sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// Its admin server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<AdminAddress>,
     /// Process id of `dev`.
     pub pid: u32,
     /// Whether the broker is the embedded one, which cannot answer everything.
     #[serde(default)]
     pub embedded: bool,
+}
+
+/// Where `dev`'s admin server is, and what opens it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminAddress {
+    /// Its base URL.
+    pub url: String,
+    /// The token that was made at start; none where one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminAddress").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// The topics as the file spells them.
@@ -113,7 +134,8 @@ fn put(path: &Path, json: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
     let draft = path.with_extension(format!("{}.new", std::process::id()));
-    std::fs::File::create(&draft)?.write_all(json.as_bytes())?;
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(0o600).open(&draft)?.write_all(json.as_bytes())?;
     std::fs::rename(draft, path)
 }
 

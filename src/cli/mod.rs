@@ -1,5 +1,6 @@
 //! The command line: arguments -> command -> exit code. One file a command; nothing here decides what an event means.
 
+mod admin_client;
 mod backlog;
 mod broker;
 mod check;
@@ -11,6 +12,7 @@ mod endpoint;
 mod exit;
 mod filter;
 mod follow;
+mod intake;
 mod keys;
 mod ledger;
 mod man;
@@ -26,6 +28,7 @@ mod schema;
 mod shell;
 mod signals;
 mod start;
+mod status;
 mod system;
 pub mod telemetry;
 mod text;
@@ -66,6 +69,8 @@ enum Command {
     Run(run::Args),
     Publish(publish::Args),
     Watch(watch::Args),
+    Status(status::Args),
+    Intake(intake::Args),
     Check(check::Args),
     Migrate(migrate::Args),
     Sandbox(sandbox::Args),
@@ -137,6 +142,8 @@ impl Command {
             Self::Run(args) => run::execute(args, shell).await,
             Self::Publish(args) => publish::execute(args, shell).await,
             Self::Watch(args) => watch::execute(args, shell).await,
+            Self::Status(args) => status::execute(args, shell).await,
+            Self::Intake(args) => intake::execute(args, shell).await,
             Self::Check(args) => check::execute(args, shell).await,
             Self::Migrate(args) => migrate::execute(args, shell).await,
             Self::Sandbox(args) => sandbox::execute(args, shell).await,

@@ -33,20 +33,25 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     panics::end_the_process();
     let adopt = args.adopt_ledger.then(|| Act { actor: system::actor(), why: Some("run --adopt-ledger".to_owned()) });
     let peculiarities = Peculiarities { adopt, ..Peculiarities::default() };
-    let worker = tokio::select! {
-        worker = system::worker(config, peculiarities, stop.clone()) => worker?,
+    let door = system::door(&config).await?;
+    let (worker, admin) = tokio::select! {
+        started = system::worker(config, door, peculiarities, stop.clone()) => started?,
         exit = signals.next() => return Ok(exit),
     };
-    tracing::info!("worker ready");
+    tracing::info!(admin.address = %admin.address(), "worker ready");
     let mut running = tokio::spawn(worker.run());
     let asked = tokio::select! {
         ended = &mut running => return ended?.map(|()| Exit::Done).map_err(|error| system::worker_failure(&error).into()),
         exit = signals.next() => exit,
     };
+    let leaving = admin.leaving();
     stop.cancel();
     tokio::select! {
         ended = running => ended?.map_err(|error| system::worker_failure(&error))?,
         _ = signals.next() => tracing::warn!("stopped at once; what was not finished is in the ledger"),
     }
+    // It told until now that the worker goes.
+    admin.stop().await;
+    drop(leaving);
     Ok(asked)
 }

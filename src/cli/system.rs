@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 use super::{Endpoint, check, topics};
+use crate::admin::{self, AdminParts, Door, Loop};
 use crate::clock::SystemClock;
-use crate::conditions::Conditions;
+use crate::conditions::{Conditions, Health, Part};
 use crate::config::{Config, Delivery};
 use crate::kafka::consumer::KafkaSource;
 use crate::kafka::idempotent::IdempotentPublisher;
@@ -24,6 +25,11 @@ use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
 
 /// How long a start waits for the ledger: with the broker's 12 s this stays below the contract's 35 s.
 const LEDGER_LIMIT: Duration = Duration::from_secs(15);
+
+/// The dispatcher's heart beats once a second; so long it may be kept from it by a machine that is busy with others.
+const DISPATCHER_SILENCE: Duration = Duration::from_secs(30);
+/// The consumer is polled twenty times a second.
+const POLLING_SILENCE: Duration = Duration::from_secs(30);
 
 /// What `dev` says differently from `run`.
 #[derive(Default)]
@@ -44,12 +50,23 @@ pub(super) fn vault(config: &Config) -> Result<Vault, Failure> {
         .map_err(|error| Failure::new(Exit::BadConfig, error).at("[keys]"))
 }
 
-/// Puts a worker together; it has reached its ledger and its broker.
+/// Takes the address of `[admin]`, before anything else is begun.
+pub(super) async fn door(config: &Config) -> Result<Door, Failure> {
+    Door::open(config.admin.listen).await.map_err(|error| {
+        // What has the address now may be the worker that this one follows.
+        Failure::new(Exit::TryAgain, with_sources(&error))
+            .at("admin.listen")
+            .fix("end the process that listens there, or set another admin.listen")
+    })
+}
+
+/// Puts a worker together, and opens its door; it has reached its ledger and its broker.
 pub(super) async fn worker(
     config: Config,
+    door: Door,
     peculiarities: Peculiarities,
     stop: CancellationToken,
-) -> anyhow::Result<Worker> {
+) -> anyhow::Result<(Worker, admin::Running)> {
     let vault = Arc::new(vault(&config)?);
     let upstreams = upstream::build(&config.converter, &config.target).map_err(|error| {
         Failure::new(Exit::BadConfig, with_sources(&error)).fix("correct this table of the configuration")
@@ -61,10 +78,22 @@ pub(super) async fn worker(
         Some(cluster_id) => cluster_id,
         None => source.cluster_id().await.map_err(|error| kafka_failure(&error, &config))?,
     };
+    let polling = Loop { name: "polling", pulse: source.pulse(), limit: POLLING_SILENCE };
     let source: Arc<dyn Source> = source;
-    let publisher = publisher(&config, &source).await?;
+    let (publisher, publishing) = publisher(&config, &source).await?;
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let clock = Arc::new(SystemClock);
+    let (conditions, metrics, pulse) = (conditions(&config, Arc::clone(&clock)), Metrics::new()?, Pulse::new());
+    let dispatcher = Loop { name: "dispatcher", pulse: pulse.clone(), limit: DISPATCHER_SILENCE };
+    let settings = config.admin.clone();
+    let shown = AdminParts {
+        ledger: Arc::clone(&ledger),
+        source: Arc::clone(&source),
+        topic: config.kafka.topics.created.clone(),
+        conditions: conditions.clone(),
+        metrics: metrics.clone(),
+        loops: [dispatcher, polling].into_iter().chain(publishing).collect(),
+    };
     let parts = WorkerParts {
         config,
         source: (source, events),
@@ -72,16 +101,29 @@ pub(super) async fn worker(
         ledger,
         vault,
         upstreams,
-        conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
-        metrics: Metrics::new()?,
-        pulse: Pulse::new(),
+        conditions,
+        metrics,
+        pulse,
         clock,
         cluster_id,
         topic_id: peculiarities.topic_id,
         adopt: peculiarities.adopt,
         milestones: peculiarities.milestones,
     };
-    Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place).into())
+    let worker = Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place))?;
+    Ok((worker, admin::serve(door, &settings, shown).await))
+}
+
+fn conditions(config: &Config, clock: Arc<SystemClock>) -> Conditions {
+    let conditions = Conditions::new(clock);
+    for (part, is_there) in
+        [(Part::Loanpro, config.target.loanpro.is_some()), (Part::Aloha, config.target.aloha.is_some())]
+    {
+        if !is_there {
+            conditions.set(part, Health::Ok, "not configured");
+        }
+    }
+    conditions
 }
 
 /// The ledger, of this build's version.
@@ -114,16 +156,22 @@ async fn require_topics(config: &Config, embedded: bool) -> Result<(), Failure> 
         .fix("`profile-linker migrate --topics` makes missing topics"))
 }
 
-async fn publisher(config: &Config, source: &Arc<dyn Source>) -> Result<Arc<dyn Publisher>, Failure> {
-    let kafka = &config.kafka;
-    let made: Result<Arc<dyn Publisher>, KafkaTrouble> = match kafka.delivery {
+/// The publisher, and its loop if it has one.
+type Publishing = (Arc<dyn Publisher>, Option<Loop>);
+
+async fn publisher(config: &Config, source: &Arc<dyn Source>) -> Result<Publishing, Failure> {
+    let (kafka, limits) = (&config.kafka, Limits::default());
+    let made: Result<Publishing, KafkaTrouble> = match kafka.delivery {
         Delivery::Transactional => {
             // The group's name for people, chance for uniqueness: a process never shares its id with another.
             let id = format!("{}-{}", kafka.group, uuid::Uuid::new_v4().simple());
-            TransactionalPublisher::start(kafka, &id, Limits::default()).await.map(|publisher| Arc::new(publisher) as _)
+            TransactionalPublisher::start(kafka, &id, limits).await.map(|publisher| {
+                let publishing = Loop { name: "publishing", pulse: publisher.pulse(), limit: limits.silence() };
+                (Arc::new(publisher) as _, Some(publishing))
+            })
         }
         Delivery::Idempotent => {
-            IdempotentPublisher::start(kafka, Arc::clone(source)).map(|publisher| Arc::new(publisher) as _)
+            IdempotentPublisher::start(kafka, Arc::clone(source)).map(|publisher| (Arc::new(publisher) as _, None))
         }
     };
     made.map_err(|error| kafka_failure(&error, config))

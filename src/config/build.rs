@@ -32,7 +32,7 @@ impl Reading {
             breaker: self.breaker()?,
             dead_letters: self.dead_letters()?,
             keys: KeySettings { active: self.text("keys.active")?, keys },
-            admin: AdminSettings { listen: self.listen("admin.listen")?, token: self.optional_secret("admin.token") },
+            admin: self.admin_settings()?,
             telemetry: self.telemetry()?,
         })
     }
@@ -46,6 +46,19 @@ impl Reading {
         cross::check_topics(self, &mut problems);
         ConfigError::unless_empty(problems)?;
         self.kafka_settings()
+    }
+
+    /// `[admin]` alone, for commands that call a running worker: no file of another secret is opened.
+    ///
+    /// # Errors
+    /// As [`Reading::kafka`].
+    pub fn admin(&self) -> Result<AdminSettings, ConfigError> {
+        ConfigError::unless_empty(self.problems.clone())?;
+        self.admin_settings()
+    }
+
+    fn admin_settings(&self) -> Result<AdminSettings, ConfigError> {
+        Ok(AdminSettings { listen: self.listen("admin.listen")?, token: self.optional_secret("admin.token") })
     }
 
     fn table<T>(

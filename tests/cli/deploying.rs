@@ -123,6 +123,10 @@ fn the_configuration_of_the_config_map_is_right_with_the_secrets_files() {
     let stop = ended.lines().into_iter().find(|line| line["key"] == "worker.shutdown_timeout").unwrap();
     let stop: i64 = stop["value"].as_str().unwrap().trim_end_matches('s').parse().unwrap();
     assert!(grace.as_i64().unwrap() > stop, "a stop can drain");
+    let listen = ended.lines().into_iter().find(|line| line["key"] == "admin.listen").unwrap();
+    let container = of_kind("Deployment")["spec"]["template"]["spec"]["containers"][0].clone();
+    assert_eq!(listen["value"], format!("0.0.0.0:{}", container["ports"][0]["containerPort"]));
+    assert_eq!(container["livenessProbe"]["httpGet"]["port"], container["ports"][0]["name"]);
 }
 
 #[test]

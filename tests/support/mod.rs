@@ -3,6 +3,7 @@
 //! Nothing here imitates a part. Where a real part cannot be had, the test that needs it says so by name, and with
 //! `CI=true` it fails: see [`required_part`].
 
+pub mod admin;
 pub mod authority;
 pub mod child;
 pub mod detour;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
+use super::connection::{AdminAddress, Connection};
 use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};
 use super::follow::Follower;
@@ -22,6 +22,8 @@ use super::signals::Signals;
 use super::start::Start;
 use super::system::{self, Peculiarities};
 use super::{telemetry, text};
+use crate::admin::{self, Door};
+use crate::config::Config;
 use crate::sandbox::{self, SandboxOptions};
 use crate::worker::{Milestone, WorkerError};
 use home::Home;
@@ -59,7 +61,7 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     if args.exit_after_samples {
         return system.stop(worker, if shown { Exit::Done } else { Exit::Failed }).await;
     }
-    shell.note(&screen::commands(&system.home_shown));
+    shell.note(&screen::commands(&system.home_shown, &system.admin));
     tokio::select! {
         followed = system.follow(shell) => followed?,
         exit = signals.next() => return system.stop(worker, exit).await,
@@ -74,6 +76,7 @@ type Running = tokio::task::JoinHandle<Result<(), WorkerError>>;
 /// Everything that runs beside it.
 struct System {
     sandbox: sandbox::Running,
+    admin: admin::Running,
     _broker: broker::EmbeddedBroker,
     milestones: UnboundedReceiver<Milestone>,
     stop: CancellationToken,
@@ -93,10 +96,12 @@ impl System {
         let probe = home.probe_customer(&sandbox)?;
         let config = setting::config(home, broker.address(), &sandbox.base_url(), probe)?;
         crate::ledger::migrate(&config.ledger.url, &system::vault(&config)?).await?;
-        let connection = Connection {
+        let door = door(&config).await?;
+        let mut connection = Connection {
             brokers: broker.address().to_owned(),
             topics: (&config.kafka.topics).into(),
             sandbox: Some(sandbox.base_url()),
+            admin: None,
             pid: std::process::id(),
             embedded: true,
         };
@@ -113,12 +118,14 @@ impl System {
             milestones: Some(told),
         };
         let stop = CancellationToken::new();
-        let worker = system::worker(config, peculiarities, stop.clone()).await?;
+        let (worker, admin) = system::worker(config, door, peculiarities, stop.clone()).await?;
         let worker = tokio::spawn(worker.run());
+        let token = admin.made_token().and_then(|token| token.expose_str()).map(str::to_owned);
+        connection.admin = Some(AdminAddress { url: format!("http://{}", admin.address()), token });
         connection.write(home.directory())?;
         let home_shown = home.directory().display().to_string();
         let system =
-            Self { sandbox, _broker: broker, milestones, stop, connection, endpoint, follower, home_shown, run };
+            Self { sandbox, admin, _broker: broker, milestones, stop, connection, endpoint, follower, home_shown, run };
         Ok((system, worker))
     }
 
@@ -154,9 +161,19 @@ impl System {
     async fn stop(self, worker: Running, exit: Exit) -> anyhow::Result<Exit> {
         self.stop.cancel();
         worker.await?.map_err(|error| system::worker_failure(&error))?;
+        self.admin.stop().await;
         self.sandbox.stop().await?;
         self.connection.remove(std::path::Path::new(&self.home_shown));
         Ok(exit)
+    }
+}
+
+/// The usual address, where somebody else has it any other one, unless one was asked for.
+async fn door(config: &Config) -> anyhow::Result<Door> {
+    let asked_for = std::env::var_os("PROFILE_LINKER_ADMIN__LISTEN").is_some();
+    match system::door(config).await {
+        Err(_) if !asked_for => Ok(Door::open((config.admin.listen.ip(), 0).into()).await?),
+        door => Ok(door?),
     }
 }
 

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::samples::{Expected, Sample};
+use crate::admin;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::records::Record;
 use crate::cli::shell::Shell;
@@ -216,12 +217,14 @@ fn bar() -> ProgressBar {
 }
 
 /// How to go on from a second terminal.
-pub(super) fn commands(home: &str) -> String {
+pub(super) fn commands(home: &str, admin: &admin::Running) -> String {
     let program =
         std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
+    let address = admin.address();
     format!(
-        "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n\
+        "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n  {program} status\n\
          {FAINT}They find this process by themselves; its configuration is {home}/worker.toml.\n\
+         Health, readiness and metrics are at http://{address}/readyz; the token is in {home}/connection.json.\n\
          Results are shown here as they come; Ctrl-C ends.{FAINT:#}\n"
     )
 }

@@ -1,0 +1,70 @@
+//! `intake`: stops and resumes the taking of events, of all workers of a ledger.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::admin_client::{AdminArgs, AdminClient, Answer};
+use super::exit::{Exit, Failure};
+use super::shell::Shell;
+use super::{status, system};
+
+/// Stop and resume taking events, of every worker of the ledger
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker intake pause --why maintenance\n  profile-linker intake resume")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Take and begin no further event until it is resumed; calls that are out end, a restart does not forget it
+    #[command(after_help = "Example:\n  profile-linker intake pause --why maintenance")]
+    Pause(Said),
+    /// Take events again, whoever paused it: a person, or the flood guard, whose counts begin anew
+    #[command(after_help = "Example:\n  profile-linker intake resume")]
+    Resume(Said),
+}
+
+#[derive(Debug, clap::Args)]
+struct Said {
+    /// Why; shown to others, and kept in the ledger's audit table
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Pauses or resumes.
+///
+/// # Errors
+/// The worker is unreachable (69), refuses the token (78), or cannot reach its ledger now (75).
+pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    let (path, said) = match args.command {
+        Command::Pause(said) => ("/api/v1/intake/pause", said),
+        Command::Resume(said) => ("/api/v1/intake/resume", said),
+    };
+    let client = AdminClient::find(&said.admin, shell)?;
+    let answer = client.post(path, &json!({ "why": said.why, "by": system::actor() })).await?;
+    if answer.status != StatusCode::OK {
+        return Err(refusal(&answer).at(client.base_url()).into());
+    }
+    let intake = &answer.body["intake"];
+    let field = |name: &str| intake[name].as_str().unwrap_or("?").to_owned();
+    shell.line(&answer.body, || status::line("intake", &field("status"), &field("since"), &field("reason")))?;
+    Ok(Exit::Done)
+}
+
+fn refusal(answer: &Answer) -> Failure {
+    let told = answer.body.get("error").and_then(Value::as_str).unwrap_or("it is no worker of this version");
+    let what = format!("the worker refuses ({}): {told}", answer.status.as_u16());
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::new(Exit::BadConfig, what)
+            .fix("name the worker's token by --token-file; a worker without [admin] token takes no one's"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+            Failure::new(Exit::TryAgain, what).fix("try again when the ledger is back; `profile-linker status` tells")
+        }
+        StatusCode::BAD_REQUEST => Failure::new(Exit::Usage, what),
+        _ => Failure::new(Exit::Failed, what),
+    }
+}

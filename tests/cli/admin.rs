@@ -1,0 +1,65 @@
+//! `status`, `intake` and the admin address, where no worker is needed to tell.
+
+use std::net::TcpListener;
+
+use crate::bench::{Bench, text};
+
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+/// A configuration of a worker whose services are all away.
+fn configuration(bench: &Bench, listen: &str) -> String {
+    let key = bench.file("k1", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let file = bench.file(
+        "worker.toml",
+        &format!(
+            "kafka.brokers = \"127.0.0.1:9\"\nledger.url = \"postgres://127.0.0.1:9/none\"\nadmin.listen = {listen:?}\n\
+             [converter.payiq]\nbase_url = \"http://127.0.0.1:9/\"\napi_key = \"any\"\nsigning_key = \"any\"\n\
+             [target.loanpro]\nbase_url = \"http://127.0.0.1:9/\"\ntoken = \"any\"\ninstance_id = \"1\"\n\
+             [keys]\nk1 = {{ file = {key:?} }}\n"
+        ),
+    );
+    text(&file).to_owned()
+}
+
+#[test]
+fn a_worker_whose_admin_address_is_taken_begins_nothing_and_says_so() {
+    let bench = Bench::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = bench.run(&["run", "--config", &configuration(&bench, &address)]);
+    assert_eq!(ended.code, 75, "{}", ended.err);
+    assert!(ended.err.contains(&address) && ended.err.contains("admin.listen"), "{}", ended.err);
+}
+
+#[test]
+fn without_a_worker_status_and_intake_are_exit_69() {
+    let bench = Bench::new();
+    let token = bench.file("token", "a-token\n");
+    for arguments in [
+        &["status", "--admin", NOBODY][..],
+        &["intake", "pause", "--admin", NOBODY, "--token-file", text(&token)],
+        &["intake", "resume", "--admin", NOBODY, "--token-file", text(&token)],
+        &["status", "--admin", "https://127.0.0.1:9"],
+    ] {
+        let ended = bench.run(arguments);
+        assert_eq!(ended.code, 69, "{arguments:?}: {ended:?}");
+        assert!(ended.err.contains("127.0.0.1:9") && ended.err.contains("to do: "), "{arguments:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn the_worker_is_found_by_the_configurations_address_and_token() {
+    let bench = Bench::new();
+    let config = configuration(&bench, "127.0.0.1:9");
+    let ended = bench.run(&["status", "--config", &config]);
+    assert_eq!(ended.code, 69, "{ended:?}");
+    assert!(ended.err.contains("http://127.0.0.1:9"), "{}", ended.err);
+    let without = bench.run(&["intake", "pause", "--config", &config]);
+    assert_eq!(without.code, 78, "no token is known: {without:?}");
+    let with = bench.run_with(&["intake", "pause", "--config", &config], &[("PROFILE_LINKER_ADMIN__TOKEN", "a-token")]);
+    assert_eq!(with.code, 69, "{with:?}");
+    assert!(!with.err.contains("a-token"), "{}", with.err);
+    let missing = bench.run(&["intake", "pause", "--admin", NOBODY, "--token-file", "nowhere"]);
+    assert_eq!(missing.code, 78, "{missing:?}");
+}

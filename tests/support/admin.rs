@@ -1,0 +1,75 @@
+//! A worker's admin server, as its users call it.
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+
+use super::patience::eventually;
+use super::stand::PATIENCE;
+use super::worker::Worker;
+
+/// The token of the tests' workers.
+pub const TOKEN: &str = "an-admin-token-of-a-test";
+
+/// The environment that sets it.
+pub fn with_token() -> [(String, String); 1] {
+    [("PROFILE_LINKER_ADMIN__TOKEN".to_owned(), TOKEN.to_owned())]
+}
+
+/// An admin server.
+pub struct Admin {
+    client: reqwest::Client,
+    /// `http://host:port`.
+    pub url: String,
+}
+
+/// An answer.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    /// Its body, which must be JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+impl Admin {
+    /// That of a worker that is ready.
+    pub fn of(worker: &Worker) -> Self {
+        Self { client: reqwest::Client::new(), url: format!("http://{}", worker.admin_address()) }
+    }
+
+    /// A request, to be completed.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    /// Posts JSON with the token.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        answer(self.request(Method::POST, path).bearer_auth(TOKEN).json(body)).await
+    }
+
+    /// Waits until `/readyz` says so of this part; answers its body.
+    pub async fn until(&self, part: &str, status: &str) -> Value {
+        eventually(&format!("{part} is {status}"), PATIENCE, async || {
+            let body = self.get("/readyz").await.json();
+            (body["checks"][part]["status"] == status).then_some(body)
+        })
+        .await
+    }
+}
+
+/// Sends it.
+pub async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("the admin server answers");
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.expect("a body") }
+}

@@ -39,7 +39,7 @@ mod tests {
     fn a_loop_that_is_silent_for_too_long_is_told_by_its_name() {
         let turning = Loop { name: "turning", pulse: Pulse::new(), limit: Duration::from_secs(30) };
         let stuck = Loop { name: "stuck", pulse: Pulse::new(), limit: Duration::ZERO };
-        let (alive, body) = judged(&[turning.clone()]);
+        let (alive, body) = judged(std::slice::from_ref(&turning));
         assert_eq!((alive, &body["loops"]["turning"]["alive"]), (true, &json!(true)));
         let (alive, body) = judged(&[turning, stuck]);
         assert_eq!((alive, &body["loops"]["stuck"]["alive"]), (false, &json!(false)));

@@ -1,5 +1,7 @@
 //! A worker's admin server, as its users call it.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -9,6 +11,9 @@ use super::worker::Worker;
 
 /// The token of the tests' workers.
 pub const TOKEN: &str = "an-admin-token-of-a-test";
+
+/// Longer than the server itself lets a request take, and than slow clients keep their places.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The environment that sets it.
 pub fn with_token() -> [(String, String); 1] {
@@ -39,7 +44,8 @@ impl Answer {
 impl Admin {
     /// That of a worker that is ready.
     pub fn of(worker: &Worker) -> Self {
-        Self { client: reqwest::Client::new(), url: format!("http://{}", worker.admin_address()) }
+        let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().expect("a client");
+        Self { client, url: format!("http://{}", worker.admin_address()) }
     }
 
     /// A request, to be completed.

@@ -149,6 +149,41 @@ impl System {
     }
 }
 
+/// A vendor that calls go to, each with troubles of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Upstream {
+    /// PayIQ, the converter.
+    Payiq,
+    /// LoanPro LMS.
+    Loanpro,
+    /// NCR Aloha Online Ordering.
+    Aloha,
+}
+
+impl Upstream {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Payiq, Self::Loanpro, Self::Aloha];
+
+    /// The name in logs, metrics and configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Payiq => "payiq",
+            Self::Loanpro => "loanpro",
+            Self::Aloha => "aloha",
+        }
+    }
+}
+
+impl From<System> for Upstream {
+    fn from(system: System) -> Self {
+        match system {
+            System::Loanpro => Self::Loanpro,
+            System::Aloha => Self::Aloha,
+        }
+    }
+}
+
 /// A customer of a link target; the unit of order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Customer {

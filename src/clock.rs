@@ -15,7 +15,7 @@ pub trait Clock: Send + Sync + 'static {
 
     /// All three.
     fn moment(&self) -> Moment {
-        Moment { wall_ms: self.wall_ms(), tick: self.tick(), chance: self.chance() }
+        Moment { wall_ms: self.wall_ms(), tick: self.tick(), chance: self.chance(), outage: false }
     }
 }
 

@@ -151,14 +151,20 @@ impl LookOutcome {
 pub enum CustomerCheck {
     /// This customer exists.
     Exists,
-    /// The target, asked for this customer alone, says that it is missing; LoanPro after its probe customer was found.
+    /// The target, asked for this customer alone, says that it is missing; LoanPro *after* a customer known to exist was found.
     Missing,
-    /// Neither could be established (no probe customer configured, or a call failed).
+    /// This customer is missing, and so might every other be: no customer was ever found that would show the tenant to be
+    /// right.
+    Unwitnessed {
+        /// For people; scrubbed.
+        detail: String,
+    },
+    /// Neither could be established (a call failed).
     Unclear {
         /// For people; scrubbed.
         detail: String,
     },
-    /// The probe customer is not found, or our credential is refused: the tenant is wrong.
+    /// A customer known to exist is not found, or our credential is refused: the tenant is wrong.
     Misconfigured {
         /// For people; scrubbed.
         detail: String,

@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use super::http::TransportErrorKind;
+
 tokio::task_local! {
     static NOTES: RefCell<Vec<Note>>;
 }
@@ -18,8 +20,12 @@ pub struct Note {
     pub operation: &'static str,
     /// The answer's status; `None` without an answer.
     pub status: Option<u16>,
-    /// How long it took.
+    /// Why there is no answer.
+    pub error: Option<TransportErrorKind>,
+    /// How long it took, with a connection to take and an answer to wait for.
     pub took: Duration,
+    /// How long it waited before: for the rate limit, and for the gate.
+    pub waited: Duration,
 }
 
 /// Does the work and answers what was called for it, in order.
@@ -32,7 +38,7 @@ pub async fn noted<T>(work: impl Future<Output = T>) -> (T, Vec<Note>) {
         .await
 }
 
-/// Notes an exchange; outside of [`noted`] nobody wants to know.
-pub(super) fn note(note: Note) {
+/// Notes an exchange; outside of [`noted`] nobody wants to know. Every [`Transport`](super::http::Transport) does.
+pub fn note(note: Note) {
     let _ = NOTES.try_with(|notes| notes.borrow_mut().push(note));
 }

@@ -71,7 +71,7 @@ pub async fn loanpro(settings: &LoanProSettings) -> Probe {
                 Verdict::NoProbeCustomer(format!("it does not know the probe customer {id}: a wrong tenant answers so too"))
             }
             (CustomerAnswer::Exists | CustomerAnswer::Missing, None) => {
-                Verdict::Doubtful("it takes our token; without probe_customer_id a wrong tenant cannot be told, and no customer is ever called missing".to_owned())
+                Verdict::Doubtful("it takes our token; without probe_customer_id a wrong tenant cannot be told, and no customer is called missing before another was found".to_owned())
             }
             (CustomerAnswer::Misconfigured(detail), _) => Verdict::Misconfigured(detail),
             (CustomerAnswer::Unclear(detail), _) => Verdict::Away(detail),
@@ -85,7 +85,9 @@ pub async fn aloha(settings: &AlohaSettings) -> Probe {
     probed(setup::aloha_watched(settings), async |client| {
         let nobody = Customer { system: System::Aloha, id: Uuid::nil().to_string() };
         match client.check_customer(&nobody).await {
-            CustomerCheck::Exists | CustomerCheck::Missing => Verdict::Fine("it takes our user and company".to_owned()),
+            CustomerCheck::Exists | CustomerCheck::Missing | CustomerCheck::Unwitnessed { .. } => {
+                Verdict::Fine("it takes our user and company".to_owned())
+            }
             CustomerCheck::Misconfigured { detail } => Verdict::Misconfigured(detail),
             CustomerCheck::Unclear { detail } => Verdict::Away(detail),
         }

@@ -1,6 +1,6 @@
 //! The one task that owns all state in memory.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
 use super::WorkerError;
+use super::bulkheads::{Bulkheads, Ticket};
 use super::customers::Customers;
 use super::event::Event;
 use super::gate::Confirmations;
@@ -17,6 +18,7 @@ use super::intake::Drafted;
 use super::lane::Lane;
 use super::milestone::{Milestone, Step};
 use super::ownership::Leaving;
+use super::pausing::Pausing;
 use super::prepare::Preparer;
 use super::publishing::CycleInFlight;
 use super::retention::{Retention, Run};
@@ -75,6 +77,8 @@ pub(super) struct Shared {
 pub(super) enum Report {
     /// A call's answer.
     Observed(Box<Answered>),
+    /// A time has come at which an upstream may be probed.
+    Wake,
     /// Lanes were taken over.
     Opened(Result<Vec<Opened>, WorkerError>),
     /// Fetched records are decoded and sealed.
@@ -96,6 +100,10 @@ pub(super) enum Report {
     Notes((Vec<ledger::Note>, Vec<StoredRow>)),
     /// A note was left or removed.
     NoteLeft,
+    /// The pauses as they stood in this round; `None`: the ledger did not answer.
+    Pauses(u64, Option<Vec<ledger::Pause>>),
+    /// The flood guard's pause is in the ledger.
+    PauseWritten,
     /// A batch of old rows was removed.
     Purged(Run, Result<ledger::Purged, ledger::LedgerError>),
 }
@@ -104,6 +112,7 @@ pub(super) enum Report {
 pub(super) struct Answered {
     pub key: EventKey,
     pub claim: Claim,
+    pub ticket: Ticket,
     pub observation: Observation,
     /// What a conversion gave.
     pub converted: Option<(Secret, Account)>,
@@ -117,13 +126,16 @@ pub(super) struct Dispatcher {
     pub lanes: BTreeMap<i32, Lane>,
     pub events: BTreeMap<EventKey, Event>,
     pub customers: Customers,
-    /// Events with a call to make, in the order of asking.
-    pub ready: VecDeque<EventKey>,
+    /// Events with a call to make, by the upstream that they need.
+    pub bulkheads: Bulkheads,
+    /// The earliest time at which a wake-up is on its way.
+    pub wakes_at: Option<Duration>,
     /// Calls that are out.
     pub running: usize,
     /// The event that runs alone in this process, after it was running in several unclean ends.
     pub alone: Option<EventKey>,
     pub reading_notes: bool,
+    pub pausing: Pausing,
     pub retention: Retention,
     pub timers: DelayQueue<(EventKey, Claim)>,
     pub scribes: Vec<UnboundedSender<Job>>,
@@ -240,6 +252,8 @@ impl Dispatcher {
     fn on_report(&mut self, report: Report) {
         match report {
             Report::Observed(answered) => self.on_answer(*answered),
+            // What may go now goes after each message.
+            Report::Wake => self.wakes_at = None,
             Report::Opened(opened) => self.on_opened(opened),
             Report::Drafted(drafted) => self.on_drafted(drafted),
             Report::Retake(partition, asked_at) => self.retake(partition, asked_at),
@@ -250,6 +264,8 @@ impl Dispatcher {
             Report::Epochs(epochs, asked_at) => self.on_epochs(&epochs, asked_at),
             Report::Notes(notes) => self.on_notes(notes),
             Report::NoteLeft => {}
+            Report::Pauses(round, rows) => self.on_pauses(round, rows),
+            Report::PauseWritten => self.on_pause_written(),
             Report::Purged(run, purged) => self.on_purged(run, purged),
         }
     }
@@ -257,11 +273,13 @@ impl Dispatcher {
     fn on_heartbeat(&mut self) {
         self.confirm_ownership();
         self.read_notes();
+        self.read_pauses();
         self.save_cursors();
         self.remove_old_rows();
         self.fetching_trouble.take_if(|(until, _)| *until <= self.shared.clock.tick());
         self.measure();
         // What was given up makes room, too.
+        self.go_on_drafting();
         self.room_made();
     }
 

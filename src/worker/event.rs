@@ -1,11 +1,12 @@
 //! One event in memory, from its acceptance until its end is durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::load::Load;
 use crate::contract::{Account, Context, ProfileCreated, Token};
 use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
-use crate::domain::{EventIdentity, EventKey, Origin, ReasonCode, Secret, System};
+use crate::domain::{EventIdentity, EventKey, Origin, ReasonCode, Secret, System, Upstream};
 use crate::ledger::Claim;
 
 /// Whether a start counts: that of a row that may have been running when a process ended uncleanly.
@@ -43,8 +44,12 @@ pub(super) struct Event {
     pub count: Count,
     /// Milliseconds since 1970.
     pub first_failed_at: Option<i64>,
-    /// A call that waits for a slot, or for its lane to be allowed to call.
+    /// A call that waits for a slot, for its upstream, or for its lane to be allowed to call.
     pub pending: Option<Effect>,
+    /// Since when, by the monotonic clock.
+    pub asked_at: Duration,
+    /// It was answered with our own misconfiguration before.
+    pub met_misconfiguration: bool,
     /// Its turn to link is asked for.
     pub awaits_turn: bool,
     /// It is among its customer's next few, whose conversions may run.
@@ -69,8 +74,14 @@ impl Event {
             expires_at: self.profile.expires_at,
             // Aloha knows no primary.
             wants_primary: self.profile.primary && self.profile.customer.system == System::Loanpro,
+            refusal_needs_customer: self.profile.customer.system == System::Loanpro,
             found_by_marker: self.profile.customer.system == System::Loanpro,
         }
+    }
+
+    /// The upstream that its next call goes to.
+    pub fn upstream(&self) -> Upstream {
+        if self.flow.needs_converter() { Upstream::Payiq } else { self.profile.customer.system.into() }
     }
 
     /// Whether it was running in so many unclean ends that it runs alone in its process now.

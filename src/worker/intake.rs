@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
 use super::event::Event;
+use super::lane::Lane;
 use super::milestone::Step;
 use super::prepare::{Draft, Preparer};
 use super::scribe::{EndedResult, Job};
@@ -64,7 +65,11 @@ impl Dispatcher {
 
     /// Has a lane's next batch decoded and sealed beside the dispatcher; one at a time, so that they keep their order.
     fn draft_next(&mut self, partition: i32) {
-        let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| !lane.drafting) else { return };
+        if self.pausing.is_on() {
+            return;
+        }
+        let idle = |lane: &&mut Lane| !lane.drafting && lane.drafted.is_none();
+        let Some(lane) = self.lanes.get_mut(&partition).filter(idle) else { return };
         let Some(fetched) = lane.fetched.pop_front() else { return };
         lane.drafting = true;
         let shared = Arc::clone(&self.shared);
@@ -81,8 +86,44 @@ impl Dispatcher {
             // The barrier of its last writes may be out already: its next owner fetches them.
             return;
         }
+        lane.drafted = Some(Drafted { claim, position, drafts });
+        self.accept_next(partition);
+        self.let_go_of_drafts();
+    }
+
+    /// Has a lane's drafts accepted. What cannot be worked on ends as it is accepted, so the flood guard's limit would mean
+    /// little if much more were on its way than is in flight elsewhere.
+    fn accept_next(&mut self, partition: i32) {
+        let asked: usize = self.lanes.values().map(|lane| lane.asked).sum();
+        if self.pausing.is_on() || asked >= self.shared.settings.max_in_flight {
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| !lane.leaving) else { return };
+        let Some(Drafted { claim, position, drafts }) = lane.drafted.take() else { return };
+        lane.asked += drafts.len();
         self.ask(claim.lane, Job::Accept { claim, position, drafts });
         self.draft_next(partition);
+    }
+
+    /// Decoding and accepting go on: a pause is over, or there is room.
+    pub fn go_on_drafting(&mut self) {
+        let partitions: Vec<i32> = self.lanes.keys().copied().collect();
+        for partition in partitions {
+            self.accept_next(partition);
+            self.draft_next(partition);
+        }
+    }
+
+    /// A worker that stops during a pause does not wait for what the pause holds: whoever comes next fetches it.
+    pub fn let_go_of_drafts(&mut self) {
+        if self.stopping.is_none() || !self.pausing.is_on() {
+            return;
+        }
+        for lane in self.lanes.values_mut() {
+            lane.drafted = None;
+            lane.fetched.clear();
+            lane.accepting = 0;
+        }
     }
 
     /// Records are durable in the ledger: their lane's position may advance, their events may begin.
@@ -96,7 +137,11 @@ impl Dispatcher {
         if !self.is_current(claim) {
             return;
         }
+        for result in &ended {
+            self.guard_against_flood(&result.records);
+        }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
+            lane.asked = lane.asked.saturating_sub(outcomes.len());
             lane.accepting = lane.accepting.saturating_sub(outcomes.len());
             let bytes = outcomes.iter().map(|(draft, _)| weight(&draft.record)).sum();
             lane.accepting_bytes = lane.accepting_bytes.saturating_sub(bytes);
@@ -121,6 +166,7 @@ impl Dispatcher {
                 Accepted::Conflict | Accepted::Refused => {}
             }
         }
+        self.go_on_drafting();
         self.regulate();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::intake::Fetched;
+use super::intake::{Drafted, Fetched};
 use super::load::Tally;
 use super::scribe::EndedResult;
 use super::starting::Start;
@@ -41,6 +41,10 @@ pub(super) struct Lane {
     pub fetched: VecDeque<Fetched>,
     /// One is being decoded.
     pub drafting: bool,
+    /// One that is decoded, and held by a pause, or until earlier ones are accepted.
+    pub drafted: Option<Drafted>,
+    /// Records that the ledger is asked to accept.
+    pub asked: usize,
     /// Records fetched and not accepted yet.
     pub accepting: usize,
     /// Their bytes.
@@ -81,6 +85,8 @@ impl Lane {
             unpublished: VecDeque::new(),
             fetched: VecDeque::new(),
             drafting: false,
+            drafted: None,
+            asked: 0,
             accepting: 0,
             accepting_bytes: 0,
             tally: Tally::default(),

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 impl Dispatcher {
     /// What is in memory now.
     pub fn measure_load(&self) {
-        let waiting = self.events.len().saturating_sub(self.ready.len() + self.running);
+        let waiting = self.events.len().saturating_sub(self.bulkheads.runnable() + self.running);
         self.shared.metrics.load(self.running, waiting);
     }
 
@@ -104,7 +104,7 @@ fn judged(observation: &Observation) -> Outcome {
         Observation::Looked(LookOutcome::Failed { .. }) => Outcome::Failed,
         Observation::Looked(LookOutcome::Misconfigured { .. })
         | Observation::Customer(CustomerCheck::Misconfigured { .. }) => Outcome::Misconfigured,
-        Observation::Customer(CustomerCheck::Unclear { .. }) => Outcome::Failed,
+        Observation::Customer(CustomerCheck::Unclear { .. } | CustomerCheck::Unwitnessed { .. }) => Outcome::Failed,
         _ => Outcome::Done,
     }
 }

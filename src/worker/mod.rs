@@ -5,13 +5,17 @@
 //! them:
 //!
 //! - `intake`: fetched records become rows (`prepare`) and are accepted; positions advance after that.
+//! - `pausing`: nothing is taken in or begun while a pause holds; the flood guard.
 //! - `regulate`: too much in memory pauses the fetching, the greediest partition first.
 //! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
+//! - `upstreams`: which call goes next. Each upstream has its `bulkheads` (queue, breaker, limit); a `verdict` on it is what
+//!   an event's answer says of it.
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over (`takeover`, `starting`, `resuming`) and giving them up; `notes` between owners.
 //! - `retention`: old rows are removed. `measure`: what the metrics are told.
 
+mod bulkheads;
 mod call;
 mod customers;
 mod dispatcher;
@@ -25,6 +29,7 @@ mod milestone;
 mod notes;
 mod outcome;
 mod ownership;
+mod pausing;
 mod positions;
 mod prepare;
 mod publishing;
@@ -38,6 +43,8 @@ mod start;
 mod starting;
 mod takeover;
 mod timeline;
+mod upstreams;
+mod verdict;
 
 pub use milestone::{Milestone, Step};
 pub use start::{StartError, Worker, WorkerParts};

@@ -114,6 +114,7 @@ impl Dispatcher {
         }
         self.customers.drop_lane(lane);
         self.events.retain(|_, event| event.claim.lane != lane);
+        self.bulkheads.retain(|key| self.events.contains_key(key));
         self.ending_at_once.retain(|_, claim| claim.lane != lane);
     }
 
@@ -200,6 +201,7 @@ impl Dispatcher {
         tracing::info!("stopping: calls on the wire may end, results are published");
         self.stopping = Some(self.shared.clock.tick() + self.shared.settings.shutdown_timeout);
         self.intake_paused = true;
+        self.let_go_of_drafts();
         self.apply_pause();
     }
 

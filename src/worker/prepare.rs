@@ -312,6 +312,8 @@ fn new_event(
         count: Count::No,
         first_failed_at: None,
         pending: None,
+        asked_at: Duration::ZERO,
+        met_misconfiguration: false,
         awaits_turn: false,
         in_window: false,
         held: false,

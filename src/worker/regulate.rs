@@ -61,8 +61,9 @@ impl Dispatcher {
     fn gauges(&self) -> [Gauge; 3] {
         let settings = &self.shared.settings;
         let accepting: usize = self.lanes.values().map(|lane| lane.accepting).sum();
-        let runnable = self.ready.len() + self.running + accepting;
-        let waiting = self.events.len().saturating_sub(self.ready.len() + self.running);
+        let working = self.bulkheads.runnable() + self.running;
+        let runnable = working + accepting;
+        let waiting = self.events.len().saturating_sub(working);
         let bytes = self.lanes.values().map(Lane::bytes).sum();
         let lanes = self.lanes.len().max(1);
         let gauge = |now, limit: usize, least: usize, of| Gauge { now, limit, share: (limit / lanes).max(least), of };
@@ -85,8 +86,8 @@ impl Dispatcher {
             return;
         }
         let paused = |partition: &i32| self.lanes.get(partition).is_some_and(Lane::is_paused);
-        let (pause, resume): (Vec<i32>, Vec<i32>) =
-            partitions.iter().partition(|partition| self.intake_paused || paused(partition));
+        let all = self.intake_paused || self.pausing.is_on();
+        let (pause, resume): (Vec<i32>, Vec<i32>) = partitions.iter().partition(|partition| all || paused(partition));
         let source = &self.shared.source;
         tracing::debug!(?pause, ?resume, "intake");
         for answer in [source.pause(&pause), source.resume(&resume)] {

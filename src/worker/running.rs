@@ -1,25 +1,24 @@
-//! Performing the state machine's effects: calls within the limit of slots, writes through the scribe, waits, turns.
+//! Performing the state machine's effects: writes through the scribe, waits, turns. Calls are asked for in `upstreams`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::Call;
-use super::dispatcher::{Answered, Dispatcher, Report};
+use super::dispatcher::{Answered, Dispatcher};
 use super::event::{Count, Event};
-use super::gate::LaneGate;
 use super::measure;
 use super::outcome;
 use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, End, Observation};
+use crate::domain::machine::{Effect, End, Moment, Observation};
 use crate::domain::outcome::{CallOutcome, LookOutcome};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
-use crate::upstream::journal;
 
 impl Dispatcher {
-    /// Begins an event that is neither held nor too far behind in its customer's queue.
+    /// Begins an event that is neither held nor too far behind in its customer's queue, unless a pause holds.
     pub fn begin_if_possible(&mut self, key: EventKey) {
+        if self.pausing.is_on() {
+            return;
+        }
         let Some(event) = self.events.get_mut(&key) else { return };
         if event.begun || event.held || !event.in_window {
             return;
@@ -46,9 +45,10 @@ impl Dispatcher {
 
     /// A call's answer.
     pub fn on_answer(&mut self, answered: Answered) {
-        let Answered { key, claim, observation, converted, notes } = answered;
+        let Answered { key, claim, ticket, observation, converted, notes } = answered;
         measure::count_calls(&self.shared.metrics, &notes, &observation);
         self.running = self.running.saturating_sub(1);
+        self.hear(key, ticket, &observation, &notes);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
             if matches!(observation, Observation::Link(CallOutcome::Unknown { .. })) {
@@ -61,6 +61,7 @@ impl Dispatcher {
             return;
         }
         if let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) {
+            event.flow.stand_still(notes.iter().map(|note| note.waited).sum());
             event.note_calls(self.shared.clock.wall_ms(), &notes, &observation);
             alarm_if_several(event, &observation);
             if let Some(converted) = converted {
@@ -79,7 +80,8 @@ impl Dispatcher {
         let Some(rules) = self.shared.rules.get(&event.profile.customer.system) else { return };
         let facts = event.facts();
         let from = event.flow.state.name();
-        let effect = event.flow.step(observation, facts, rules, self.shared.clock.moment());
+        let now = Moment { outage: self.bulkheads.is_away(event.upstream()), ..self.shared.clock.moment() };
+        let effect = event.flow.step(observation, facts, rules, now);
         tracing::trace!(event.key = ?key, from, to = event.flow.state.name(), "stepped");
         if event.first_failed_at.is_none() && event.flow.in_trouble().is_some() {
             event.first_failed_at = Some(self.shared.clock.wall_ms());
@@ -90,10 +92,7 @@ impl Dispatcher {
     fn perform(&mut self, key: EventKey, claim: Claim, effect: Effect) {
         match effect {
             Effect::Convert | Effect::Link | Effect::LookUp | Effect::CheckCustomer | Effect::Promote(_) => {
-                if let Some(event) = self.events.get_mut(&key) {
-                    event.pending = Some(effect);
-                    self.ready.push_back(key);
-                }
+                self.ask_for_call(key, effect);
             }
             Effect::Store => self.store(key, claim),
             Effect::AwaitTurn => self.await_turn(key, claim),
@@ -136,13 +135,10 @@ impl Dispatcher {
         let now = self.shared.clock.wall_ms();
         let Some(event) = self.events.get_mut(&key) else { return };
         event.note_wait(now, wait);
-        tracing::info!(
-            event.id = %event.identity.id,
-            customer.id = %event.profile.customer.id,
-            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            trouble = event.flow.in_trouble().unwrap_or_default(),
-            "the event backs off",
-        );
+        // An upstream's outage is said once, not by each event.
+        if !self.bulkheads.is_away(event.upstream()) {
+            log_back_off(event, wait);
+        }
         let milliseconds = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let row = BackOffRow {
             key,
@@ -172,6 +168,7 @@ impl Dispatcher {
         if !self.is_current(claim) {
             return;
         }
+        self.guard_against_flood(&result.records);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.push(result.seq, result.records);
         }
@@ -198,53 +195,8 @@ impl Dispatcher {
         }
     }
 
-    /// Starts calls as long as there are slots.
-    pub fn pump(&mut self) {
-        while self.stopping.is_none() && self.running < self.shared.settings.max_in_flight {
-            let Some(key) = self.next_ready() else { return };
-            self.call(key);
-        }
-    }
-
-    /// The next event that may call. One that runs alone waits until all others' calls are over, and lets none begin until it
-    /// waits or ends: if the process ends again, it was this one.
-    fn next_ready(&mut self) -> Option<EventKey> {
-        if let Some(alone) = self.alone.filter(|key| self.events.contains_key(key)) {
-            let place = self.ready.iter().position(|key| *key == alone)?;
-            return self.ready.remove(place);
-        }
-        self.alone = None;
-        let key = *self.ready.front()?;
-        if self.events.get(&key).is_some_and(Event::runs_alone) {
-            if self.running > 0 {
-                return None;
-            }
-            self.alone = Some(key);
-        }
-        self.ready.pop_front()
-    }
-
-    fn call(&mut self, key: EventKey) {
-        let Some(event) = self.events.get_mut(&key) else { return };
-        let claim = event.claim;
-        let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim && !lane.leaving) else {
-            return;
-        };
-        let Some(effect) = event.pending.take() else { return };
-        lane.on_the_wire += 1;
-        self.running += 1;
-        measure::measure_token(&self.shared, event, &effect);
-        let call = Call::of(event, effect);
-        let shared = Arc::clone(&self.shared);
-        self.spawn(async move {
-            let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
-            let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
-            Report::Observed(Box::new(Answered { key, claim, observation, converted, notes }))
-        });
-    }
-
     /// An event that ran alone waits: others may run meanwhile.
-    fn let_others_run(&mut self, key: EventKey) {
+    pub fn let_others_run(&mut self, key: EventKey) {
         if self.alone == Some(key) {
             self.alone = None;
         }
@@ -262,6 +214,16 @@ fn alarm_if_several(event: &Event, observation: &Observation) {
             "the customer has more than one profile of this event; this one counts, look at the others",
         );
     }
+}
+
+fn log_back_off(event: &Event, wait: Duration) {
+    tracing::info!(
+        event.id = %event.identity.id,
+        customer.id = %event.profile.customer.id,
+        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        trouble = event.flow.in_trouble().unwrap_or_default(),
+        "the event backs off",
+    );
 }
 
 fn log_end(event: &Event, end: &End) {

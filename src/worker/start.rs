@@ -1,6 +1,6 @@
 //! Putting a worker together and running it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::DelayQueue;
 
 use super::WorkerError;
+use super::bulkheads::Bulkheads;
 use super::customers::Customers;
 use super::dispatcher::{Dispatcher, Ears, Shared};
 use super::gate::Confirmations;
 use super::milestone::Milestone;
+use super::pausing::Pausing;
 use super::prepare::Preparer;
 use super::retaking;
 use super::retention::Retention;
@@ -159,10 +161,12 @@ impl Worker {
             lanes: BTreeMap::new(),
             events: BTreeMap::new(),
             customers: Customers::default(),
-            ready: VecDeque::new(),
+            bulkheads: Bulkheads::of(&parts.config),
+            wakes_at: None,
             running: 0,
             alone: None,
             reading_notes: false,
+            pausing: Pausing::new(&parts.config.dead_letters),
             retention: Retention::of(&parts.config),
             timers: DelayQueue::new(),
             scribes,

@@ -72,6 +72,7 @@ fn word(observation: &Observation) -> String {
         Observation::Customer(check) => match check {
             CustomerCheck::Exists => "exists",
             CustomerCheck::Missing => "missing",
+            CustomerCheck::Unwitnessed { .. } => "unwitnessed",
             CustomerCheck::Unclear { .. } => "unclear",
             CustomerCheck::Misconfigured { .. } => "misconfigured",
         }

@@ -119,3 +119,55 @@ fn a_resumed_event_does_not_spend_the_time_before_its_turn() {
     assert!(matches!(event.see(look_failed()), Effect::BackOff(_)));
     assert_eq!(event.flow.spent, Duration::ZERO);
 }
+
+#[test]
+fn while_its_upstream_is_away_an_event_spends_nothing_and_is_not_asked_to_wait() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.now.outage = true;
+    for _ in 0..100 {
+        event.pass(CALL);
+        assert_eq!(event.see(link(not_applied())), Effect::BackOff(Duration::ZERO));
+        event.pass(MAX_INTERVAL);
+        assert_eq!(event.see(Observation::Due), Effect::Link);
+        event.pass(CALL);
+        assert_eq!(event.see(link(misconfigured())), Effect::BackOff(Duration::ZERO));
+        event.see(Observation::Due);
+    }
+    assert_eq!(event.flow.spent, Duration::ZERO);
+}
+
+/// A budget that was spent just when the outage was noticed ends the event only after it.
+#[test]
+fn an_outage_ends_no_event_whatever_it_has_spent() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.pass(BUDGET - CALL);
+    event.see(link(not_applied()));
+    event.pass(BUDGET);
+    event.see(Observation::Due);
+    event.now.outage = true;
+    assert_eq!(event.see(link(not_applied())), Effect::BackOff(Duration::ZERO));
+    event.see(Observation::Due);
+    event.now.outage = false;
+    assert_eq!(code(&event.see(link(not_applied()))), ReasonCode::RetriesExhausted);
+}
+
+#[test]
+fn a_vendor_that_asks_to_wait_is_not_asked_sooner_in_an_outage() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.now.outage = true;
+    assert_eq!(event.see(link(asked_to_wait(7))), Effect::BackOff(Duration::from_secs(7)));
+}
+
+#[test]
+fn standing_in_a_queue_does_not_spend_the_budget() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.pass(BUDGET * 2);
+    event.flow.stand_still(BUDGET * 2);
+    event.pass(CALL);
+    assert!(matches!(event.see(link(not_applied())), Effect::BackOff(_)));
+    assert_eq!(event.flow.spent, CALL);
+}

@@ -46,9 +46,15 @@ impl Driver {
         let retry = RetryPolicy::new(Duration::from_millis(200), 2.0, MAX_INTERVAL, BUDGET, Instant::now());
         Self {
             flow,
-            facts: Facts { temporary, expires_at: None, wants_primary: false, found_by_marker: true },
+            facts: Facts {
+                temporary,
+                expires_at: None,
+                wants_primary: false,
+                refusal_needs_customer: false,
+                found_by_marker: true,
+            },
             rules: Rules { retry, settle: SETTLE, looks: LOOKS, longest_call: Duration::ZERO },
-            now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0 },
+            now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0, outage: false },
         }
     }
 
@@ -142,6 +148,10 @@ pub fn customer_missing() -> Observation {
 
 pub fn unclear() -> Observation {
     Observation::Customer(CustomerCheck::Unclear { detail: "no probe".to_owned() })
+}
+
+pub fn unwitnessed() -> Observation {
+    Observation::Customer(CustomerCheck::Unwitnessed { detail: "nobody was found".to_owned() })
 }
 
 pub fn profile() -> FoundProfile {

@@ -8,7 +8,7 @@ use profile_linker::domain::outcome::{CustomerCheck, LookOutcome};
 
 use crate::driver::{
     Driver, LOOKS, SETTLE, absent, code, customer_missing, found, link, linked, look_failed, refused, to_linking,
-    unclear, unknown,
+    unclear, unknown, unwitnessed,
 };
 
 /// Looking after a refusal that nothing unseen precedes.
@@ -130,4 +130,39 @@ fn an_unseen_link_is_taken_for_absent_only_once_it_cannot_be_under_way_any_more(
     }
     let last_look = event.now.tick + wait - sent;
     assert_eq!(last_look, LONGEST_CALL + SETTLE);
+}
+
+/// LoanPro refuses in a wrong tenant, too, with any text: its refusals count only once the customer was seen.
+#[test]
+fn where_a_wrong_tenant_may_refuse_a_refusal_stands_once_the_customer_is_found() {
+    let refused_and_absent = || {
+        let mut event = Driver::permanent();
+        event.facts.refusal_needs_customer = true;
+        event.see_all(to_linking());
+        event.see(link(refused(ReasonCode::LinkRefused)));
+        assert_eq!(event.see(absent()), Effect::CheckCustomer);
+        event
+    };
+    let exists = refused_and_absent().see(Observation::Customer(CustomerCheck::Exists));
+    assert_eq!(code(&exists), ReasonCode::LinkRefused);
+    let missing = refused_and_absent().see(Observation::Customer(CustomerCheck::Missing));
+    assert_eq!(code(&missing), ReasonCode::CustomerNotFound);
+    let mut event = refused_and_absent();
+    assert!(matches!(event.see(unwitnessed()), Effect::BackOff(_)));
+    assert!(matches!(event.flow.state, State::Waiting(Next::Look(_), false)), "no budget is spent on our doubt");
+    assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    assert!(matches!(event.see(absent()), Effect::Wait(_)), "the refusal itself is doubted: it will be sent again");
+}
+
+#[test]
+fn a_missing_customer_without_a_witness_waits_and_spends_nothing() {
+    let mut event = looking();
+    for _ in 0..100 {
+        assert_eq!(event.see(customer_missing()), Effect::CheckCustomer);
+        assert!(matches!(event.see(unwitnessed()), Effect::BackOff(_)));
+        event.pass(SETTLE * 100);
+        assert_eq!(event.see(Observation::Due), Effect::LookUp);
+    }
+    event.see(customer_missing());
+    assert_eq!(code(&event.see(Observation::Customer(CustomerCheck::Missing))), ReasonCode::CustomerNotFound);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The state diagram of `docs/architecture.md`, edge by edge.
-const EDGES: [(&str, &str); 27] = [
+/// The state diagram of `docs/architecture.md`, edge by edge; the breakers' and the pause's changes after it.
+const EDGES: [(&str, &str); 31] = [
     ("Accepted", "Converting"),
     ("Accepted", "Converted"),
     ("Converting", "Storing"),
@@ -31,6 +31,10 @@ const EDGES: [(&str, &str); 27] = [
     ("Waiting", "Linking"),
     ("Waiting", "Looking"),
     ("Waiting", "Promoting"),
+    ("breaker closed", "breaker open"),
+    ("breaker open", "breaker closed"),
+    ("going on", "paused"),
+    ("paused", "going on"),
 ];
 
 /// Counts by what was visited.

@@ -85,6 +85,7 @@ impl History {
         self.produce();
         self.do_acts();
         self.remove_old_rows();
+        self.resume_intake();
         self.seat_workers();
         let mut state = self.world.lock();
         state.expire_transactions();
@@ -162,6 +163,22 @@ impl History {
         let incarnation = state.restoring.incarnation;
         let (world, locks) = (Arc::clone(&self.world), BTreeSet::new());
         tokio::spawn(Statement { world, name: "purge", claims: Vec::new(), locks, incarnation }.run(0, work));
+    }
+
+    /// An operator sees that everything is paused, now and then, and resumes it.
+    fn resume_intake(&self) {
+        let mut state = self.world.lock();
+        if state.tables.pauses.is_empty() || !state.chance.permille(50) {
+            return;
+        }
+        state.say(|| "an operator resumes the intake".to_owned());
+        let work: Work<()> = Box::new(|state, _| {
+            state.tables.resume(None);
+            Ok(())
+        });
+        let incarnation = state.restoring.incarnation;
+        let (world, locks) = (Arc::clone(&self.world), BTreeSet::new());
+        tokio::spawn(Statement { world, name: "resume", claims: Vec::new(), locks, incarnation }.run(0, work));
     }
 
     fn seated(&self, seat: usize) -> Option<Arc<Process>> {

@@ -46,9 +46,9 @@ static HASH_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| VAULT.seal(b"hash-key", &[
 
 /// All of a worker.
 pub fn of(process: &Arc<Process>) -> WorkerParts {
-    let (idempotent, adopt) = {
+    let (idempotent, touchy, adopt) = {
         let state = process.world.lock();
-        (state.plan.idempotent, state.restoring.option())
+        (state.plan.idempotent, state.plan.touchy, state.restoring.option())
     };
     let topic_id = "topic-1".to_owned();
     let (source, events) = WorldSource::start(process);
@@ -56,7 +56,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         Arc::new(WorldPublisher { process: Arc::clone(process), source: Arc::clone(&source), idempotent });
     let clock = Arc::new(ProcessClock(Arc::clone(process)));
     WorkerParts {
-        config: config(),
+        config: config(touchy),
         source: (source, events),
         publisher,
         ledger: Arc::new(WorldLedger { process: Arc::clone(process), sealed_hash_key: HASH_KEY.clone() }),
@@ -116,7 +116,7 @@ fn kafka() -> Kafka {
     }
 }
 
-fn config() -> Config {
+fn config(touchy: bool) -> Config {
     let minutes = |count: u64| Duration::from_secs(60 * count);
     Config {
         kafka: kafka(),
@@ -148,13 +148,13 @@ fn config() -> Config {
             budget: minutes(15),
         },
         breaker: BreakerSettings {
-            failures: 10,
+            failures: if touchy { 2 } else { 10 },
             failure_rate: 0.5,
             window: minutes(1),
-            probe_interval: Duration::from_secs(10),
+            probe_interval: Duration::from_secs(if touchy { 2 } else { 10 }),
         },
         dead_letters: DeadLetterSettings {
-            pause_after_run: 100,
+            pause_after_run: if touchy { 2 } else { 100 },
             pause_share: 0.5,
             window: minutes(1),
             pause_min: 50,

@@ -23,6 +23,8 @@ pub struct Plan {
     pub rates: Rates,
     pub chaos: Duration,
     pub vendors: VendorHabits,
+    /// Two failures open a breaker, two dead letters in a row pause everything: a history is too short for the usual limits.
+    pub touchy: bool,
 }
 
 /// What vendors differ in.
@@ -139,6 +141,8 @@ impl Plan {
             acts: acts(&mut chance, contested, workers, partitions, chaos),
             chaos,
             vendors,
+            // Of a stream of its own: it changes nothing else about the seed's history.
+            touchy: Chance::new(seed ^ 0x70c4).permille(500),
         }
     }
 

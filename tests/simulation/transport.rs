@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use profile_linker::upstream::Gate;
 use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
+use profile_linker::upstream::journal::{self, Note};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -40,6 +41,18 @@ struct Fate {
 #[async_trait]
 impl Transport for WorldTransport {
     async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
+        let operation = call.operation;
+        let exchange = self.perform(call, gate).await;
+        let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
+        let error = exchange.as_ref().err().map(|error| error.kind);
+        let (upstream, took) = (self.vendor.name(), Duration::ZERO);
+        journal::note(Note { upstream, operation, status, error, took, waited: Duration::ZERO });
+        exchange
+    }
+}
+
+impl WorldTransport {
+    async fn perform(&self, call: Call, gate: &dyn Gate) -> Exchange {
         self.process.boundary(call.operation).await;
         self.connect().await?;
         self.process.before_call(call.operation).await;
@@ -53,9 +66,7 @@ impl Transport for WorldTransport {
         self.process.answered(operation).await;
         exchange
     }
-}
 
-impl WorldTransport {
     async fn connect(&self) -> Result<(), TransportError> {
         let world = &self.process.world;
         let slow = world.strikes(|rates| rates.slow_connect);

@@ -42,10 +42,13 @@ pub fn sent(kind: TransportErrorKind) -> Exchange {
 
 /// Every way in which a call ends without an answer, and its class.
 pub fn broken_exchanges() -> Vec<(Exchange, &'static str)> {
-    use TransportErrorKind::{BodyTooLarge, Connect, Malformed, Reset, Timeout, Tls, Unsendable, Withdrawn};
+    use TransportErrorKind::{
+        BodyTooLarge, Certificate, Connect, Malformed, Reset, Timeout, Tls, Unsendable, Withdrawn,
+    };
     vec![
         (unsent(Connect), "not applied"),
         (unsent(Tls), "not applied"),
+        (unsent(Certificate), "not applied"),
         (unsent(Timeout), "not applied"),
         (unsent(Withdrawn), "withdrawn"),
         (unsent(Unsendable), "misconfigured"),
@@ -110,6 +113,7 @@ pub fn check_word(check: &CustomerCheck) -> &'static str {
     match check {
         CustomerCheck::Exists => "exists",
         CustomerCheck::Missing => "missing",
+        CustomerCheck::Unwitnessed { .. } => "unwitnessed",
         CustomerCheck::Unclear { .. } => "unclear",
         CustomerCheck::Misconfigured { .. } => "misconfigured",
     }

@@ -7,7 +7,7 @@ use profile_linker::contract::{Account, AccountKind};
 use profile_linker::domain::{Customer, System};
 use profile_linker::upstream::http::{Exchange, TransportErrorKind};
 use profile_linker::upstream::loanpro::{CustomerId, LoanPro};
-use profile_linker::upstream::{Link, LinkTarget, OpenGate};
+use profile_linker::upstream::{Link, LinkTarget, LookUp, OpenGate};
 use serde_json::{Value, json};
 use uuid::{Uuid, uuid};
 
@@ -169,9 +169,46 @@ async fn a_customer_exists_only_if_the_answer_names_it() {
 }
 
 #[tokio::test]
-async fn without_a_probe_a_customer_is_never_missing() {
+async fn without_a_probe_nobody_is_missing_before_another_was_found() {
     assert_eq!(check(None, vec![found("42")]).await.0, "exists");
-    assert_eq!(check(None, vec![missing()]).await.0, "unclear");
-    assert_eq!(check(None, vec![answer(404, "")]).await.0, "unclear");
+    assert_eq!(check(None, vec![missing()]).await.0, "unwitnessed");
+    assert_eq!(check(None, vec![answer(404, "")]).await.0, "unwitnessed");
     assert_eq!(check(None, vec![answer(401, "")]).await.0, "misconfigured");
+    assert_eq!(check(None, vec![answer(500, "")]).await.0, "unclear");
+}
+
+/// A client without a probe to which these are the answers, and what it says of these customers, one after the other.
+async fn checks(answers: Vec<Exchange>, ids: &[&str]) -> (Vec<&'static str>, Vec<String>) {
+    let played = Played::new(answers);
+    let client = loanpro(&played, None);
+    let mut words = Vec::new();
+    for id in ids {
+        words.push(check_word(&client.check_customer(&customer(id)).await));
+    }
+    (words, played.targets())
+}
+
+#[tokio::test]
+async fn without_a_probe_the_customer_found_last_is_the_witness() {
+    let (words, targets) = checks(vec![found("7"), found("7"), missing()], &["7", "42"]).await;
+    assert_eq!(words, ["exists", "missing"]);
+    assert_eq!(targets[1..], ["odata.svc/Customers(7)", "odata.svc/Customers(42)"], "the witness is asked first");
+}
+
+#[tokio::test]
+async fn a_witness_that_is_found_no_more_is_none_and_neither_is_the_customer_itself() {
+    let (words, _) = checks(vec![found("7"), missing(), missing()], &["7", "42", "43"]).await;
+    assert_eq!(words, ["exists", "unwitnessed", "unwitnessed"]);
+    let (words, _) = checks(vec![found("7"), missing()], &["7", "7"]).await;
+    assert_eq!(words, ["exists", "unwitnessed"]);
+}
+
+#[tokio::test]
+async fn a_profile_of_ours_that_is_found_makes_its_customer_a_witness() {
+    let look_up = LookUp { customer: customer("7"), marker: "ABCDEFGH".to_owned(), token: None };
+    let listed = r#"{"d":{"results":[{"id":1,"title":"Visa #ABCDEFGH","active":1}]}}"#;
+    let played = Played::new([answer(200, listed), found("7"), missing()]);
+    let client = loanpro(&played, None);
+    client.look_up(&look_up).await;
+    assert_eq!(check_word(&client.check_customer(&customer("42")).await), "missing");
 }

@@ -68,7 +68,7 @@ async fn a_server_with_a_certificate_of_our_own_authority_is_believed() {
 async fn an_unknown_authority_fails_before_anything_is_sent() {
     let (server, _) = tls_server("localhost").await;
     let error = client(&server, None).exchange(put(), &OpenGate).await.err();
-    assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Tls)));
+    assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Certificate)));
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_certificate_for_another_name_fails_before_anything_is_sent() {
     let (server, authority) = tls_server("elsewhere.example").await;
     let file = written(&authority);
     let error = client(&server, Some(file.path())).exchange(put(), &OpenGate).await.err();
-    assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Tls)));
+    assert_eq!(error, Some(TransportError::unsent(TransportErrorKind::Certificate)));
 }
 
 #[test]

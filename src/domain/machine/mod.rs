@@ -13,9 +13,10 @@
 //!
 //! Properties: a link whose outcome was not seen is looked up before it is sent again; after such an attempt every refusal
 //! is looked up too; a "used or unknown" token is a rejection only if no conversion's outcome was missed; outages that are
-//! not the event's fault (misconfiguration, `Retry-After`) do not spend its budget.
+//! not the event's fault (misconfiguration, `Retry-After`, an upstream known to be away) do not spend its budget.
 
 mod promotion;
+mod waiting;
 mod words;
 
 use std::time::Duration;
@@ -88,6 +89,12 @@ impl Flow {
     #[must_use]
     pub fn is_writing(&self) -> bool {
         matches!(self.state, State::Storing | State::Ending)
+    }
+
+    /// Whether its next call goes to the converter; else to its target.
+    #[must_use]
+    pub fn needs_converter(&self) -> bool {
+        matches!(self.state, State::Converting | State::Waiting(Next::Convert, _))
     }
 
     /// The one transition function.
@@ -262,7 +269,7 @@ impl Flow {
             (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::BeforeConversion) => {
                 self.convert(facts, now)
             }
-            (LookOutcome::Absent, cause) => self.on_absent(Look { cause, ..look }, rules, now),
+            (LookOutcome::Absent, cause) => self.on_absent(Look { cause, ..look }, facts, rules, now),
             (LookOutcome::CustomerMissing { detail }, cause) => {
                 self.last_trouble = detail;
                 let look = Look { cause, ..look }.doubting_refusal();
@@ -278,7 +285,7 @@ impl Flow {
     }
 
     /// One more look said "not there". A refusal that nothing unseen precedes needs one; everything else `looks`.
-    fn on_absent(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
+    fn on_absent(&mut self, look: Look, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         let absent = look.absent + 1;
         let refusal_stands = matches!(look.cause, Cause::Refused(_)) && !self.link_unseen;
         if absent < rules.looks && !refusal_stands {
@@ -287,6 +294,9 @@ impl Flow {
             return self.become_(State::Settling(again), Effect::Wait(wait));
         }
         match look.cause {
+            Cause::Refused(_) if facts.refusal_needs_customer => {
+                self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
+            }
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
             // These two never come here; neither leads anywhere else than where their look leads.
             Cause::Promoted(linked) => self.end_as_linked(linked),
@@ -304,78 +314,32 @@ impl Flow {
 
     fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
         match check {
-            CustomerCheck::Exists => {
-                // That look listed no profiles, so it cannot say that ours is not among them.
-                let detail = "the look-up says that the customer is missing, but it is found".to_owned();
-                self.back_off(Next::Look(look), None, detail, rules, now)
-            }
+            CustomerCheck::Exists => self.on_existing(look, rules, now),
             CustomerCheck::Missing if self.link_unseen && look.absent + 1 < rules.looks => {
                 let again = Look { cause: look.cause, absent: look.absent + 1 };
                 let wait = self.wait_before_look(again.absent, rules, now);
                 self.become_(State::Settling(again), Effect::Wait(wait))
             }
             CustomerCheck::Missing => {
-                // LoanPro was asked behind a probe, Aloha has none: these words fit both.
+                // LoanPro was asked behind a witness, Aloha has none: these words fit both.
                 let detail = "asked for this customer alone, the link target still says that there is none";
                 self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
             }
             CustomerCheck::Unclear { detail } => self.back_off(Next::Look(look), None, detail, rules, now),
-            CustomerCheck::Misconfigured { detail } => self.stand_by(Next::Look(look), detail, rules, now),
-        }
-    }
-
-    fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
-        if counts {
-            self.spent += now.tick.saturating_sub(self.since);
-        }
-        self.since = now.tick;
-        match next {
-            Next::Convert => self.convert(facts, now),
-            Next::Link => self.link(now),
-            Next::Look(look) => self.look(look),
-            Next::Promote(linked) => self.promote(linked, now),
-        }
-    }
-
-    /// Waits after a transient failure, or ends the event if its budget is spent.
-    fn back_off(
-        &mut self,
-        next: Next,
-        retry_after: Option<Duration>,
-        detail: String,
-        rules: &Rules,
-        now: Moment,
-    ) -> Effect {
-        self.spent += now.tick.saturating_sub(self.since);
-        self.since = now.tick;
-        self.failures = self.failures.saturating_add(1);
-        if self.spent >= rules.retry.budget() {
-            return self.give_up(next, &detail);
-        }
-        self.last_trouble = detail;
-        let delay = rules.retry.delay(self.failures, now.chance);
-        let wait = retry_after.map_or(delay, |asked| asked.saturating_add(delay));
-        self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
-    }
-
-    fn give_up(&mut self, next: Next, detail: &str) -> Effect {
-        let (code, stage) = match next {
-            Next::Promote(linked) | Next::Look(Look { cause: Cause::Promoted(linked), .. }) => {
-                return self.end_as_linked(linked);
+            CustomerCheck::Unwitnessed { detail } | CustomerCheck::Misconfigured { detail } => {
+                self.stand_by(Next::Look(look.doubting_refusal()), detail, rules, now)
             }
-            Next::Convert => (ReasonCode::RetriesExhausted, Stage::Convert),
-            Next::Link => (ReasonCode::RetriesExhausted, Stage::Link),
-            Next::Look(_) => (ReasonCode::LinkUnknown, Stage::Link),
-        };
-        self.reject(code, stage, format!("the retry budget is spent; last: {detail}"))
+        }
     }
 
-    /// Waits for our own configuration to be mended: no budget is spent.
-    fn stand_by(&mut self, next: Next, detail: String, rules: &Rules, now: Moment) -> Effect {
-        self.failures = self.failures.saturating_add(1);
-        self.last_trouble = detail;
-        self.since = now.tick;
-        self.become_(State::Waiting(next, false), Effect::BackOff(rules.retry.interval(self.failures)))
+    /// The customer is there. A refusal after which every look was in vain is then the right tenant's. A look that called
+    /// the customer missing listed no profiles, so it cannot say that ours is not among them.
+    fn on_existing(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
+        if let Cause::Refused(refusal) = look.cause {
+            return self.reject(refusal.code, Stage::Link, refusal.detail);
+        }
+        let detail = "the look-up says that the customer is missing, but it is found".to_owned();
+        self.back_off(Next::Look(look), None, detail, rules, now)
     }
 
     fn reject(&mut self, code: ReasonCode, stage: Stage, detail: impl Into<String>) -> Effect {

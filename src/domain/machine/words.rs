@@ -15,6 +15,9 @@ pub struct Moment {
     pub tick: Duration,
     /// A random number in 0..1.
     pub chance: f64,
+    /// The upstream that the event needs is known to be away: no time passes for its budget, and it is not asked to wait,
+    /// since nothing is called before the upstream is back.
+    pub outage: bool,
 }
 
 /// What the configuration says.
@@ -39,6 +42,8 @@ pub struct Facts {
     pub expires_at: Option<i64>,
     /// It asks to be its customer's primary profile, at a target that knows one.
     pub wants_primary: bool,
+    /// A refusal of its target may be that of a wrong tenant (LoanPro): it counts only once the customer was seen.
+    pub refusal_needs_customer: bool,
     /// Its profile can be found at the target without the permanent token (LoanPro: by the marker in the title).
     pub found_by_marker: bool,
 }

@@ -66,7 +66,7 @@ impl HttpClient {
         Ok(Self { upstream, dialer, pool: Pool::default(), rate, timeout, host })
     }
 
-    async fn perform(&self, call: Call, gate: &dyn Gate) -> Exchange {
+    async fn perform(&self, call: Call, gate: &dyn Gate, waited: &mut Duration) -> Exchange {
         let mut request = self.request(call)?;
         let mut left = self.timeout;
         for _ in 0..MAX_ROUNDS {
@@ -76,9 +76,10 @@ impl HttpClient {
             if left.is_zero() {
                 return Err(TransportError::unsent(TransportErrorKind::Timeout));
             }
-            let Some(connection) = self.pass(connection, gate).await? else {
-                continue;
-            };
+            let asked = Instant::now();
+            let passed = self.pass(connection, gate).await;
+            *waited += asked.elapsed();
+            let Some(connection) = passed? else { continue };
             let started = Instant::now();
             match self.send(connection, request, started + left).await {
                 Sent::Ended(exchange) => return exchange,
@@ -150,20 +151,23 @@ impl HttpClient {
 #[async_trait]
 impl Transport for HttpClient {
     async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
+        let asked = Instant::now();
         if let Some(rate) = &self.rate {
             rate.turn().await;
         }
         let operation = call.operation;
-        let started = Instant::now();
-        let exchange = self.perform(call, gate).await;
-        log(self.upstream, operation, started.elapsed(), &exchange);
+        let mut waited = asked.elapsed();
+        let exchange = self.perform(call, gate, &mut waited).await;
+        let took = asked.elapsed().saturating_sub(waited);
+        let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
+        let error = exchange.as_ref().err().map(|error| error.kind);
+        journal::note(Note { upstream: self.upstream, operation, status, error, took, waited });
+        log(self.upstream, operation, took, &exchange);
         exchange
     }
 }
 
 fn log(upstream: &'static str, operation: &'static str, took: Duration, exchange: &Exchange) {
-    let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
-    journal::note(Note { upstream, operation, status, took });
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match exchange {
         Ok(Answer { status, .. }) => {

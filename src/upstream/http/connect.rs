@@ -124,9 +124,17 @@ impl Dialer {
             None => handshake(TokioIo::new(tcp)).await,
             Some(tls) => {
                 let stream = tls.connector.connect(tls.server_name.clone(), tcp).await;
-                handshake(TokioIo::new(stream.map_err(|_| TransportErrorKind::Tls)?)).await
+                handshake(TokioIo::new(stream.map_err(|error| kind_of(&error))?)).await
             }
         }
+    }
+}
+
+/// A handshake can break off by itself; a certificate that is not trusted is not trusted the next time either.
+fn kind_of(error: &std::io::Error) -> TransportErrorKind {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_)) => TransportErrorKind::Certificate,
+        _ => TransportErrorKind::Tls,
     }
 }
 

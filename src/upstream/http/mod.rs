@@ -90,6 +90,8 @@ pub enum TransportErrorKind {
     Connect,
     /// The TLS handshake failed.
     Tls,
+    /// The certificate is not one that we trust: expired, of another name, or of an unknown authority.
+    Certificate,
     /// A time-out, of the connect or of the call.
     Timeout,
     /// The connection ended before the answer was complete.
@@ -111,6 +113,7 @@ impl TransportErrorKind {
         match self {
             Self::Connect => "could not connect",
             Self::Tls => "tls handshake failed",
+            Self::Certificate => "the certificate is not trusted",
             Self::Timeout => "timed out",
             Self::Reset => "the connection ended before the answer was complete",
             Self::Malformed => "the answer is not http",

@@ -1,5 +1,11 @@
-//! Whether a customer is really missing. A wrong tenant answers just as a missing customer does, so the probe customer,
-//! which exists, is asked for first; only what is asked *after* it was found counts.
+//! Whether a customer is really missing. A wrong tenant answers just as a missing customer does, so a witness, a customer
+//! that exists, is asked for first; only what is asked *after* it was found counts.
+//!
+//! The witness is the configured probe customer, else the customer that this process found last. Where there is none yet, or
+//! it is found no more, nobody is called missing: the event waits, and the breaker takes many such answers in a row for the
+//! wrong tenant that they probably are.
+
+use std::sync::atomic::Ordering;
 
 use hyper::Method;
 
@@ -31,8 +37,13 @@ impl LoanPro {
         let Some(probe) = self.probe_customer else {
             return self.check_without_probe(id).await;
         };
-        match self.customer(probe).await {
+        self.check_behind(probe, id).await
+    }
+
+    async fn check_behind(&self, witness: CustomerId, id: CustomerId) -> CustomerCheck {
+        match self.customer(witness).await {
             CustomerAnswer::Exists => {}
+            CustomerAnswer::Missing if self.probe_customer.is_none() => return self.unwitnessed(),
             CustomerAnswer::Missing => {
                 return misconfigured("the probe customer is not found: is it the right tenant?");
             }
@@ -47,14 +58,28 @@ impl LoanPro {
         }
     }
 
-    /// Without a probe a customer can be found, but never be missing.
+    /// Behind the customer that was found last, which cannot be its own witness.
     async fn check_without_probe(&self, id: CustomerId) -> CustomerCheck {
+        if let Some(witness) = CustomerId::new(self.found.load(Ordering::Relaxed)).filter(|witness| *witness != id) {
+            return self.check_behind(witness, id).await;
+        }
         match self.customer(id).await {
-            CustomerAnswer::Exists => CustomerCheck::Exists,
-            CustomerAnswer::Missing => unclear("the customer is not found, and no probe_customer_id is configured"),
+            CustomerAnswer::Exists => {
+                self.found.store(id.0, Ordering::Relaxed);
+                CustomerCheck::Exists
+            }
+            CustomerAnswer::Missing => self.unwitnessed(),
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
             CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
         }
+    }
+
+    /// Whoever was found before is no witness any more: it may have been deleted, or the tenant is another.
+    fn unwitnessed(&self) -> CustomerCheck {
+        self.found.store(0, Ordering::Relaxed);
+        let detail = "the customer is not found, and neither is any other: is it the right tenant? Events of customers \
+                      that are not found wait until one is found; with probe_customer_id they need not";
+        CustomerCheck::Unwitnessed { detail: detail.to_owned() }
     }
 
     /// What LoanPro says of one customer. It changes nothing.

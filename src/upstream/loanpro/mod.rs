@@ -12,6 +12,7 @@ mod page;
 mod promote;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use hyper::Method;
@@ -36,6 +37,8 @@ pub struct LoanPro {
     token: Credential,
     instance_id: HeaderValue,
     probe_customer: Option<CustomerId>,
+    /// The last customer that was found: the witness where no probe customer is configured. 0: none.
+    found: AtomicI64,
 }
 
 /// A customer id that may stand in a URL: decimal, 1..2^63-1, written without sign or leading zeros.
@@ -86,7 +89,8 @@ impl LoanPro {
         probe_customer: Option<CustomerId>,
     ) -> Result<Self, CredentialError> {
         let instance_id = HeaderValue::from_str(instance_id).map_err(|_| CredentialError::Unsendable("instance_id"))?;
-        Ok(Self { transport, token: Credential::new(token), instance_id, probe_customer })
+        let (token, found) = (Credential::new(token), AtomicI64::new(0));
+        Ok(Self { transport, token, instance_id, probe_customer, found })
     }
 
     fn authorised(
@@ -114,7 +118,11 @@ impl LinkTarget for LoanPro {
     }
 
     async fn look_up(&self, look_up: &LookUp) -> LookOutcome {
-        self.read_profiles(look_up).await
+        let outcome = self.read_profiles(look_up).await;
+        if let (LookOutcome::Found { .. }, Some(id)) = (&outcome, CustomerId::of(&look_up.customer)) {
+            self.found.store(id.0, Ordering::Relaxed);
+        }
+        outcome
     }
 
     async fn check_customer(&self, customer: &Customer) -> CustomerCheck {

@@ -1,0 +1,71 @@
+//! Waiting, and what of it counts: an event spends its budget while it is worked on in vain, not while it waits in a queue,
+//! for a vendor's `Retry-After`, for our own configuration, or for an upstream that is known to be away.
+
+use std::time::Duration;
+
+use super::{Cause, Effect, Facts, Flow, Look, Moment, Next, Rules, State};
+use crate::domain::{ReasonCode, Stage};
+
+impl Flow {
+    /// So much of the time since its last step was nobody's work: it stood in a queue.
+    pub fn stand_still(&mut self, waited: Duration) {
+        self.since += waited;
+    }
+
+    pub(super) fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
+        if counts && !now.outage {
+            self.spent += now.tick.saturating_sub(self.since);
+        }
+        self.since = now.tick;
+        match next {
+            Next::Convert => self.convert(facts, now),
+            Next::Link => self.link(now),
+            Next::Look(look) => self.look(look),
+            Next::Promote(linked) => self.promote(linked, now),
+        }
+    }
+
+    /// Waits after a transient failure, or ends the event if its budget is spent.
+    pub(super) fn back_off(
+        &mut self,
+        next: Next,
+        retry_after: Option<Duration>,
+        detail: String,
+        rules: &Rules,
+        now: Moment,
+    ) -> Effect {
+        if !now.outage {
+            self.spent += now.tick.saturating_sub(self.since);
+        }
+        self.since = now.tick;
+        self.failures = self.failures.saturating_add(1);
+        if self.spent >= rules.retry.budget() && !now.outage {
+            return self.give_up(next, &detail);
+        }
+        self.last_trouble = detail;
+        let delay = if now.outage { Duration::ZERO } else { rules.retry.delay(self.failures, now.chance) };
+        let wait = retry_after.map_or(delay, |asked| asked.saturating_add(delay));
+        self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
+    }
+
+    fn give_up(&mut self, next: Next, detail: &str) -> Effect {
+        let (code, stage) = match next {
+            Next::Promote(linked) | Next::Look(Look { cause: Cause::Promoted(linked), .. }) => {
+                return self.end_as_linked(linked);
+            }
+            Next::Convert => (ReasonCode::RetriesExhausted, Stage::Convert),
+            Next::Link => (ReasonCode::RetriesExhausted, Stage::Link),
+            Next::Look(_) => (ReasonCode::LinkUnknown, Stage::Link),
+        };
+        self.reject(code, stage, format!("the retry budget is spent; last: {detail}"))
+    }
+
+    /// Waits for our own configuration to be mended: no budget is spent.
+    pub(super) fn stand_by(&mut self, next: Next, detail: String, rules: &Rules, now: Moment) -> Effect {
+        self.failures = self.failures.saturating_add(1);
+        self.last_trouble = detail;
+        self.since = now.tick;
+        let wait = if now.outage { Duration::ZERO } else { rules.retry.interval(self.failures) };
+        self.become_(State::Waiting(next, false), Effect::BackOff(wait))
+    }
+}

@@ -1,0 +1,217 @@
+//! One bulkhead an upstream: the events that wait for it, its breaker, and how many of its calls may be in flight.
+//!
+//! An event that waits here holds a place in a queue and nothing else: no slot, no timer, and its budget stands still. An
+//! upstream that is away, slow or throttled keeps the others from nothing: a part of the slots is theirs alone.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::domain::flow_control::{Breaker, BreakerRules, Change, Limit, Permit, Verdict};
+use crate::domain::{EventKey, Upstream};
+use crate::metrics::BreakerState;
+
+/// Of the slots each upstream has so much that no other may take: with the default, 128 calls at once, which is full speed
+/// for a vendor that answers, while one that hangs holds all that it can get.
+const OWN_SHARE: usize = 8;
+/// A probe is looked for among so many of those that wait.
+const PROBE_CHOICE: usize = 256;
+
+/// What is known of an event in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has nothing to call any more.
+    Gone,
+    /// It never failed.
+    Fresh,
+    /// It failed before.
+    Tried,
+}
+
+/// A call that is out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    pub upstream: Upstream,
+    permit: Permit,
+    /// By the monotonic clock.
+    began: Duration,
+}
+
+/// What is heard of an upstream by a call.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub verdict: Verdict,
+    /// It says that there were too many calls.
+    pub overload: bool,
+    /// Its event failed before.
+    pub again: bool,
+}
+
+struct Bulkhead {
+    /// Events with a call to make, in the order of asking.
+    queue: VecDeque<EventKey>,
+    breaker: Breaker,
+    limit: Limit,
+    in_flight: usize,
+}
+
+/// All of them.
+pub(super) struct Bulkheads {
+    /// In the order of [`Upstream::ALL`].
+    all: [Bulkhead; Upstream::ALL.len()],
+    /// Whose turn it is.
+    turn: usize,
+}
+
+impl Bulkheads {
+    pub fn of(config: &Config) -> Self {
+        let (slots, count) = (config.worker.max_in_flight, configured(config));
+        let most = (slots - slots / OWN_SHARE * count.saturating_sub(1).min(OWN_SHARE - 1)).max(1);
+        let settings = &config.breaker;
+        let rules = BreakerRules {
+            failures: settings.failures,
+            failure_rate: settings.failure_rate,
+            window: settings.window,
+            probe_interval: settings.probe_interval,
+        };
+        let all = Upstream::ALL.map(|upstream| Bulkhead {
+            queue: VecDeque::new(),
+            breaker: Breaker::new(rules),
+            limit: Limit::new(most.min(usable(config, upstream))),
+            in_flight: 0,
+        });
+        Self { all, turn: 0 }
+    }
+
+    fn at(&self, upstream: Upstream) -> &Bulkhead {
+        &self.all[upstream as usize]
+    }
+
+    fn at_mut(&mut self, upstream: Upstream) -> &mut Bulkhead {
+        &mut self.all[upstream as usize]
+    }
+
+    /// Puts an event behind the others that wait for this upstream.
+    pub fn push(&mut self, upstream: Upstream, key: EventKey) {
+        self.at_mut(upstream).queue.push_back(key);
+    }
+
+    /// Whether an upstream is known to be away.
+    pub fn is_away(&self, upstream: Upstream) -> bool {
+        !self.at(upstream).breaker.is_closed()
+    }
+
+    /// An upstream's breaker, as dashboards show it.
+    pub fn breaker(&self, upstream: Upstream) -> BreakerState {
+        let breaker = &self.at(upstream).breaker;
+        match (breaker.is_closed(), breaker.is_half_open()) {
+            (true, _) => BreakerState::Closed,
+            (false, true) => BreakerState::HalfOpen,
+            (false, false) => BreakerState::Open,
+        }
+    }
+
+    /// Events that could call if there were slots; those of an upstream that is away wait.
+    pub fn runnable(&self) -> usize {
+        self.all.iter().filter(|bulkhead| bulkhead.breaker.is_closed()).map(|bulkhead| bulkhead.queue.len()).sum()
+    }
+
+    /// The next event that may call, upstream by upstream; it stays in its queue.
+    pub fn next(&mut self, now: Duration, standing: impl Fn(&EventKey) -> Standing) -> Option<(Upstream, EventKey)> {
+        for step in 0..Upstream::ALL.len() {
+            let index = (self.turn + step) % Upstream::ALL.len();
+            if let Some(key) = self.all[index].next(now, &standing) {
+                self.turn = (index + 1) % Upstream::ALL.len();
+                return Some((Upstream::ALL[index], key));
+            }
+        }
+        None
+    }
+
+    /// Whether an upstream may be called now.
+    pub fn has_room(&self, upstream: Upstream, now: Duration) -> bool {
+        self.at(upstream).has_room(now)
+    }
+
+    /// Takes an event out of its queue to call.
+    pub fn take(&mut self, upstream: Upstream, key: EventKey, now: Duration) -> Option<Ticket> {
+        let bulkhead = self.at_mut(upstream);
+        let permit = bulkhead.breaker.permit(now)?;
+        let place = bulkhead.queue.iter().position(|queued| *queued == key);
+        place.and_then(|place| bulkhead.queue.remove(place));
+        bulkhead.in_flight += 1;
+        Some(Ticket { upstream, permit, began: now })
+    }
+
+    /// A call is over.
+    pub fn hear(&mut self, ticket: Ticket, heard: &Heard, now: Duration) -> Option<Change> {
+        let Heard { verdict, overload, again } = heard;
+        let bulkhead = self.at_mut(ticket.upstream);
+        if *overload {
+            bulkhead.limit.halve(ticket.began, now);
+        } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
+            bulkhead.limit.grow(bulkhead.in_flight, bulkhead.queue.len());
+        }
+        bulkhead.in_flight = bulkhead.in_flight.saturating_sub(1);
+        let change = bulkhead.breaker.hear(ticket.permit, verdict, *again, now);
+        if let Some(Change::Closed { .. }) = change {
+            bulkhead.limit.restart(now);
+        }
+        change
+    }
+
+    /// Forgets what waits and is not kept.
+    pub fn retain(&mut self, keep: impl Fn(&EventKey) -> bool) {
+        for bulkhead in &mut self.all {
+            bulkhead.queue.retain(&keep);
+        }
+    }
+
+    /// When something may go that may not now: the next probe that an event waits for.
+    pub fn wakes_at(&self) -> Option<Duration> {
+        let waited_for = self.all.iter().filter(|bulkhead| !bulkhead.queue.is_empty());
+        waited_for.filter_map(|bulkhead| bulkhead.breaker.next_probe()).min()
+    }
+}
+
+impl Bulkhead {
+    fn has_room(&self, now: Duration) -> bool {
+        self.in_flight < self.limit.get() && self.breaker.permits(now)
+    }
+
+    fn next(&mut self, now: Duration, standing: &impl Fn(&EventKey) -> Standing) -> Option<EventKey> {
+        if !self.has_room(now) {
+            return None;
+        }
+        while self.queue.front().is_some_and(|key| standing(key) == Standing::Gone) {
+            self.queue.pop_front();
+        }
+        if self.breaker.is_closed() {
+            return self.queue.front().copied();
+        }
+        // A probe by an event that never failed tells more: what one event alone gets wrong must not hold the breaker open.
+        let mut choice = self.queue.iter().take(PROBE_CHOICE);
+        choice.find(|key| standing(key) == Standing::Fresh).or(self.queue.front()).copied()
+    }
+}
+
+fn configured(config: &Config) -> usize {
+    let target = &config.target;
+    [config.converter.payiq.is_some(), target.loanpro.is_some(), target.aloha.is_some()].map(usize::from).iter().sum()
+}
+
+/// What a configured rate can use: more calls than go out in one time-out would only wait with a slot in hand.
+fn usable(config: &Config, upstream: Upstream) -> usize {
+    let target = &config.target;
+    let settings = match upstream {
+        Upstream::Payiq => config.converter.payiq.as_ref().map(|payiq| &payiq.upstream),
+        Upstream::Loanpro => target.loanpro.as_ref().map(|loanpro| &loanpro.upstream),
+        Upstream::Aloha => target.aloha.as_ref().map(|aloha| &aloha.upstream),
+    };
+    let in_one_time_out = settings.and_then(|settings| Some(settings.rate_limit? * settings.timeout.as_secs_f64()));
+    // A conversion from floats saturates.
+    in_one_time_out.map_or(usize::MAX, |calls| calls.ceil() as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests;

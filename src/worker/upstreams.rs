@@ -1,0 +1,176 @@
+//! Which call goes next, and what its answer says of the upstream that gave it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bulkheads::{Heard, Standing, Ticket};
+use super::call::Call;
+use super::dispatcher::{Answered, Dispatcher, Report};
+use super::event::Event;
+use super::gate::LaneGate;
+use super::lane::Lane;
+use super::measure;
+use super::verdict::{is_overload, verdict};
+use crate::conditions::{Health, Part};
+use crate::domain::flow_control::{Change, Trouble, Verdict};
+use crate::domain::machine::{Effect, Observation};
+use crate::domain::{EventKey, Upstream};
+use crate::upstream::journal::{self, Note};
+
+impl Dispatcher {
+    /// Puts an event into the queue of the upstream that its call goes to.
+    pub fn ask_for_call(&mut self, key: EventKey, effect: Effect) {
+        let now = self.shared.clock.tick();
+        let Some(event) = self.events.get_mut(&key) else { return };
+        event.pending = Some(effect);
+        event.asked_at = now;
+        self.bulkheads.push(event.upstream(), key);
+    }
+
+    /// Starts calls as long as there are slots and upstreams that take them.
+    pub fn pump(&mut self) {
+        let now = self.shared.clock.tick();
+        let goes = self.stopping.is_none() && !self.pausing.is_on();
+        while goes && self.running < self.shared.settings.max_in_flight {
+            let Some((upstream, key)) = self.next_ready(now) else { break };
+            let Some(ticket) = self.bulkheads.take(upstream, key, now) else { break };
+            self.show_breaker(upstream);
+            self.call(key, ticket, now);
+        }
+        self.wake_for_probes(now);
+    }
+
+    /// The next event that may call. One that runs alone waits until all others' calls are over, and lets none begin until it
+    /// waits or ends: if the process ends again, it was this one. While its upstream is away it waits, too.
+    fn next_ready(&mut self, now: Duration) -> Option<(Upstream, EventKey)> {
+        let (events, lanes) = (&self.events, &self.lanes);
+        if let Some((key, event)) = self.alone.and_then(|key| Some((key, events.get(&key)?))) {
+            let upstream = event.upstream();
+            if standing(events, lanes, key) == Standing::Gone {
+                // Its call is out, or it writes.
+                return None;
+            }
+            if self.bulkheads.has_room(upstream, now) {
+                return Some((upstream, key));
+            }
+            if !self.bulkheads.is_away(upstream) {
+                return None;
+            }
+        }
+        self.alone = None;
+        let (upstream, key) = self.bulkheads.next(now, |key| standing(events, lanes, *key))?;
+        if self.events.get(&key).is_some_and(Event::runs_alone) {
+            if self.running > 0 {
+                return None;
+            }
+            self.alone = Some(key);
+        }
+        Some((upstream, key))
+    }
+
+    /// Waiting for a slot or for the upstream was nobody's work: the budget stands still.
+    fn call(&mut self, key: EventKey, ticket: Ticket, now: Duration) {
+        let Some(event) = self.events.get_mut(&key) else { return };
+        let Some(effect) = event.pending.take() else { return };
+        let claim = event.claim;
+        event.flow.stand_still(now.saturating_sub(event.asked_at));
+        if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
+            lane.on_the_wire += 1;
+        }
+        self.running += 1;
+        measure::measure_token(&self.shared, event, &effect);
+        let call = Call::of(event, effect);
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
+            let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
+            Report::Observed(Box::new(Answered { key, claim, ticket, observation, converted, notes }))
+        });
+    }
+
+    /// Hears what an answer says of its upstream.
+    pub fn hear(&mut self, key: EventKey, ticket: Ticket, observation: &Observation, notes: &[Note]) {
+        let mut verdict = verdict(ticket.upstream, observation, notes);
+        let overload = is_overload(&verdict, notes);
+        let event = self.events.get_mut(&key);
+        let again = event.as_ref().is_some_and(|event| event.flow.in_trouble().is_some());
+        if let (Verdict::Misconfigured { detail }, Some(event)) = (&verdict, event) {
+            // What others did not meet meanwhile is its own trouble, and must not open the breaker each time.
+            let met_before = std::mem::replace(&mut event.met_misconfiguration, true);
+            if met_before && !self.bulkheads.is_away(ticket.upstream) {
+                verdict = Verdict::Failed { detail: detail.clone() };
+            }
+        }
+        let heard = Heard { verdict, overload, again };
+        let now = self.shared.clock.tick();
+        let was_away = self.bulkheads.is_away(ticket.upstream);
+        if let Some(change) = self.bulkheads.hear(ticket, &heard, now) {
+            self.tell_change(ticket.upstream, &change, was_away);
+        }
+        self.show_breaker(ticket.upstream);
+    }
+
+    fn show_breaker(&self, upstream: Upstream) {
+        self.shared.metrics.breaker(upstream.as_str(), self.bulkheads.breaker(upstream));
+    }
+
+    /// One line a change, not one an event: the conditions log a change of health, here a trouble that became another.
+    fn tell_change(&self, upstream: Upstream, change: &Change, was_away: bool) {
+        let part = part_of(upstream);
+        let (from, to) = (state_name(was_away), state_name(self.bulkheads.is_away(upstream)));
+        tracing::trace!(upstream = upstream.as_str(), from, to, "stepped");
+        match change {
+            Change::Opened { trouble, why } => {
+                let what = match trouble {
+                    Trouble::Away => "it is away",
+                    Trouble::Throttling => "it takes no calls for now",
+                    Trouble::Misconfigured => "our credential, tenant or address is wrong",
+                };
+                let reason = format!("{what}; its events wait, and it is probed: {why}");
+                self.shared.conditions.set(part, Health::Down, &reason);
+                if was_away {
+                    tracing::warn!(upstream = upstream.as_str(), reason, "the trouble is another than before");
+                }
+            }
+            Change::Closed { .. } => self.shared.conditions.set(part, Health::Ok, ""),
+        }
+    }
+
+    /// Has the dispatcher woken when the next probe is due.
+    fn wake_for_probes(&mut self, now: Duration) {
+        let Some(at) = self.bulkheads.wakes_at() else { return };
+        // What is due already waits for a slot, and the next answer gives one.
+        if at <= now || self.wakes_at.is_some_and(|known| known <= at) {
+            return;
+        }
+        self.wakes_at = Some(at);
+        self.spawn(async move {
+            tokio::time::sleep(at - now).await;
+            Report::Wake
+        });
+    }
+}
+
+fn part_of(upstream: Upstream) -> Part {
+    match upstream {
+        Upstream::Payiq => Part::Payiq,
+        Upstream::Loanpro => Part::Loanpro,
+        Upstream::Aloha => Part::Aloha,
+    }
+}
+
+fn state_name(is_away: bool) -> &'static str {
+    if is_away { "breaker open" } else { "breaker closed" }
+}
+
+/// An event that waits for a call: it has one to make, and its lane is ours and not being given up.
+fn standing(events: &BTreeMap<EventKey, Event>, lanes: &BTreeMap<i32, Lane>, key: EventKey) -> Standing {
+    let Some(event) = events.get(&key).filter(|event| event.pending.is_some()) else { return Standing::Gone };
+    let lane = lanes.get(&event.claim.lane.0).filter(|lane| !lane.leaving && lane.claim == event.claim);
+    match (lane, event.flow.in_trouble()) {
+        (None, _) => Standing::Gone,
+        (Some(_), None) => Standing::Fresh,
+        (Some(_), Some(_)) => Standing::Tried,
+    }
+}

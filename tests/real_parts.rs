@@ -27,10 +27,16 @@ mod ends;
 mod failures;
 #[path = "real_parts/leaving.rs"]
 mod leaving;
+#[path = "real_parts/ledger_outages.rs"]
+mod ledger_outages;
 #[path = "real_parts/ledgers.rs"]
 mod ledgers;
 #[path = "real_parts/looking.rs"]
 mod looking;
+#[path = "real_parts/outages.rs"]
+mod outages;
+#[path = "real_parts/pauses.rs"]
+mod pauses;
 #[path = "real_parts/progress.rs"]
 mod progress;
 #[path = "real_parts/refusals.rs"]
@@ -100,6 +106,9 @@ const CASES: &[&[Case]] = &[
     static_members::CASES,
     retention::CASES,
     admin::CASES,
+    outages::CASES,
+    pauses::CASES,
+    ledger_outages::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -35,6 +35,8 @@ const AT_ONCE: usize = 64;
 
 async fn ten_thousand_waiting_events_survive_a_kill_and_the_loss_of_their_records(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    // With its breaker open most of them would only wait in memory, without a time of their own.
+    stand.amend("[retry]", "[breaker]\nfailures = 10000\n[retry]");
     let worker = stand.worker().await;
     let token = stand.sandbox.permanent_token().await;
     let customers = customers(&stand).await;

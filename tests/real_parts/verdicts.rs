@@ -93,7 +93,11 @@ async fn a_wrong_tenant_rejects_nothing_and_is_gone_on_with_when_mended(parts: &
     let body = json!({"error": {"message": {"lang": "en", "value": "Customer not found"}}});
     let rule = json!({"route": "loanpro.*", "action": "status", "status": 409, "body": body});
     stand.sandbox.fault(rule).await;
-    let settings = [setting("TARGET__LOANPRO__PROBE_CUSTOMER_ID", &probe), setting("RETRY__BUDGET", "3s")];
+    let settings = [
+        setting("TARGET__LOANPRO__PROBE_CUSTOMER_ID", &probe),
+        setting("RETRY__BUDGET", "3s"),
+        setting("BREAKER__PROBE_INTERVAL", "200ms"),
+    ];
     let mut worker = stand.start_worker_with(&settings);
     worker.ready().await;
     let customer = stand.sandbox.create_customer().await;

@@ -1,0 +1,108 @@
+//! PostgreSQL that takes nothing for a while: read-only, without connections, locked, restarted. The worker's process lives,
+//! work pauses, and goes on by itself.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::support::events;
+use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
+use crate::support::records::Record;
+use crate::support::stand::{Delivery, PATIENCE, Stand};
+use crate::support::worker::Worker;
+
+crate::cases! {
+    a_ledger_that_is_read_only_for_a_while_loses_nothing needs [Kafka, Postgres];
+    a_ledger_without_connections_for_a_while_loses_nothing needs [Kafka, Postgres];
+    a_ledger_whose_table_is_locked_for_a_while_loses_nothing needs [Kafka, Postgres];
+}
+
+const EVENTS: usize = 60;
+
+async fn a_ledger_that_is_read_only_for_a_while_loses_nothing(parts: &RealParts) {
+    let outage = Outage::begin(parts).await;
+    outage.on_server("alter database {} set default_transaction_read_only = on").await;
+    outage.end_sessions().await;
+    outage.is_noticed().await;
+    outage.on_server("alter database {} reset default_transaction_read_only").await;
+    outage.end_sessions().await;
+    outage.assert_all_linked_once().await;
+}
+
+async fn a_ledger_without_connections_for_a_while_loses_nothing(parts: &RealParts) {
+    let outage = Outage::begin(parts).await;
+    outage.on_server("alter database {} allow_connections false").await;
+    outage.end_sessions().await;
+    outage.is_noticed().await;
+    outage.on_server("alter database {} allow_connections true").await;
+    outage.assert_all_linked_once().await;
+}
+
+async fn a_ledger_whose_table_is_locked_for_a_while_loses_nothing(parts: &RealParts) {
+    let outage = Outage::begin(parts).await;
+    let mut holder = PgConnection::connect(&outage.stand.database).await.expect("a connection");
+    let mut lock = holder.begin().await.expect("a transaction");
+    lock.execute("lock table event in access exclusive mode").await.expect("the lock");
+    outage.is_noticed().await;
+    lock.rollback().await.expect("the lock is released");
+    outage.assert_all_linked_once().await;
+}
+
+/// A worker with events half way.
+struct Outage<'a> {
+    stand: Stand<'a>,
+    worker: Worker,
+    ids: BTreeSet<String>,
+}
+
+impl<'a> Outage<'a> {
+    async fn begin(parts: &'a RealParts) -> Self {
+        let stand = Stand::prepare(parts, Delivery::Transactional).await;
+        stand.sandbox.fault(json!({"route": "*", "action": "delay", "delay": 0.2})).await;
+        let worker = stand.worker().await;
+        let mut ids = BTreeSet::new();
+        for number in 0..EVENTS {
+            let (customer, id) = (stand.sandbox.create_customer().await, format!("event-{number}"));
+            let token = stand.sandbox.tokenise(json!({})).await;
+            stand.publish(&events::temporary(&id, &customer, &token)).await;
+            ids.insert(id);
+        }
+        Self { stand, worker, ids }
+    }
+
+    /// A statement about the database, from outside of it.
+    async fn on_server(&self, statement: &str) {
+        let (server, name) = self.stand.database.rsplit_once('/').expect("a server and a name");
+        let mut connection = PgConnection::connect(&format!("{server}/postgres")).await.expect("a connection");
+        let statement = sqlx::AssertSqlSafe(statement.replace("{}", name));
+        connection.execute(statement).await.expect("the statement");
+    }
+
+    /// What is decided for new sessions holds for all of them.
+    async fn end_sessions(&self) {
+        self.on_server("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'").await;
+    }
+
+    async fn is_noticed(&self) {
+        eventually("the worker says that its ledger is down", PATIENCE, async || {
+            self.worker.log().contains("ledger is down").then_some(())
+        })
+        .await;
+    }
+
+    async fn assert_all_linked_once(self) {
+        let Self { stand, worker, ids } = self;
+        let of = |record: &Record| record.json()["causationid"].as_str().map(str::to_owned);
+        let complete = |seen: &[Record]| seen.len() >= ids.len();
+        let mut reader = stand.reader(&[&stand.topics.linked, &stand.topics.rejected]);
+        reader.read_until("every event has a result", PATIENCE, complete).await;
+        assert_eq!(worker.terminate(), 0, "it is the process that met the outage");
+        let linked: Vec<String> = stand.all(&stand.topics.linked).await.iter().filter_map(of).collect();
+        assert!(stand.all(&stand.topics.rejected).await.is_empty(), "nothing is rejected because of it");
+        assert_eq!(linked.iter().cloned().collect::<BTreeSet<_>>(), ids, "nothing is lost");
+        assert_eq!(linked.len(), ids.len(), "one result each");
+        assert_eq!(stand.sandbox.booked("profiles").await.len(), ids.len(), "one profile each");
+    }
+}

@@ -166,3 +166,19 @@ fn a_missing_customer_without_a_witness_waits_and_spends_nothing() {
     event.see(customer_missing());
     assert_eq!(code(&event.see(Observation::Customer(CustomerCheck::Missing))), ReasonCode::CustomerNotFound);
 }
+
+/// The link was sent to a wrong tenant, which was mended before the look.
+#[test]
+fn a_link_refused_for_a_missing_customer_who_is_found_is_sent_once_more() {
+    let mut event = Driver::permanent();
+    event.facts.refusal_needs_customer = true;
+    event.see_all(to_linking());
+    let exists = || Observation::Customer(CustomerCheck::Exists);
+    event.see(link(refused(ReasonCode::CustomerNotFound)));
+    event.see(absent());
+    assert!(matches!(event.see(exists()), Effect::BackOff(_)));
+    assert_eq!(event.see(Observation::Due), Effect::Link);
+    event.see(link(refused(ReasonCode::CustomerNotFound)));
+    event.see(absent());
+    assert_eq!(code(&event.see(exists())), ReasonCode::LinkRefused, "the customer was known before it was sent");
+}

@@ -88,10 +88,15 @@ fn a_conflict_over_the_title_may_be_our_own_profile() {
 
 #[test]
 fn any_other_conflict_is_a_refusal_that_quotes_the_vendor() {
-    for text in ["Customer does not exist", "The token has expired", "Resource not found for the segment Customers"] {
+    let missing = "customer_not_found";
+    for (text, code) in [
+        ("Customer does not exist", missing),
+        ("The token has expired", "link_refused"),
+        ("Resource not found for the segment Customers", missing),
+    ] {
         for body in shapes(text) {
             let outcome = classify_link(answer(409, &body), &[]);
-            assert_eq!(word(&outcome), "link_refused", "{body}");
+            assert_eq!(word(&outcome), code, "{body}");
             assert_eq!(detail(&outcome), format!("http 409: {text}"));
         }
     }

@@ -46,6 +46,8 @@ pub struct Flow {
     link_unseen: bool,
     /// Another worker's link of this event was noted: an answer that names ours does not rule a second one out.
     noted: bool,
+    /// The customer was found: the tenant is right.
+    customer_seen: bool,
     /// Until then a link whose answer was lost may still be applied.
     under_way_until: Duration,
     last_trouble: String,
@@ -74,6 +76,7 @@ impl Flow {
             conversion_unseen: false,
             link_unseen: false,
             noted: false,
+            customer_seen: false,
             under_way_until: Duration::ZERO,
             last_trouble: String::new(),
         }
@@ -99,6 +102,10 @@ impl Flow {
 
     /// The one transition function.
     pub fn step(&mut self, observation: Observation, facts: Facts, rules: &Rules, now: Moment) -> Effect {
+        if now.outage {
+            // Whatever passed was not working time.
+            self.since = now.tick;
+        }
         let state = std::mem::replace(&mut self.state, State::Ending);
         match (state, observation) {
             (State::Accepted, Observation::Begun(past)) if facts.temporary => self.begin(past, facts, now),
@@ -335,11 +342,18 @@ impl Flow {
     /// The customer is there. A refusal after which every look was in vain is then the right tenant's. A look that called
     /// the customer missing listed no profiles, so it cannot say that ours is not among them.
     fn on_existing(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
-        if let Cause::Refused(refusal) = look.cause {
-            return self.reject(refusal.code, Stage::Link, refusal.detail);
+        let seen_before = std::mem::replace(&mut self.customer_seen, true);
+        match look.cause {
+            // The tenant may have been mended after it was refused: it is sent once more.
+            Cause::Refused(Refusal { code: ReasonCode::CustomerNotFound, detail }) if !seen_before => {
+                self.back_off(Next::Link, None, detail, rules, now)
+            }
+            Cause::Refused(refusal) => self.reject(ReasonCode::LinkRefused, Stage::Link, refusal.detail),
+            _ => {
+                let detail = "the look-up says that the customer is missing, but it is found".to_owned();
+                self.back_off(Next::Look(look), None, detail, rules, now)
+            }
         }
-        let detail = "the look-up says that the customer is missing, but it is found".to_owned();
-        self.back_off(Next::Look(look), None, detail, rules, now)
     }
 
     fn reject(&mut self, code: ReasonCode, stage: Stage, detail: impl Into<String>) -> Effect {

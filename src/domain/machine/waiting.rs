@@ -13,7 +13,7 @@ impl Flow {
     }
 
     pub(super) fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
-        if counts && !now.outage {
+        if counts {
             self.spent += now.tick.saturating_sub(self.since);
         }
         self.since = now.tick;
@@ -34,9 +34,7 @@ impl Flow {
         rules: &Rules,
         now: Moment,
     ) -> Effect {
-        if !now.outage {
-            self.spent += now.tick.saturating_sub(self.since);
-        }
+        self.spent += now.tick.saturating_sub(self.since);
         self.since = now.tick;
         self.failures = self.failures.saturating_add(1);
         if self.spent >= rules.retry.budget() && !now.outage {

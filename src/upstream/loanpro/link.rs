@@ -4,7 +4,7 @@ use hyper::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::says_title_taken;
+use super::answer::{says_missing, says_title_taken};
 use super::{CustomerId, LoanPro};
 use crate::contract::AccountKind;
 use crate::domain::{ReasonCode, Secret};
@@ -106,6 +106,8 @@ pub fn classify(exchange: Exchange, secrets: &[&Secret]) -> CallOutcome<LinkAnsw
         // A moved address is a wrong base URL: we follow no redirects.
         401 | 403 | 404 | 301 | 302 | 307 | 308 => CallOutcome::Misconfigured { detail },
         409 if says_title_taken(&answer) => CallOutcome::Unknown { retry_after, detail },
+        // Whether it is, the look-up and the check of the customer tell; a wrong tenant says the same.
+        409 if says_missing(&answer) => refused_as(ReasonCode::CustomerNotFound, detail),
         409 => refused(detail),
         429 => CallOutcome::NotApplied { retry_after, detail },
         _ => CallOutcome::Unknown { retry_after, detail },
@@ -125,5 +127,9 @@ fn claims_done(body: &[u8]) -> bool {
 }
 
 fn refused(detail: String) -> CallOutcome<LinkAnswer> {
-    CallOutcome::Refused(Refusal { code: ReasonCode::LinkRefused, detail })
+    refused_as(ReasonCode::LinkRefused, detail)
+}
+
+fn refused_as(code: ReasonCode, detail: String) -> CallOutcome<LinkAnswer> {
+    CallOutcome::Refused(Refusal { code, detail })
 }

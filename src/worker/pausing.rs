@@ -67,6 +67,7 @@ impl Dispatcher {
     }
 
     fn stop_intake(&mut self) {
+        tracing::info!("paused: nothing is taken in, begun or called until everything is resumed");
         tracing::trace!(from = "going on", to = "paused", "stepped");
         self.apply_pause();
     }
@@ -116,6 +117,7 @@ impl Dispatcher {
 
     /// Nobody pauses any more: the guard counts anew, and what was held goes on in the order of the input.
     fn go_on(&mut self) {
+        tracing::info!("no pause holds: events are taken in and begun");
         tracing::trace!(from = "paused", to = "going on", "stepped");
         self.pausing.guard.reset();
         self.apply_pause();

@@ -77,8 +77,12 @@ pub struct Check {
 #[derive(Clone)]
 pub struct Conditions {
     clock: Arc<dyn Clock>,
+    tell: Tell,
     book: Arc<Mutex<Book>>,
 }
+
+/// Who is told of each change of a part's health.
+type Tell = Arc<dyn Fn(Part, &Condition) + Send + Sync>;
 
 /// Something that is wrong with a part for as long as this lives. Several may be open at once: a part is as bad as the worst
 /// of them, and well when none is left.
@@ -148,6 +152,10 @@ impl Conditions {
     /// Everything is well until somebody says otherwise: a worker starts only after it reached its ledger and its broker.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::telling(clock, Arc::new(log))
+    }
+
+    fn telling(clock: Arc<dyn Clock>, tell: Tell) -> Self {
         let since_ms = clock.wall_ms();
         let entry = || Entry {
             said: Said::new(Health::Ok, ""),
@@ -155,7 +163,7 @@ impl Conditions {
             shown: Condition { health: Health::Ok, since_ms, reason: String::new() },
         };
         let entries = Part::ALL.into_iter().map(|part| (part, entry())).collect();
-        Self { clock, book: Arc::new(Mutex::new(Book { entries, last_trouble: 0 })) }
+        Self { clock, tell, book: Arc::new(Mutex::new(Book { entries, last_trouble: 0 })) }
     }
 
     /// Says how a part is. Its time changes, and a line is logged, only with its health; the reason is always the last one.
@@ -205,7 +213,7 @@ impl Conditions {
         let shown = entry.shown.clone();
         drop(book);
         if shown.health != before {
-            log(part, shown.health, &shown.reason);
+            (self.tell)(part, &shown);
         }
     }
 
@@ -271,9 +279,9 @@ fn by_name<S: Serializer>(checks: &[(&'static str, Check)], serializer: S) -> Re
 }
 
 /// One line a change, at the level at which somebody should look.
-fn log(part: Part, health: Health, reason: &str) {
-    let (part, status) = (part.as_str(), health.as_str());
-    match health {
+fn log(part: Part, condition: &Condition) {
+    let (part, status, reason) = (part.as_str(), condition.health.as_str(), &condition.reason);
+    match condition.health {
         Health::Ok => tracing::info!(part, status, reason, "{part} is well again"),
         Health::Degraded => tracing::warn!(part, status, reason, "{part} is degraded"),
         Health::Down => tracing::error!(part, status, reason, "{part} is down"),

@@ -1,8 +1,5 @@
-use std::io::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 
@@ -27,36 +24,6 @@ impl Clock for Hand {
 fn conditions() -> (Arc<Hand>, Conditions) {
     let clock = Arc::<Hand>::default();
     (Arc::clone(&clock), Conditions::new(clock))
-}
-
-/// What is logged, as text.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-fn logged(work: impl FnOnce()) -> Vec<String> {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    text.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -118,6 +85,9 @@ fn a_part_is_as_bad_as_its_worst_trouble_and_well_when_none_is_left() {
     assert_eq!((conditions.of(Part::Broker), reason()), (Health::Degraded, "a cycle was aborted".to_owned()));
     slow.say(Health::Down, "nothing is published for a minute");
     assert_eq!(conditions.of(Part::Broker), Health::Down);
+    let later = conditions.trouble(Part::Broker, Health::Down, "as bad, but later");
+    assert_eq!(reason(), "nothing is published for a minute");
+    drop(later);
     drop(slow);
     assert_eq!((conditions.of(Part::Broker), reason()), (Health::Ok, String::new()));
 }
@@ -132,19 +102,22 @@ fn the_end_of_a_trouble_does_not_take_back_what_was_set() {
 
 #[test]
 fn only_a_change_is_logged_and_once() {
-    let (_, conditions) = conditions();
-    let lines = logged(|| {
-        conditions.set(Part::Broker, Health::Ok, "");
-        for attempt in 1..=3 {
-            conditions.set(Part::Broker, Health::Down, &format!("no answer to request {attempt}"));
-        }
-        conditions.set(Part::Broker, Health::Ok, "");
-        conditions.set(Part::Broker, Health::Ok, "");
-    });
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("ERROR") && lines[0].contains("broker is down"), "{}", lines[0]);
-    assert!(lines[0].contains("no answer to request 1"), "the reason is told: {}", lines[0]);
-    assert!(lines[1].contains("INFO") && lines[1].contains("broker is well again"), "{}", lines[1]);
+    let lines = Arc::<Mutex<Vec<String>>>::default();
+    let told = Arc::clone(&lines);
+    let tell = move |part: Part, condition: &Condition| {
+        let line = format!("{} {} {}", part.as_str(), condition.health.as_str(), condition.reason);
+        told.lock().unwrap().push(line);
+    };
+    let conditions = Conditions::telling(Arc::<Hand>::default(), Arc::new(tell));
+    conditions.set(Part::Broker, Health::Ok, "");
+    for attempt in 1..=3 {
+        conditions.set(Part::Broker, Health::Down, &format!("no answer to request {attempt}"));
+    }
+    let trouble = conditions.trouble(Part::Broker, Health::Down, "nothing is published");
+    conditions.set(Part::Broker, Health::Ok, "");
+    drop(trouble);
+    conditions.set(Part::Broker, Health::Ok, "");
+    assert_eq!(*lines.lock().unwrap(), ["broker down no answer to request 1", "broker ok "]);
 }
 
 #[test]

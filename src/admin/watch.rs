@@ -14,8 +14,10 @@ use crate::metrics::Metrics;
 
 /// How often the pauses are read: the contract's second.
 const PAUSES_EVERY: Duration = Duration::from_secs(1);
-/// How often the broker is asked for its logs' ends.
+/// How often the broker is asked for the end of a log: one partition after the other, as each may have another leader.
 const BROKER_EVERY: Duration = Duration::from_secs(2);
+/// After so many questions it is asked for all of them, for the lag: each is a request of its own.
+const LAG_EVERY: usize = 5;
 /// A broker that takes longer is as good as away. The client itself would wait ten seconds.
 const BROKER_LIMIT: Duration = Duration::from_secs(3);
 /// Asked for where this worker owns no partition: every topic has it.
@@ -53,17 +55,25 @@ impl Broker {
         let mut ticks = interval(BROKER_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = None;
+        let (mut lag_told, mut questions) = (Vec::new(), 0);
         loop {
             ticks.tick().await;
-            self.ask(&mut trouble).await;
+            let owned = self.metrics.partitions();
+            let all = owned != lag_told || questions >= LAG_EVERY;
+            let asked = if all { &owned[..] } else { one_of(&owned, questions) };
+            let answer = self.ask(&mut trouble, asked).await;
+            questions += 1;
+            if let (Ok(ends), true) = (answer, all) {
+                self.metrics.log_ends(&self.topic, &ends);
+                (lag_told, questions) = (owned, 0);
+            }
         }
     }
 
     /// One question at a time: the client's call blocks a thread until it is answered or too late.
-    async fn ask(&self, trouble: &mut Option<Trouble>) {
-        let owned = self.metrics.partitions();
-        let asked = if owned.is_empty() { vec![ANY_PARTITION] } else { owned };
-        let mut question = std::pin::pin!(self.source.log_ends(&asked));
+    async fn ask(&self, trouble: &mut Option<Trouble>, asked: &[i32]) -> Result<Vec<(i32, i64)>, KafkaTrouble> {
+        let asked = if asked.is_empty() { &[ANY_PARTITION] } else { asked };
+        let mut question = std::pin::pin!(self.source.log_ends(asked));
         let answer = tokio::select! {
             biased;
             answer = question.as_mut() => answer,
@@ -74,9 +84,7 @@ impl Broker {
             }
         };
         self.tell(trouble, &answer);
-        if let Ok(ends) = answer {
-            self.metrics.log_ends(&self.topic, &ends);
-        }
+        answer
     }
 
     fn tell(&self, trouble: &mut Option<Trouble>, answer: &Result<Vec<(i32, i64)>, KafkaTrouble>) {
@@ -88,4 +96,10 @@ impl Broker {
             Err(_) => {}
         }
     }
+}
+
+/// Another one each time.
+fn one_of(owned: &[i32], question: usize) -> &[i32] {
+    let place = question.checked_rem(owned.len()).unwrap_or_default();
+    owned.get(place..=place).unwrap_or_default()
 }

@@ -189,6 +189,19 @@ mod tests {
     }
 
     #[test]
+    fn a_tokens_file_that_changes_counts_at_once_and_one_that_is_gone_opens_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let guard = Guard::new(Some(SecretSource::File(path.clone())), "127.0.0.1:8700".parse().unwrap()).0;
+        let judged = |token: &str| guard.judge(&headers(&[HOST, ("authorization", &format!("Bearer {token}"))]));
+        assert_eq!(judged(""), Err(Refusal::NoToken));
+        std::fs::write(&path, "first\n").unwrap();
+        assert_eq!((judged("first"), judged("the-second")), (Ok(()), Err(Refusal::Token)));
+        std::fs::write(&path, "the-second\n").unwrap();
+        assert_eq!((judged("first"), judged("the-second")), (Err(Refusal::Token), Ok(())));
+    }
+
+    #[test]
     fn a_token_that_is_made_is_long_and_another_each_time() {
         let address = "127.0.0.1:0".parse().unwrap();
         let made = || Guard::new(None, address).1.unwrap();

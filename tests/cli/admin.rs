@@ -33,6 +33,16 @@ fn a_worker_whose_admin_address_is_taken_begins_nothing_and_says_so() {
 }
 
 #[test]
+fn a_dev_begins_nothing_either_where_it_was_told_to_listen() {
+    let bench = Bench::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = bench.run_with(&["dev", "--exit-after-samples"], &[("PROFILE_LINKER_ADMIN__LISTEN", &address)]);
+    assert_eq!(ended.code, 75, "{}", ended.err);
+    assert!(ended.err.contains(&address), "{}", ended.err);
+}
+
+#[test]
 fn without_a_worker_status_and_intake_are_exit_69() {
     let bench = Bench::new();
     let token = bench.file("token", "a-token\n");

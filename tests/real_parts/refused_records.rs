@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::admin::Admin;
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
@@ -27,8 +28,13 @@ async fn a_missing_dead_letter_topic_holds_up_its_partition_only(parts: &RealPar
     let worker = stand.worker().await;
     stand.kafka.delete_topic(&stand.topics.dead_letter).await;
     let scene = Scene::play(&stand, &worker, b"unreadable").await;
+    let admin = Admin::of(&worker);
+    let body = admin.until("broker", "down").await;
+    let reason = body["checks"]["broker"]["reason"].as_str().expect("a reason");
+    assert!(body["ready"] == false && reason.contains("dead letter of partition"), "{body}");
     stand.kafka.create_topic(&stand.topics.dead_letter, 4).await;
     scene.goes_on().await;
+    admin.until("broker", "ok").await;
     assert_eq!(worker.terminate(), 0);
 }
 

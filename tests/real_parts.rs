@@ -49,6 +49,8 @@ mod remade_topics;
 mod retention;
 #[path = "real_parts/securely.rs"]
 mod securely;
+#[path = "real_parts/shown.rs"]
+mod shown;
 #[path = "real_parts/static_members.rs"]
 mod static_members;
 #[path = "real_parts/stolen.rs"]
@@ -106,6 +108,7 @@ const CASES: &[&[Case]] = &[
     static_members::CASES,
     retention::CASES,
     admin::CASES,
+    shown::CASES,
     outages::CASES,
     pauses::CASES,
     ledger_outages::CASES,

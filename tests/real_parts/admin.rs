@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::admin::{Admin, TOKEN, answer, with_token};
+use crate::support::admin::{Admin, TOKEN, answer, sample, with_token};
 use crate::support::events;
 use crate::support::kafka::Kafka;
 use crate::support::parts::RealParts;
@@ -49,13 +49,6 @@ async fn story(stand: &Stand<'_>) {
     stand.publish_bytes(&customer, b"not an event").await;
     let topics = [stand.topics.linked.as_str(), stand.topics.rejected.as_str()];
     stand.reader(&topics).read_until("three results", PATIENCE, |seen| seen.len() >= 3).await;
-}
-
-/// The value of a sample by its name and some of its labels.
-fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
-    let is_it =
-        |line: &&str| line.split([' ', '{']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
-    metrics.lines().find(is_it).and_then(|line| line.rsplit(' ').next()?.parse().ok())
 }
 
 async fn a_worker_tells_how_it_is_and_every_metric_after_a_story(parts: &RealParts) {

@@ -79,3 +79,10 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, text: response.text().await.expect("a body") }
 }
+
+/// The value of a sample by its name and some of its labels.
+pub fn sample(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let is_it =
+        |line: &&str| line.split([' ', '{']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
+    metrics.lines().find(is_it).and_then(|line| line.rsplit(' ').next()?.parse().ok())
+}

@@ -139,13 +139,7 @@ impl Dispatcher {
     fn cycle_done(&mut self) {
         for (partition, part) in self.cycle.take().map(|cycle| cycle.parts).unwrap_or_default() {
             if let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == part.claim) {
-                lane.cursor = part.cursor;
-                lane.committed = Some(part.position);
-                lane.owes_commit = false;
-                if lane.held.as_ref().is_some_and(|held| held.seq.0 <= part.cursor) {
-                    tracing::info!(kafka.partition = partition, "the broker takes the refused record now");
-                    lane.held = None;
-                }
+                part.is_published(lane);
             }
         }
     }
@@ -169,8 +163,7 @@ impl Dispatcher {
                 (Some(stands), Some(CursorText::Ours(cursor)))
                     if cursor >= part.cursor && stands.offset >= Some(part.position) =>
                 {
-                    lane.cursor = part.cursor;
-                    lane.committed = Some(part.position);
+                    part.is_published(lane);
                 }
                 _ => lane.give_back(part.results),
             }
@@ -285,6 +278,17 @@ impl CyclePart {
     fn new(lane: &Lane, (results, cursor): (Vec<EndedResult>, i64)) -> Self {
         // Nothing accepted of a topic that was made anew: results of the old one are published all the same.
         Self { claim: lane.claim, results, cursor, position: lane.position.unwrap_or(0) }
+    }
+
+    /// What was refused before is published with it, also where that was seen in the committed cursor only.
+    fn is_published(&self, lane: &mut Lane) {
+        lane.cursor = self.cursor;
+        lane.committed = Some(self.position);
+        lane.owes_commit = false;
+        if lane.held.as_ref().is_some_and(|held| held.seq.0 <= self.cursor) {
+            tracing::info!(kafka.partition = self.claim.lane.0, "the broker takes the refused record now");
+            lane.held = None;
+        }
     }
 }
 

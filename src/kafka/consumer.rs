@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::backlog::Backlog;
 use super::membership::Membership;
 use super::polling::{Common, Handover, POLL, Poller};
-use super::watch::{self, TopicWatch};
+use super::watch::{self, Known, TopicWatch};
 use super::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent, client, log_ends};
 use crate::config::Kafka;
 use crate::pulse::Pulse;
@@ -32,7 +32,7 @@ pub struct KafkaSource {
     watch: std::thread::JoinHandle<()>,
     restarts: std::sync::mpsc::Sender<(i32, Option<i64>)>,
     common: Arc<Common>,
-    topic_id: Arc<Mutex<Option<String>>>,
+    topic_id: Arc<Mutex<Known>>,
 }
 
 impl KafkaSource {
@@ -49,7 +49,7 @@ impl KafkaSource {
         consumer.subscribe(&[settings.topics.created.as_str()])?;
         let topic = settings.topics.created.clone();
         let (restarts, asked) = std::sync::mpsc::channel();
-        let topic_id = Arc::<Mutex<Option<String>>>::default();
+        let topic_id = Arc::<Mutex<Known>>::default();
         let poller = Poller {
             topic: topic.clone(),
             consumer: Arc::clone(&consumer),

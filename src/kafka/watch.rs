@@ -4,7 +4,7 @@
 //! new records below it without a word if the new topic is the longer one.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
@@ -19,13 +19,31 @@ const EVERY: Duration = Duration::from_secs(2);
 /// Limit of one question.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The id of the input topic, as it was last told to the worker.
+/// Compares the input topic's id with the one that the worker knows.
 pub(super) struct TopicWatch {
     pub topic: String,
     pub consumer: Arc<BaseConsumer<Handover>>,
     pub events: UnboundedSender<SourceEvent>,
     pub common: Arc<Common>,
-    pub known: Arc<Mutex<Option<String>>>,
+    pub known: Arc<Mutex<Known>>,
+}
+
+/// The topic's id that the worker's lanes were opened under, as far as it heard.
+#[derive(Debug, Default)]
+pub(super) struct Known(Option<String>);
+
+impl Known {
+    /// A take-over is told the topic's id. A new one is news all the same: lanes that were opened before know the old one.
+    fn tell(&mut self, id: Option<&String>) {
+        if self.0.is_none() {
+            self.0 = id.cloned();
+        }
+    }
+
+    /// Whether the worker is to hear that the topic is another.
+    fn is_news(&mut self, id: String) -> bool {
+        self.0.replace(id.clone()).is_some_and(|known| known != id)
+    }
 }
 
 impl TopicWatch {
@@ -41,21 +59,57 @@ impl TopicWatch {
 
     /// Whether the topic is another than the worker knows. A topic that is away for now is none; nor is a broker.
     fn is_another(&self) -> bool {
-        let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return false };
+        if lock(&self.known).0.is_none() {
+            return false;
+        }
         let Ok(Some(now)) = topic_id(&self.consumer, &self.topic, LIMIT) else { return false };
-        let mut told = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // A take-over may have told it meanwhile.
-        now != known && told.replace(now) == Some(known)
+        lock(&self.known).is_news(now)
     }
 }
 
-/// Asks for the topic's id, which counts as told to the worker from here on.
+fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks for the topic's id.
 pub(super) fn tell(
     consumer: &BaseConsumer<Handover>,
     topic: &str,
-    known: &Mutex<Option<String>>,
+    known: &Mutex<Known>,
 ) -> Result<Option<String>, KafkaTrouble> {
     let id = topic_id(consumer, topic, LIMIT)?;
-    known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&id);
+    lock(known).tell(id.as_ref());
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(id: &str) -> Known {
+        let mut known = Known::default();
+        known.tell(Some(&id.to_owned()));
+        known
+    }
+
+    #[test]
+    fn another_topic_is_news_once() {
+        let mut known = told("one");
+        assert!(!known.is_news("one".to_owned()));
+        assert!(known.is_news("two".to_owned()));
+        assert!(!known.is_news("two".to_owned()));
+        assert!(known.is_news("three".to_owned()));
+    }
+
+    #[test]
+    fn what_a_take_over_found_first_is_news_for_the_lanes_that_were_opened_before() {
+        let mut known = told("one");
+        known.tell(Some(&"two".to_owned()));
+        assert!(known.is_news("two".to_owned()));
+    }
+
+    #[test]
+    fn the_first_topic_is_no_news() {
+        assert!(!Known::default().is_news("one".to_owned()));
+    }
 }

@@ -79,15 +79,15 @@ pub(super) enum Report {
     Observed(Box<Answered>),
     /// A time has come at which an upstream may be probed.
     Wake,
-    /// Lanes were taken over.
-    Opened(Result<Vec<Opened>, WorkerError>),
+    /// Lanes were taken over, under this count of topics.
+    Opened(u64, Result<Vec<Opened>, WorkerError>),
     /// Fetched records are decoded and sealed.
     Drafted(Drafted),
     /// A lane that another worker took may be taken again, if it is still ours to take: the coordinator answered what was
     /// asked at this time.
     Retake(i32, Duration),
-    /// A lane was taken again.
-    Retaken(i32, Result<Vec<Opened>, WorkerError>),
+    /// A lane was taken again, under this count of topics.
+    Retaken(i32, u64, Result<Vec<Opened>, WorkerError>),
     /// A cycle ended.
     Published(Result<(), CycleError>),
     /// The committed cursors after a cycle in doubt.
@@ -155,6 +155,8 @@ pub(super) struct Dispatcher {
     pub opening: usize,
     /// Partitions of ours that are being taken again from another worker.
     pub retaking: BTreeSet<i32>,
+    /// How often we heard that the topic was made anew: what a take-over found under an earlier count may be of an old one.
+    pub topics: u64,
     /// Rows that cannot be worked on and whose end is being written: their note may be read again meanwhile.
     pub ending_at_once: BTreeMap<EventKey, Claim>,
     /// Events that ended since the notes' present reading began: what it read of their rows may be older.
@@ -254,10 +256,10 @@ impl Dispatcher {
             Report::Observed(answered) => self.on_answer(*answered),
             // What may go now goes after each message.
             Report::Wake => self.wakes_at = None,
-            Report::Opened(opened) => self.on_opened(opened),
+            Report::Opened(topics, opened) => self.on_opened(topics, opened),
             Report::Drafted(drafted) => self.on_drafted(drafted),
             Report::Retake(partition, asked_at) => self.retake(partition, asked_at),
-            Report::Retaken(partition, opened) => self.on_retaken(partition, opened),
+            Report::Retaken(partition, topics, opened) => self.on_retaken(partition, topics, opened),
             Report::Published(result) => self.on_published(result),
             Report::Resolved(committed) => self.on_resolved(&committed),
             Report::Released(partitions) => self.on_released(&partitions),

@@ -31,12 +31,12 @@ impl Dispatcher {
     /// Takes partitions over that Kafka assigned, beside the dispatcher.
     pub fn open(&mut self, partitions: Vec<i32>) {
         self.opening += 1;
-        let shared = Arc::clone(&self.shared);
-        self.spawn(async move { Report::Opened(take_over(&shared, &partitions).await) });
+        let (shared, topics) = (Arc::clone(&self.shared), self.topics);
+        self.spawn(async move { Report::Opened(topics, take_over(&shared, &partitions).await) });
     }
 
     /// Lanes were taken over: their results are published, their events go on, their fetching starts.
-    pub fn on_opened(&mut self, opened: Result<Vec<Opened>, WorkerError>) {
+    pub fn on_opened(&mut self, topics: u64, opened: Result<Vec<Opened>, WorkerError>) {
         self.opening = self.opening.saturating_sub(1);
         let opened = match opened {
             Ok(opened) => opened,
@@ -47,7 +47,12 @@ impl Dispatcher {
         };
         let starts: Vec<_> = opened.iter().map(|opened| (opened.row.claim.lane.0, opened.start.offset)).collect();
         for opened in opened {
-            self.install(opened, false);
+            if opened.lost {
+                // Taken by another while we opened it; it may still be ours: the group is asked, as after any fence.
+                self.retake_later(opened.row.claim.lane.0);
+            } else {
+                self.install(opened, false);
+            }
         }
         self.assigned.extend(starts.iter().map(|(partition, _)| *partition));
         // This answers Kafka's assignment, an empty one too.
@@ -57,6 +62,9 @@ impl Dispatcher {
         // In either direction: the client remembers a partition's pause from the last time that it was ours.
         let opened: Vec<i32> = starts.iter().map(|(partition, _)| *partition).collect();
         self.apply_pause_to(&opened);
+        if topics != self.topics {
+            self.open_anew(&opened);
+        }
     }
 
     pub fn is_going(&self, partition: i32) -> bool {
@@ -64,7 +72,7 @@ impl Dispatcher {
     }
 
     pub fn install(&mut self, opened: Opened, again: bool) {
-        let Opened { row, start, raised_at, unfinished, unpublished } = opened;
+        let Opened { row, start, raised_at, unfinished, unpublished, .. } = opened;
         let (claim, partition) = (row.claim, row.claim.lane.0);
         let mut lane = Lane::new(&row, &start, self.wire_until(&row, &start, raised_at));
         for result in unpublished {

@@ -74,16 +74,19 @@ impl Dispatcher {
             return;
         }
         self.retaking.insert(partition);
-        let shared = Arc::clone(&self.shared);
-        self.spawn(async move { Report::Retaken(partition, take_over(&shared, &[partition]).await) });
+        let (shared, topics) = (Arc::clone(&self.shared), self.topics);
+        self.spawn(async move { Report::Retaken(partition, topics, take_over(&shared, &[partition]).await) });
     }
 
     /// A lane was taken again: it is fetched anew, unless it is to be given up.
-    pub fn on_retaken(&mut self, partition: i32, opened: Result<Vec<Opened>, WorkerError>) {
+    pub fn on_retaken(&mut self, partition: i32, topics: u64, opened: Result<Vec<Opened>, WorkerError>) {
         self.retaking.remove(&partition);
         match opened {
             // Nothing was begun, so nothing has to be ended: its next owner finds it as it was left.
             Ok(_) if self.is_going(partition) => {}
+            Ok(opened) if topics != self.topics || opened.iter().any(|opened| opened.lost) => {
+                self.retake_later(partition);
+            }
             Ok(opened) => {
                 opened.into_iter().for_each(|opened| self.install(opened, true));
                 // While it was not ours the intake may have been taken up again, and nobody told the client of this one.
@@ -93,16 +96,20 @@ impl Dispatcher {
         }
     }
 
-    /// The topic was made anew: what is known of its positions is of the old one, so every lane is taken again. Nobody else
-    /// took them, so nobody is asked; one whose last cycle is out waits for its end.
+    /// The topic was made anew: what is known of its positions is of the old one, so every lane is taken again; one that is
+    /// being opened, once it is open.
     pub fn on_remade(&mut self) {
+        self.topics += 1;
         let lanes: Vec<i32> = self.lanes.iter().filter(|(_, lane)| !lane.leaving).map(|(id, _)| *id).collect();
-        for partition in lanes {
-            self.forget(partition);
-            if self.cycle.as_ref().is_some_and(|cycle| cycle.has(partition)) {
-                self.retake_later(partition);
-            } else {
-                self.take_again(partition);
+        self.open_anew(&lanes);
+    }
+
+    /// The group is asked as after a fence: a worker that was frozen hears of the topic before it hears that it was given up.
+    pub fn open_anew(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            if self.lanes.contains_key(partition) {
+                self.forget(*partition);
+                self.retake_later(*partition);
             }
         }
     }

@@ -180,6 +180,7 @@ impl Worker {
             leaving: None,
             opening: 0,
             retaking: BTreeSet::new(),
+            topics: 0,
             ending_at_once: BTreeMap::new(),
             ended_meanwhile: BTreeSet::new(),
             assigned: Vec::new(),

@@ -21,6 +21,8 @@ pub(super) struct Opened {
     pub raised_at: Duration,
     pub unfinished: Vec<StoredRow>,
     pub unpublished: Vec<Unpublished>,
+    /// Another worker took it meanwhile.
+    pub lost: bool,
 }
 
 /// The steps of a take-over, each repeated until it is answered.
@@ -30,7 +32,7 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let mut rows = answered(shared, "raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
-    let anew = forget_old_topic(shared, &mut rows).await?;
+    let Topic { anew, lost } = forget_old_topic(shared, &mut rows).await?;
     let committed = positions::committed(shared, partitions).await;
     let mut starts = BTreeMap::new();
     for row in rows {
@@ -49,7 +51,7 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     for (lane, (start, row)) in starts {
         let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
         let unfinished = unfinished.remove(&lane).unwrap_or_default();
-        opened.push(Opened { row, start, raised_at, unfinished, unpublished });
+        opened.push(Opened { lost: lost.contains(&lane), row, start, raised_at, unfinished, unpublished });
     }
     Ok(opened)
 }
@@ -83,23 +85,36 @@ async fn correct(shared: &Shared, starts: impl Iterator<Item = &(Start, LaneRow)
     Ok(())
 }
 
-/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one; answers its lanes.
-async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<BTreeSet<domain::Lane>, WorkerError> {
-    let mut anew = BTreeSet::new();
-    let Some(topic_id) = positions::topic_id(shared).await else { return Ok(anew) };
+/// What became of lanes when the topic's id was noted.
+#[derive(Default)]
+struct Topic {
+    /// They knew another topic.
+    anew: BTreeSet<domain::Lane>,
+    /// They are another worker's.
+    lost: BTreeSet<domain::Lane>,
+}
+
+/// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
+async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<Topic, WorkerError> {
+    let mut topic = Topic::default();
+    let Some(topic_id) = positions::topic_id(shared).await else { return Ok(topic) };
     let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
     let positions = answered(shared, "noting the topic", || shared.ledger.note_topic(&claims, &topic_id)).await?;
     for row in rows.iter_mut() {
         // What stands there now, also where an earlier answer to the same question was lost.
-        let stands = positions.iter().find(|(lane, _)| *lane == row.claim.lane).and_then(|(_, position)| *position);
+        let Some((_, stands)) = positions.iter().find(|(lane, _)| *lane == row.claim.lane) else {
+            // An answer that does not name it is no answer of "no position": the topic's start would be committed.
+            topic.lost.insert(row.claim.lane);
+            continue;
+        };
         if row.position.is_some() && stands.is_none() {
             tracing::warn!(kafka.partition = row.claim.lane.0, "the topic was made anew: it is read from its start");
             row.suspect_below = 0;
-            anew.insert(row.claim.lane);
+            topic.anew.insert(row.claim.lane);
         }
-        row.position = stands;
+        row.position = *stands;
     }
-    Ok(anew)
+    Ok(topic)
 }
 
 fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {

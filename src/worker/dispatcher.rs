@@ -1,6 +1,6 @@
 //! The one task that owns all state in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +134,8 @@ pub(super) struct Dispatcher {
     pub running: usize,
     /// The event that runs alone in this process, after it was running in several unclean ends.
     pub alone: Option<EventKey>,
+    /// Those that are next to run alone; none of them is counted before.
+    pub lone: VecDeque<EventKey>,
     pub reading_notes: bool,
     pub pausing: Pausing,
     pub retention: Retention,

@@ -84,6 +84,11 @@ impl Event {
         if self.flow.needs_converter() { Upstream::Payiq } else { self.profile.customer.system.into() }
     }
 
+    /// Whether it runs alone once its next start is counted.
+    pub fn will_run_alone(&self) -> bool {
+        self.past.starts + 1 >= ALONE_FROM_STARTS
+    }
+
     /// Whether it was running in so many unclean ends that it runs alone in its process now.
     pub fn runs_alone(&self) -> bool {
         self.past.starts >= ALONE_FROM_STARTS

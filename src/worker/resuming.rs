@@ -47,12 +47,44 @@ impl Dispatcher {
 
     /// Writes down that an event starts once more; it begins when that is durable. Not before its wait is over: a lane that
     /// two workers take from each other starts nothing, and must not use its rows' starts up.
+    /// One that will run alone is counted when its turn to do so has come: what only waits for that was not running, should
+    /// the process end again.
     pub fn count_start(&mut self, key: EventKey) {
         let Some(event) = self.events.get_mut(&key).filter(|event| event.count == Count::Due) else { return };
+        if event.will_run_alone() && self.alone != Some(key) {
+            self.lone.push_back(key);
+            return;
+        }
         event.count = Count::Asked;
         event.past.starts += 1;
         let (claim, starts) = (event.claim, i32::try_from(event.past.starts).unwrap_or(i32::MAX));
         self.ask(claim.lane, Job::Started(claim, vec![StartedRow { key, lane: claim.lane, starts }]));
+    }
+
+    /// Lets the next one run alone, once the last one waits or has ended, and all calls are over.
+    pub fn start_alone(&mut self) {
+        let is_there = |key: &EventKey| self.events.contains_key(key);
+        if !self.alone.as_ref().is_some_and(is_there) {
+            self.alone = self.next_alone();
+        }
+        if let Some(key) = self.alone.filter(|_| self.running == 0) {
+            self.count_start(key);
+        }
+    }
+
+    fn next_alone(&mut self) -> Option<EventKey> {
+        loop {
+            let key = self.lone.pop_front()?;
+            if self.may_start_alone(key) {
+                return Some(key);
+            }
+        }
+    }
+
+    /// One whose lane is being given up is its next owner's.
+    fn may_start_alone(&self, key: EventKey) -> bool {
+        let Some(event) = self.events.get(&key) else { return false };
+        event.count == Count::Due && !event.held && self.claim(event.claim.lane.0) == Some(event.claim)
     }
 
     /// Picks rows up that an operator reopened, or that this record's earlier acceptance left, unless they are in memory.

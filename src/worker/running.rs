@@ -13,6 +13,10 @@ use crate::domain::machine::{Effect, End, Moment, Observation};
 use crate::domain::outcome::{CallOutcome, LookOutcome};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 
+/// A back-off that one that runs alone keeps its place through. Waiting but for a moment, it would else be taken for running
+/// when the next one ends the process in that moment. Less than a minute in all, since back-offs grow.
+const LONE_WAIT: Duration = Duration::from_secs(2);
+
 impl Dispatcher {
     /// Begins an event that is neither held nor too far behind in its customer's queue, unless a pause holds.
     pub fn begin_if_possible(&mut self, key: EventKey) {
@@ -130,7 +134,9 @@ impl Dispatcher {
     }
 
     fn back_off(&mut self, key: EventKey, claim: Claim, wait: Duration) {
-        self.let_others_run(key);
+        if wait > LONE_WAIT {
+            self.let_others_run(key);
+        }
         self.timers.insert((key, claim), wait);
         let now = self.shared.clock.wall_ms();
         let Some(event) = self.events.get_mut(&key) else { return };

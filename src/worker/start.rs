@@ -1,6 +1,6 @@
 //! Putting a worker together and running it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -165,6 +165,7 @@ impl Worker {
             wakes_at: None,
             running: 0,
             alone: None,
+            lone: VecDeque::new(),
             reading_notes: false,
             pausing: Pausing::new(&parts.config.dead_letters),
             retention: Retention::of(&parts.config),

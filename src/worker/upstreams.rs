@@ -32,6 +32,9 @@ impl Dispatcher {
     pub fn pump(&mut self) {
         let now = self.shared.clock.tick();
         let goes = self.stopping.is_none() && !self.pausing.is_on();
+        if goes {
+            self.start_alone();
+        }
         while goes && self.running < self.shared.settings.max_in_flight {
             let Some((upstream, key)) = self.next_ready(now) else { break };
             let Some(ticket) = self.bulkheads.take(upstream, key, now) else { break };
@@ -47,8 +50,8 @@ impl Dispatcher {
         let (events, lanes) = (&self.events, &self.lanes);
         if let Some((key, event)) = self.alone.and_then(|key| Some((key, events.get(&key)?))) {
             let upstream = event.upstream();
-            if standing(events, lanes, key) == Standing::Gone {
-                // Its call is out, or it writes.
+            if self.running > 0 || standing(events, lanes, key) == Standing::Gone {
+                // Others' calls are out, or its own, or it writes.
                 return None;
             }
             if self.bulkheads.has_room(upstream, now) {

@@ -10,12 +10,14 @@ pub enum Asked {
     Tests,
     /// Tell so many histories.
     Histories { first_seed: u64, count: u64, mutation: Option<Mutation>, jobs: usize },
+    /// Hunt every mistake, and print the table of `docs/simulation.md`.
+    Mutations,
     /// Tell one history aloud.
     Replay { seed: u64, left_out: Vec<usize>, mutation: Option<Mutation> },
 }
 
 /// Reads `--histories N`, `--first-seed S`, `--seeds-from-clock`, `--jobs N`, `--replay SEED`, `--without 1,2`,
-/// `--mutation NAME`.
+/// `--mutation NAME`, `--mutations`.
 pub fn asked() -> Asked {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {
@@ -31,6 +33,9 @@ pub fn asked() -> Asked {
         let parts = value("--without").unwrap_or_default();
         let left_out = parts.split(',').filter_map(|part| part.parse().ok()).collect();
         return Asked::Replay { seed, left_out, mutation };
+    }
+    if arguments.iter().any(|argument| argument == "--mutations") {
+        return Asked::Mutations;
     }
     let Some(count) = number("--histories") else { return Asked::Tests };
     let fresh = arguments.iter().any(|argument| argument == "--seeds-from-clock");

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::inputs::{Input, TOPIC};
 use crate::process::wall_ms;
+use crate::remaking::Deleted;
 use crate::world::State;
 
 /// After this the broker aborts a transaction, at its next look.
@@ -20,7 +21,13 @@ pub struct Broker {
     pub log: Vec<Vec<InputRecord>>,
     /// What identifies each record, in the log's order.
     pub identities: Vec<Vec<Option<EventKey>>>,
+    /// The logs of topics of this name that were deleted, oldest first.
+    pub deleted: Vec<Deleted>,
     pub committed: BTreeMap<i32, (i64, String)>,
+    /// Which topic each committed position is of.
+    pub committed_of: BTreeMap<i32, usize>,
+    /// Results that may come again: what remembered their publication went with its topic.
+    pub may_repeat: BTreeSet<String>,
     pub open: BTreeMap<u32, Transaction>,
     /// Results as a read_committed reader sees them, in order.
     pub visible: Vec<Visible>,
@@ -54,7 +61,10 @@ impl Broker {
         Self {
             identities: log.clone().into_iter().map(|_: Vec<InputRecord>| Vec::new()).collect(),
             log,
+            deleted: Vec::new(),
             committed: BTreeMap::new(),
+            committed_of: BTreeMap::new(),
+            may_repeat: BTreeSet::new(),
             open: BTreeMap::new(),
             visible: Vec::new(),
             forgetful: false,
@@ -120,12 +130,27 @@ impl State {
         self.changed = true;
     }
 
-    pub fn store_positions(&mut self, positions: Vec<Position>) {
+    /// Stores what this process committed.
+    pub fn store_positions(&mut self, number: u32, positions: Vec<Position>) {
         for position in positions {
             self.say(|| format!("committed: {position:?}"));
+            let client = self.group.clients.get(&number);
+            let topic = client.and_then(|client| client.topics.lanes.get(&position.partition).copied());
+            self.invariant_a_committed_position_never_goes_back(&position, topic.unwrap_or(0));
+            self.broker.committed_of.insert(position.partition, topic.unwrap_or(0));
             self.broker.committed.insert(position.partition, (position.offset, position.metadata));
         }
         self.changed = true;
+    }
+
+    /// What was committed was accepted: only another topic, or a ledger of the past, begins before it again.
+    fn invariant_a_committed_position_never_goes_back(&mut self, position: &Position, topic: usize) {
+        let same = self.broker.committed_of.get(&position.partition) == Some(&topic) && !self.restoring.happened();
+        let stands = self.broker.committed.get(&position.partition).filter(|_| same).map(|(offset, _)| *offset);
+        if let Some(stands) = stands.filter(|stands| *stands > position.offset) {
+            let detail = format!("{position:?} takes the place of {stands}");
+            self.violated("a_committed_position_never_goes_back", detail);
+        }
     }
 
     /// Ends a producer's transaction; `false` if the broker has aborted it already.
@@ -134,7 +159,7 @@ impl State {
         self.say(|| format!("transaction of {producer} {}", if commit { "commits" } else { "aborts" }));
         if commit {
             self.show(&open.records);
-            self.store_positions(open.positions);
+            self.store_positions(producer, open.positions);
         }
         true
     }

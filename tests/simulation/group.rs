@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::mutations::Mutation;
 use crate::process::Process;
+use crate::remaking::Knowledge;
 use crate::world::State;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +54,7 @@ pub struct Client {
     pub raised: BTreeSet<i32>,
     /// Raises without an answer, which are repeated.
     pub unanswered: BTreeSet<i32>,
+    pub topics: Knowledge,
 }
 
 /// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.

@@ -90,6 +90,7 @@ impl History {
         let mut state = self.world.lock();
         state.expire_transactions();
         state.run_group();
+        state.notice_topics();
         state.fetch();
         state.check_step();
     }
@@ -228,6 +229,7 @@ impl History {
                 let mut state = world.lock();
                 state.vendors_down = state.now + Duration::from_secs(seconds);
             }
+            Act::Remake => world.lock().make_topic_anew(),
             Act::BackUp => world.lock().back_up(),
             Act::Restore(declared) => restoring::restore(world, &self.processes(), declared),
             Act::Replay(operators) => (0..operators).for_each(|_| replay(world)),

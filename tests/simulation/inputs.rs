@@ -58,6 +58,20 @@ pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -
     inputs
 }
 
+/// Moves some inputs to just after this time, and writes some of the earlier ones once more.
+pub fn crowd(chance: &mut Chance, inputs: &mut Vec<Input>, at: Duration) {
+    let soon = |chance: &mut Chance| at + Duration::from_millis(chance.between(1, 1_500));
+    let again = chance.pick(&[0, 300, 900]);
+    let copies: Vec<Input> = inputs.iter().filter(|input| input.at <= at && chance.permille(again)).cloned().collect();
+    for input in inputs.iter_mut() {
+        if chance.permille(400) {
+            input.at = soon(chance);
+        }
+    }
+    inputs.extend(copies.into_iter().map(|input| Input { at: soon(chance), ..input }));
+    inputs.sort_by_key(|input| input.at);
+}
+
 fn rubbish(n: u64, partitions: i32) -> Input {
     let key = format!("rubbish {n}");
     let partition = partition_of(&key, partitions);

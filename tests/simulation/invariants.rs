@@ -9,8 +9,9 @@ use profile_linker::kafka::cursor::{self, CursorText};
 use profile_linker::ledger::RowState;
 use serde_json::Value;
 
-use crate::inputs::SOURCE;
+use crate::asking::event_of;
 use crate::ledger::LEDGER_ID;
+use crate::liveness;
 use crate::tables::Row;
 use crate::vendors::Request;
 use crate::world::State;
@@ -31,11 +32,13 @@ const ALWAYS: [Check; 6] = [
 ];
 
 /// At the end.
-const FINALLY: [Check; 4] = [
+const FINALLY: [Check; 6] = [
     ("every_input_gets_one_result", invariant_every_input_gets_one_result),
-    ("everything_ends", invariant_everything_ends),
+    ("everything_ends", liveness::invariant_everything_ends),
     ("outage_rejects_nothing", invariant_outage_rejects_nothing),
     ("no_secret_leaves", invariant_no_secret_leaves),
+    ("a_converted_token_is_never_said_to_be_rejected", invariant_a_converted_token_is_never_said_to_be_rejected),
+    ("only_what_ends_its_process_is_poison", invariant_only_what_ends_its_process_is_poison),
 ];
 
 impl State {
@@ -59,23 +62,27 @@ impl State {
 
     /// I6, where a link leaves: every earlier event of the customer has ended.
     pub fn order_of_sending(&mut self, request: &Request) {
-        if request.operation != "link" || request.late {
-            return;
-        }
-        let Some(token) = request.linked_token() else { return };
-        let number = token.split(' ').next_back().unwrap_or_default();
-        let id = EventIdentity { source: SOURCE.to_owned(), id: format!("event {number}") };
+        let key = match request.operation {
+            "link" => request.event_key(),
+            "promote" => self.vendors.promoted(request).and_then(|profile| event_of(&profile.token)),
+            _ => None,
+        };
+        let Some(key) = key.filter(|_| !request.late) else { return };
         // A replayed event has given up its place.
-        let Some(row) = self.tables.rows.get(&id.key()).filter(|row| row.stored.generation == 1) else { return };
+        let Some(row) = self.tables.rows.get(&key).filter(|row| row.stored.generation == 1) else { return };
+        let topic = |row: &Row| self.broker.topic_of(row.stored.timestamp);
         let earlier = |other: &&Row| {
             other.stored.lane == row.stored.lane
                 && other.customer == row.customer
                 && other.stored.offset < row.stored.offset
                 && other.stored.generation == 1
                 && other.is_unfinished()
+                && topic(other) == topic(row)
+                // What is passed over in a new topic comes after what was accepted before the worker heard of it.
+                && (other.early || !row.early)
         };
         if let Some(other) = self.tables.rows.values().find(earlier) {
-            let detail = format!("{id:?} is sent before {:?} has ended", other.identity);
+            let detail = format!("{:?} is sent before {:?} has ended", row.identity, other.identity);
             self.violated("per_customer_order", detail);
         }
     }
@@ -117,15 +124,20 @@ fn invariant_what_is_linked_is_never_finally_rejected(state: &State) -> Broken {
 
 /// I3, of Kafka's positions and of the ledger's own.
 fn invariant_no_offset_passes_unaccepted_input(state: &State) -> Broken {
+    let of_topic = |row: &&Row| state.broker.topic_of(row.stored.timestamp) == state.broker.topic();
     let accepted: BTreeSet<(i32, i64)> =
-        state.tables.ever().map(|row| (row.stored.lane.0, row.stored.offset)).collect();
+        state.tables.ever().filter(of_topic).map(|row| (row.stored.lane.0, row.stored.offset)).collect();
     let known = |partition: i32, offset: usize| {
         let identities = &state.broker.identities[usize::try_from(partition).unwrap_or(0)];
         accepted.contains(&(partition, i64::try_from(offset).unwrap_or(0)))
             || identities[offset].is_some_and(|key| state.tables.ever().any(|row| row.stored.key == key))
     };
-    let committed = state.broker.committed.iter().map(|(partition, (offset, _))| (*partition, *offset));
-    let stored = state.tables.lanes.iter().filter_map(|(lane, row)| Some((*lane, row.position?)));
+    // A position of a topic that is no more passes nothing: the lane is read from its start, once that is noticed.
+    let is_of_topic = |partition: &i32| state.broker.commit_is_of_this_topic(*partition);
+    let committed = state.broker.committed.iter().filter(|(partition, _)| is_of_topic(partition));
+    let committed = committed.map(|(partition, (offset, _))| (*partition, *offset));
+    let stored = state.tables.lanes.iter().filter(|(_, row)| state.broker.knows(row));
+    let stored = stored.filter_map(|(lane, row)| Some((*lane, row.position?)));
     for (partition, position) in committed.chain(stored) {
         let passed = usize::try_from(position).unwrap_or(0);
         let log = state.broker.partition(partition);
@@ -190,7 +202,8 @@ fn invariant_no_result_is_seen_twice(state: &State) -> Broken {
         return Ok(());
     }
     let mut seen = BTreeSet::new();
-    match state.broker.visible.iter().find(|visible| !seen.insert(&visible.id)) {
+    let repeats = |id: &String| !state.broker.may_repeat.contains(id);
+    match state.broker.visible.iter().find(|visible| !seen.insert(&visible.id) && repeats(&visible.id)) {
         Some(twice) => Err(format!("{} was seen before", twice.id)),
         None => Ok(()),
     }
@@ -198,7 +211,7 @@ fn invariant_no_result_is_seen_twice(state: &State) -> Broken {
 
 /// I1: exactly the results that the inputs must have, by their ids.
 fn invariant_every_input_gets_one_result(state: &State) -> Broken {
-    let mut expected = BTreeSet::new();
+    let mut expected = state.owed_to_deleted_topics();
     for record in (0..state.plan.partitions).flat_map(|partition| state.broker.partition(partition)) {
         if !is_given_up(state, record) {
             expected.extend(expected_ids(state, record)?);
@@ -226,21 +239,23 @@ fn expected_ids(state: &State, record: &InputRecord) -> Result<Vec<String>, Stri
     let origin = &record.origin;
     let identity = identity_of(record);
     let Some(identity) = identity else {
-        let place = (Lane(origin.partition), origin.offset);
-        let row = state.tables.ever().find(|row| (row.stored.lane, row.stored.offset) == place);
+        let row = state.tables.ever().find(|row| is_of(row, record));
         let last = row.map_or(1, |row| row.stored.generation);
         return Ok((1..=last).map(|number| origin.result_id(number).to_string()).collect());
     };
     let Some(row) = state.tables.ever().find(|row| row.stored.key == identity.key()) else {
         return Err(format!("{origin:?} was never accepted"));
     };
-    if (row.stored.lane, row.stored.offset) == (Lane(origin.partition), origin.offset) {
-        return Ok((1..=row.stored.generation).map(|number| identity.result_id(number).to_string()).collect());
+    if is_of(row, record) {
+        return Ok(state.ids_of(row));
     }
-    let first = usize::try_from(row.stored.offset).ok();
-    let first = first.and_then(|offset| state.broker.partition(row.stored.lane.0).get(offset));
-    let same = first.is_some_and(|first| text_of(first) == text_of(record));
+    let same = state.broker.record_of(row).is_some_and(|first| text_of(first) == text_of(record));
     Ok(if same { Vec::new() } else { vec![origin.result_id(1).to_string()] })
+}
+
+fn is_of(row: &Row, record: &InputRecord) -> bool {
+    let (row, origin) = (&row.stored, &record.origin);
+    (row.lane, row.offset, row.timestamp) == (Lane(origin.partition), origin.offset, origin.timestamp)
 }
 
 fn text_of(record: &InputRecord) -> &[u8] {
@@ -251,42 +266,6 @@ fn identity_of(record: &InputRecord) -> Option<EventIdentity> {
     let body: Value = serde_json::from_slice(text_of(record)).ok()?;
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     Some(EventIdentity { source: text("source")?, id: text("id")? })
-}
-
-/// I10.
-fn invariant_everything_ends(state: &State) -> Broken {
-    match state.unended() {
-        Some(what) => Err(what),
-        None => Ok(()),
-    }
-}
-
-impl State {
-    /// What has not come to its end yet.
-    pub fn unended(&self) -> Option<String> {
-        if let Some(row) = self.tables.rows.values().find(|row| row.is_unfinished()) {
-            return Some(format!("{:?} is unfinished", row.identity));
-        }
-        for partition in 0..self.plan.partitions {
-            let end = self.broker.partition(partition).len();
-            let mut committed = self.broker.committed.get(&partition).map_or(0, |(offset, _)| *offset);
-            if self.broker.forgetful {
-                // What Kafka forgot is committed again with the next cycle; until then the ledger's position counts.
-                committed = self.tables.lanes.get(&partition).and_then(|lane| lane.position).unwrap_or(0);
-            }
-            if self.restoring.happened() {
-                // Kafka's commit may be of before the restore: the ledger must have come as far again.
-                committed =
-                    committed.min(self.tables.lanes.get(&partition).and_then(|lane| lane.position).unwrap_or(0));
-            }
-            if usize::try_from(committed).unwrap_or(0) < end {
-                return Some(format!("partition {partition} is committed up to {committed} of {end}"));
-            }
-        }
-        let seen: BTreeSet<&str> = self.broker.visible.iter().map(|visible| visible.id.as_str()).collect();
-        let unseen = self.tables.numbered.values().flatten().find(|id| !seen.contains(id.as_str()));
-        unseen.map(|id| format!("the result {id} is not published"))
-    }
 }
 
 /// I7: no fault here lasts as long as the retry budget. Ten unclean ends are poison, not an outage.
@@ -321,4 +300,34 @@ fn invariant_no_secret_leaves(state: &State) -> Broken {
         }
     }
     Ok(())
+}
+
+/// "Rejected" says that the token did not work. Where it may have worked, unseen, it is unknown, and kept for a person.
+fn invariant_a_converted_token_is_never_said_to_be_rejected(state: &State) -> Broken {
+    for visible in &state.broker.visible {
+        let code = &visible.body["data"]["reason"]["code"];
+        if code != "token_rejected" && code != "token_expired" {
+            continue;
+        }
+        let id = visible.body["data"]["created"]["id"].as_str().unwrap_or_default();
+        let token = format!("temporary {}", id.strip_prefix("event ").unwrap_or_default());
+        if state.vendors.converted.contains(&token) {
+            return Err(format!("{id} is rejected as {code}, and its token was converted"));
+        }
+    }
+    Ok(())
+}
+
+/// Where one event ends its process each time and nothing else goes wrong, no other is given up for it.
+fn invariant_only_what_ends_its_process_is_poison(state: &State) -> Broken {
+    let Some(killer) = state.plan.killer else { return Ok(()) };
+    let innocent = |visible: &&crate::broker::Visible| {
+        let data = &visible.body["data"];
+        let poison = data["reason"]["detail"].as_str().is_some_and(|detail| detail.contains("unclean ends"));
+        poison && data["created"]["id"] != format!("event {killer}")
+    };
+    match state.broker.visible.iter().find(innocent) {
+        Some(visible) => Err(format!("{} is given up", visible.body["data"]["created"])),
+        None => Ok(()),
+    }
 }

@@ -36,7 +36,11 @@ impl Ledger for WorldLedger {
 
     async fn raise(&self, _owner: &str, lanes: &[Lane]) -> Answer<Vec<LaneRow>> {
         let (numbers, asked): (Vec<i32>, _) = (lanes.iter().map(|lane| lane.0).collect(), lanes.to_vec());
-        self.process.world.lock().invariant_a_lane_is_taken_again_by_a_member_only(self.process.number, &numbers);
+        {
+            let mut state = self.process.world.lock();
+            state.invariant_a_lane_is_taken_again_by_a_member_only(self.process.number, &numbers);
+            state.forget_calls(self.process.number, lanes);
+        }
         let work: Work<_> = Box::new(move |state, _| Ok(state.tables.raise(&asked)));
         let locks = numbers.iter().copied().collect();
         let mut rows = self.statement("raise", Vec::new(), locks, work).await?;
@@ -51,9 +55,11 @@ impl Ledger for WorldLedger {
     }
 
     async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Answer<Vec<(Lane, Option<i64>)>> {
-        let topic_id = topic_id.to_owned();
-        let work: Work<_> = Box::new(move |state, held| Ok(state.tables.note_topic(held, &topic_id)));
-        self.write("note_topic", claims, work).await
+        let noted = topic_id.to_owned();
+        let work: Work<_> = Box::new(move |state, held| Ok(state.tables.note_topic(held, &noted)));
+        let positions = self.write("note_topic", claims, work).await?;
+        self.process.world.lock().lanes_are_of(self.process.number, &positions, topic_id);
+        Ok(positions)
     }
 
     async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Answer<Vec<StoredRow>> {
@@ -69,7 +75,11 @@ impl Ledger for WorldLedger {
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Answer<Acceptance> {
         let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
         let (lanes, new) = (lanes.to_vec(), rows.to_vec());
-        let work: Work<_> = Box::new(move |state, held| Ok((held.clone(), state.tables.insert(held, &lanes, &new)?)));
+        let work: Work<_> = Box::new(move |state, held| {
+            let inserted = state.tables.insert(held, &lanes, &new)?;
+            state.mark_early(&new, inserted.keys().copied());
+            Ok((held.clone(), inserted))
+        });
         let (held, inserted) = self.write("accept", &claims, work).await?;
         self.process.world.pass(0, 3).await;
         let state = self.process.world.lock();
@@ -89,6 +99,8 @@ impl Ledger for WorldLedger {
     }
 
     async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Answer<Refused> {
+        let attempts = rows.iter().map(|row| (row.key, row.lane, row.attempts));
+        self.process.world.lock().invariant_every_call_is_counted(self.process.number, claims, attempts);
         let (asked, ended) = (claims.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| state.tables.end(held, &ended).map(|()| refused(&asked, held)));
         if self.is(Mutation::CursorBeforeDurable) {
@@ -98,6 +110,7 @@ impl Ledger for WorldLedger {
     }
 
     async fn back_off(&self, claims: &[Claim], rows: &[BackOffRow]) -> Answer<Refused> {
+        self.process.world.lock().invariant_a_spent_budget_stays_spent(claims, rows);
         let (asked, rows) = (claims.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
             let now = state.now;
@@ -154,6 +167,7 @@ impl Ledger for WorldLedger {
     }
 
     async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Answer<Refused> {
+        self.process.world.lock().invariant_a_start_is_counted(claims, rows);
         let (asked, rows) = (claims.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
             state.tables.start(held, &rows);

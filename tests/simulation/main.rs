@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod arguments;
+mod asking;
 mod broker;
 mod chance;
 mod coverage;
@@ -14,6 +15,7 @@ mod history;
 mod inputs;
 mod invariants;
 mod ledger;
+mod liveness;
 mod mutations;
 mod observer;
 mod parts;
@@ -22,6 +24,7 @@ mod plan;
 mod process;
 mod publisher;
 mod purging;
+mod remaking;
 mod reopening;
 mod restoring;
 mod runner;
@@ -56,6 +59,11 @@ fn main() -> ExitCode {
             let Some((seed, violation)) = &outcome.failure else { return ExitCode::SUCCESS };
             println!("{}", runner::report(*seed, mutation, violation));
             ExitCode::FAILURE
+        }
+        Asked::Mutations => {
+            let rows = tests::mutation_table();
+            println!("{}", rows.join("\n"));
+            if rows.iter().any(|row| row.contains("not found")) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Asked::Replay { seed, left_out, mutation } => {
             let told = history::tell(runner::plan_without(seed, &left_out), mutation, true);

@@ -43,10 +43,12 @@ pub enum Mutation {
     RetakesUnasked,
     /// What a restored ledger does not know to have been sent was not sent.
     RestoredRowsAreTrusted,
+    /// The topic's id is asked for once in a lifetime.
+    TopicMadeAnewIsNotSeen,
 }
 
 /// All of them.
-pub const ALL: [Mutation; 16] = [
+pub const ALL: [Mutation; 17] = [
     Mutation::SkipWriteAhead,
     Mutation::SkipReadBack,
     Mutation::UnlockedEpoch,
@@ -63,6 +65,7 @@ pub const ALL: [Mutation; 16] = [
     Mutation::RefusalAfterUnknownIsFinal,
     Mutation::RetakesUnasked,
     Mutation::RestoredRowsAreTrusted,
+    Mutation::TopicMadeAnewIsNotSeen,
 ];
 
 /// What a mistake must break: another invariant broken in a hunt is no proof of it.
@@ -81,7 +84,9 @@ pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
         }
         Mutation::MetadataAtCommit => &["no_result_is_seen_twice"],
         Mutation::OursTakenForDuplicate => &["everything_ends", "every_input_gets_one_result", "per_customer_order"],
-        Mutation::RemovesUnpublished => &["everything_ends", "every_input_gets_one_result"],
+        Mutation::RemovesUnpublished | Mutation::TopicMadeAnewIsNotSeen => {
+            &["everything_ends", "every_input_gets_one_result"]
+        }
         Mutation::PurgesUnfinished => &["a_worker_goes_on", "every_input_gets_one_result"],
         Mutation::RefusalAfterUnknownIsFinal => &["what_is_linked_is_never_finally_rejected"],
         Mutation::RetakesUnasked => &["a_lane_is_taken_again_by_a_member_only"],

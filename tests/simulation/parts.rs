@@ -46,17 +46,17 @@ static HASH_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| VAULT.seal(b"hash-key", &[
 
 /// All of a worker.
 pub fn of(process: &Arc<Process>) -> WorkerParts {
-    let (idempotent, touchy, adopt) = {
+    let (idempotent, limits, adopt) = {
         let state = process.world.lock();
-        (state.plan.idempotent, state.plan.touchy, state.restoring.option())
+        let limits = Limits { touchy: state.plan.touchy, tight: state.plan.tight };
+        (state.plan.idempotent, limits, state.restoring.option())
     };
-    let topic_id = "topic-1".to_owned();
     let (source, events) = WorldSource::start(process);
     let publisher: Arc<dyn Publisher> =
         Arc::new(WorldPublisher { process: Arc::clone(process), source: Arc::clone(&source), idempotent });
     let clock = Arc::new(ProcessClock(Arc::clone(process)));
     WorkerParts {
-        config: config(touchy),
+        config: config(limits),
         source: (source, events),
         publisher,
         ledger: Arc::new(WorldLedger { process: Arc::clone(process), sealed_hash_key: HASH_KEY.clone() }),
@@ -67,7 +67,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         pulse: Pulse::new(),
         clock,
         cluster_id: "a cluster".to_owned(),
-        topic_id: Some(topic_id),
+        topic_id: None,
         adopt,
         milestones: None,
     }
@@ -116,14 +116,21 @@ fn kafka() -> Kafka {
     }
 }
 
-fn config(touchy: bool) -> Config {
+/// Which limits are lower than usual.
+#[derive(Clone, Copy)]
+struct Limits {
+    touchy: bool,
+    tight: bool,
+}
+
+fn config(Limits { touchy, tight }: Limits) -> Config {
     let minutes = |count: u64| Duration::from_secs(60 * count);
     Config {
         kafka: kafka(),
         ledger: LedgerSettings { url: Secret::from("sqlite:none".to_owned()), retention: minutes(60 * 24 * 30) },
         worker: WorkerSettings {
-            max_in_flight: 4,
-            max_waiting: 40,
+            max_in_flight: if tight { 1 } else { 4 },
+            max_waiting: if tight { 2 } else { 40 },
             max_bytes: 64 << 20,
             per_customer_order: true,
             shutdown_timeout: Duration::from_secs(30),

@@ -25,6 +25,10 @@ pub struct Plan {
     pub vendors: VendorHabits,
     /// Two failures open a breaker, two dead letters in a row pause everything: a history is too short for the usual limits.
     pub touchy: bool,
+    /// The event whose conversion or link ends the process that is about to send it, each time.
+    pub killer: Option<u64>,
+    /// A worker takes few events at a time.
+    pub tight: bool,
 }
 
 /// What vendors differ in.
@@ -51,6 +55,8 @@ pub enum Act {
     Rebalance,
     /// Kafka forgets its committed positions.
     LoseOffsets(i32),
+    /// The input topic is deleted and made anew, with as many partitions.
+    Remake,
     LedgerDown(u64),
     VendorsDown(u64),
     StepClock(usize, i64),
@@ -119,7 +125,7 @@ impl Plan {
         // Some histories are about nothing but ownership: several workers, slow calls and writes, and nobody sure of a lane.
         let contested = chance.permille(350);
         let serial = !contested && chance.permille(250);
-        let workers = if serial { 1 } else { chance.between(if contested { 2 } else { 1 }, 3) };
+        let workers = if serial { 1 } else { chance.between(if contested { 2 } else { 1 }, 4) };
         let workers = usize::try_from(workers).unwrap_or(1);
         let partitions = i32::try_from(chance.between(1, if contested { 2 } else { 3 })).unwrap_or(1);
         let chaos = if contested { 30 } else { chance.pick(&[5, 30, 60, 120]) };
@@ -129,7 +135,7 @@ impl Plan {
             echo: chance.permille(500),
             reusable_tokens: chance.permille(400),
         };
-        Self {
+        let mut plan = Self {
             seed,
             serial,
             idempotent: chance.permille(150),
@@ -141,9 +147,40 @@ impl Plan {
             acts: acts(&mut chance, contested, workers, partitions, chaos),
             chaos,
             vendors,
+            killer: None,
+            tight: chance.permille(200),
             // Of a stream of its own: it changes nothing else about the seed's history.
             touchy: Chance::new(seed ^ 0x70c4).permille(500),
+        };
+        if chance.permille(40) {
+            plan.let_one_kill(&mut chance);
+        } else {
+            plan.make_topic_anew(&mut chance);
         }
+        plan
+    }
+
+    /// In a few histories one event ends its process each time that it is worked on, and nothing else goes wrong.
+    fn let_one_kill(&mut self, chance: &mut Chance) {
+        self.killer = Some(chance.below(self.inputs.len() as u64));
+        self.rates = Rates::default();
+        self.acts.clear();
+    }
+
+    /// In some histories the topic is made anew, once or twice; producers are busy then, and write some of the old again.
+    fn make_topic_anew(&mut self, chance: &mut Chance) {
+        // A backup of a ledger that knew an older topic shows neither sign of being one.
+        let restored = self.acts.iter().any(|(_, act)| matches!(act, Act::Restore(_)));
+        if restored || !chance.permille(150) {
+            return;
+        }
+        let end = self.chaos.as_millis() as u64;
+        for _ in 0..chance.pick(&[1, 1, 2]) {
+            let at = Duration::from_millis(chance.between(200, end * 3 / 4));
+            self.acts.push((at, Act::Remake));
+            inputs::crowd(chance, &mut self.inputs, at);
+        }
+        self.acts.sort_by_key(|(at, _)| *at);
     }
 
     /// How many parts can be left out.

@@ -124,7 +124,8 @@ impl Process {
     pub fn crash(&self, place: &'static str) {
         let mut state = self.world.lock();
         state.crashes += 1;
-        let restart = state.chance.pick(&[100, 1_000, 5_000, 20_000, 40_000]);
+        let slowest = if state.plan.killer.is_some() { 2 } else { 5 };
+        let restart = state.chance.pick(&[100, 1_000, 5_000, 20_000, 40_000][..slowest]);
         let start_at = state.now + Duration::from_millis(restart);
         let (number, seat) = (self.number, self.seat);
         state.seats[seat].start_at = start_at;

@@ -41,7 +41,19 @@ impl WorldPublisher {
         state.coverage.fault("refused", "record");
         let index = usize::try_from(state.chance.below(records.len() as u64)).unwrap_or(0);
         state.say(|| format!("the broker refuses record {index} of {}", records.len()));
-        Some(CycleError::Refused { index, error: "not this one".to_owned(), delivered: BTreeSet::new() })
+        let error = "not this one".to_owned();
+        if state.chance.permille(300) {
+            state.coverage.fault("refused", "some record");
+            return Some(CycleError::RefusedSomewhere(error));
+        }
+        let mut delivered = BTreeSet::new();
+        if self.idempotent {
+            // What was sent before it is there, and some of what was sent behind it.
+            let there = |place: &usize| *place < index || (*place > index && state.chance.permille(500));
+            delivered = (0..records.len()).filter(there).collect();
+            delivered.iter().for_each(|place| state.show(std::slice::from_ref(&records[*place])));
+        }
+        Some(CycleError::Refused { index, error, delivered })
     }
 
     async fn transact(&self, cycle: Cycle) -> Result<(), CycleError> {

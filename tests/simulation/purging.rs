@@ -65,9 +65,10 @@ impl State {
     pub fn may_be_read(&self, to_come: &[Input]) -> Vec<EventKey> {
         let mut keys: Vec<EventKey> = to_come.iter().filter_map(Input::event_key).collect();
         for partition in 0..self.plan.partitions {
-            let lane = self.tables.lanes.get(&partition).and_then(|lane| lane.position);
             let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
-            let safe = usize::try_from(committed.or(lane).unwrap_or(0)).unwrap_or(0);
+            let committed = committed.filter(|_| self.broker.commit_is_of_this_topic(partition));
+            let safe = committed.unwrap_or_else(|| self.accepted_up_to(partition));
+            let safe = usize::try_from(safe).unwrap_or(0);
             let identities = self.broker.identities.get(usize::try_from(partition).unwrap_or(0));
             keys.extend(identities.into_iter().flat_map(|log| log.iter().skip(safe).flatten()));
         }

@@ -128,6 +128,9 @@ pub fn summary(outcome: &Outcome, first_seed: u64, began: Instant) -> String {
         outcome.told as f64 / took.max(0.001),
         outcome.virtual_time.as_secs() / 3600,
         outcome.residue,
-        if outcome.failure.is_some() { "one failed" } else { "none failed" },
+        outcome.failure.as_ref().map_or_else(
+            || "none failed".to_owned(),
+            |(seed, violation)| format!("seed {seed} breaks invariant_{}", violation.invariant)
+        ),
     )
 }

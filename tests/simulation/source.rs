@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::group::Client;
 use crate::mutations::hurried;
 use crate::process::Process;
+use crate::remaking::Knowledge;
 use crate::world::State;
 
 /// Records handed over at once.
@@ -39,6 +40,7 @@ impl WorldSource {
             evicted: None,
             raised: std::collections::BTreeSet::new(),
             unanswered: std::collections::BTreeSet::new(),
+            topics: Knowledge::default(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -60,7 +62,7 @@ impl WorldSource {
         let taken = joined.is_some_and(|generation| state.is_member(self.0.number, generation));
         if taken {
             let positions = hurried(&state, self.0.number, positions.to_vec());
-            state.store_positions(positions);
+            state.store_positions(self.0.number, positions);
         }
         taken && !state.strikes(|rates| rates.commit_in_doubt)
     }
@@ -148,9 +150,12 @@ impl Source for WorldSource {
         Ok(ends)
     }
 
-    /// Comes with the worker's parts here.
     async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
-        Ok(None)
+        self.0.boundary("kafka topic id").await;
+        self.0.world.pass(1, 20).await;
+        let id = self.0.world.lock().tell_topic(self.0.number);
+        self.0.answered("kafka topic id").await;
+        Ok(Some(id))
     }
 
     async fn close(&self) {
@@ -167,9 +172,11 @@ impl State {
             if !self.chance.permille(600) {
                 continue;
             }
-            let Some(client) = self.group.clients.get_mut(&number).filter(|client| client.process.is_running()) else {
+            if self.group.clients.get(&number).is_none_or(|client| !client.process.is_running()) {
                 continue;
-            };
+            }
+            (0..self.plan.partitions).for_each(|partition| self.tell_of_offset(partition, number));
+            let Some(client) = self.group.clients.get_mut(&number) else { continue };
             let mut records = Vec::new();
             for (partition, fetch) in client.fetching.iter_mut().filter(|(_, fetch)| !fetch.paused) {
                 let log = self.broker.partition(*partition);

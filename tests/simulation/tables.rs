@@ -52,6 +52,8 @@ pub struct Row {
     pub ended_at: Duration,
     /// Whose customer; for the order.
     pub customer: Option<profile_linker::domain::Customer>,
+    /// Accepted by a worker that had not heard yet that its record's topic is a new one.
+    pub early: bool,
 }
 
 impl Row {
@@ -100,6 +102,12 @@ impl Tables {
             last_seq: state.saved_cursor,
             suspect_below: state.suspect_below,
         }
+    }
+
+    /// The highest number that was ever given.
+    pub fn last_numbered(&self, partition: i32) -> i64 {
+        let numbers = self.numbered.range((partition, 0)..=(partition, i64::MAX));
+        numbers.last().map_or(0, |((_, number), _)| *number)
     }
 
     pub fn last_number(&self, lane: Lane) -> i64 {
@@ -184,6 +192,7 @@ impl Tables {
             accepted_at: self.clock,
             ended_at: self.clock,
             customer: row.customer.clone(),
+            early: false,
         };
         self.rows.insert(row.key, new);
         if let (Some(number), Some(ended)) = (number, &row.ended) {

@@ -51,16 +51,28 @@ fn replays() -> Result<(), Failed> {
     Ok(())
 }
 
-fn hunt(mutation: Mutation) -> Result<(), Failed> {
+/// The invariant that a mistake breaks, and in which history.
+fn found(mutation: Mutation) -> Option<(&'static str, u64)> {
     let batch = Batch { first_seed: HUNT_FROM, histories: HUNT, mutation: Some(mutation), jobs: 1 };
     let outcome = batch.run(&ProgressBar::hidden());
-    match outcome.failure {
-        Some((_, violation)) => {
-            println!("{mutation:?} breaks {} in history {}", violation.invariant, outcome.told);
-            Ok(())
-        }
-        None => Err(format!("{mutation:?} breaks nothing in {HUNT} histories").into()),
-    }
+    outcome.failure.map(|(_, violation)| (violation.invariant, outcome.told))
+}
+
+fn hunt(mutation: Mutation) -> Result<(), Failed> {
+    let Some((invariant, history)) = found(mutation) else {
+        return Err(format!("{mutation:?} breaks nothing in {HUNT} histories").into());
+    };
+    println!("{mutation:?} breaks {invariant} in history {history}");
+    Ok(())
+}
+
+/// Rows of a table: mistake, the invariant that it breaks, histories until then.
+pub fn mutation_table() -> Vec<String> {
+    let row = |mutation: &Mutation| match found(*mutation) {
+        Some((invariant, history)) => format!("| `{}` | `{invariant}` | {history} |", mutations::name(*mutation)),
+        None => format!("| `{}` | not found | {HUNT} |", mutations::name(*mutation)),
+    };
+    mutations::ALL.iter().map(row).collect()
 }
 
 /// A failure that is left with no part that could be spared.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
+use crate::asking::event_of;
 use crate::mutations::{self, Mutation};
 use crate::process::{Process, wall_ms};
 use crate::vendors::{Reply, Request, Vendor};
@@ -62,7 +63,12 @@ impl WorldTransport {
         }
         let late = self.freezes_in_the_gap(&call).await;
         let operation = call.operation;
-        let exchange = self.send(call, late).await;
+        let request = Request::new(self.vendor, &call, late, self.process.number);
+        if self.process.world.lock().kills(&request) {
+            self.process.crash("an event that ends its process");
+            self.process.running().await;
+        }
+        let exchange = self.send(&call, request).await;
         self.process.answered(operation).await;
         exchange
     }
@@ -111,14 +117,14 @@ impl WorldTransport {
         true
     }
 
-    async fn send(&self, call: Call, late: bool) -> Exchange {
+    async fn send(&self, call: &Call, request: Request) -> Exchange {
         let fate = self.fate(call.operation);
-        let request = Request::new(self.vendor, &call, late, self.process.number);
         {
             let mut state = self.process.world.lock();
             let (number, operation) = (self.process.number, call.operation);
             state.say(|| format!("{number} sends {operation} {}", call.target));
             state.order_of_sending(&request);
+            state.note_call(&request);
         }
         let (answer, mut answered) = oneshot::channel();
         let world = Arc::clone(&self.process.world);
@@ -189,6 +195,14 @@ impl WorldTransport {
             body: Zeroizing::new(body),
             received_at: jiff::Timestamp::from_millisecond(received_at).unwrap_or_default(),
         }
+    }
+}
+
+impl crate::world::State {
+    /// Whether the process ends that is about to send this.
+    fn kills(&self, request: &Request) -> bool {
+        let killer = self.plan.killer.and_then(|number| event_of(&number.to_string()));
+        killer.is_some() && request.event_key() == killer
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Profile {
 pub struct Vendors {
     habits: VendorHabits,
     used: BTreeSet<String>,
+    /// Temporary tokens that were converted.
+    pub converted: BTreeSet<String>,
     pub profiles: Vec<Profile>,
     /// Customers whose last link was refused: for one of the mutations.
     pub refused: BTreeMap<String, bool>,
@@ -88,7 +90,20 @@ pub struct Vendors {
 
 impl Vendors {
     pub fn new(plan: &Plan) -> Self {
-        Self { habits: plan.vendors, used: BTreeSet::new(), profiles: Vec::new(), refused: BTreeMap::new() }
+        Self {
+            habits: plan.vendors,
+            used: BTreeSet::new(),
+            converted: BTreeSet::new(),
+            profiles: Vec::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// The profile that is to be made the primary one.
+    pub fn promoted(&self, request: &Request) -> Option<&Profile> {
+        let entries = request.body["PaymentAccounts"]["results"].as_array()?;
+        let id = entries.iter().find(|entry| entry["isPrimary"] == 1)?["id"].as_u64()?;
+        self.profiles.iter().find(|profile| u64::from(profile.id) == id)
     }
 
     /// The profiles that carry this permanent token.
@@ -127,6 +142,7 @@ impl State {
         if token.ends_with("-invalid") || (!fresh && !self.vendors.habits.reusable_tokens) {
             return error("DataNotFound", 3);
         }
+        self.vendors.converted.insert(token.to_owned());
         let result = json!({
             "Token": format!("permanent of {token}"), "IsBankAccount": true, "IsCheckingAccount": true,
             "IsPayPal": token.ends_with("-paypal"), "AccountNumberLastFour": "6789",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::asking::Asked;
 use crate::broker::Broker;
 use crate::chance::Chance;
 use crate::coverage::Coverage;
@@ -44,6 +45,7 @@ pub struct State {
     pub tables: Tables,
     pub restoring: Restoring,
     pub vendors: Vendors,
+    pub asked: Asked,
     pub coverage: Coverage,
     pub trace: Trace,
     /// Something happened since the last check.
@@ -87,6 +89,7 @@ impl World {
             tables: Tables::default(),
             restoring: Restoring::default(),
             vendors: Vendors::new(&plan),
+            asked: Asked::default(),
             coverage: Coverage::default(),
             trace: Trace::new(record),
             changed: false,

@@ -1,0 +1,60 @@
+//! That everything comes to its end once the faults are over: what a history waits for, and what is checked last.
+
+use std::collections::BTreeSet;
+
+use profile_linker::kafka::cursor::{self, CursorText};
+
+use crate::ledger::LEDGER_ID;
+use crate::world::State;
+
+/// I10.
+pub fn invariant_everything_ends(state: &State) -> Result<(), String> {
+    match state.unended() {
+        Some(what) => Err(what),
+        None => Ok(()),
+    }
+}
+
+impl State {
+    /// The cursor in Kafka's commit, where nothing was done to it.
+    fn committed_cursor(&self, partition: i32) -> Option<i64> {
+        let untouched = !self.broker.forgetful && !self.restoring.happened() && self.broker.topic() == 0;
+        let metadata = self.broker.committed.get(&partition).filter(|_| untouched).map(|(_, metadata)| metadata)?;
+        match cursor::decode(metadata, LEDGER_ID) {
+            CursorText::Ours(cursor) => Some(cursor),
+            _ => None,
+        }
+    }
+
+    /// What has not come to its end yet.
+    pub fn unended(&self) -> Option<String> {
+        if let Some(row) = self.tables.rows.values().find(|row| row.is_unfinished()) {
+            return Some(format!("{:?} is unfinished", row.identity));
+        }
+        for partition in 0..self.plan.partitions {
+            let end = self.broker.partition(partition).len();
+            let mut committed = self.broker.committed.get(&partition).map_or(0, |(offset, _)| *offset);
+            if self.broker.forgetful {
+                // What Kafka forgot is committed again with the next cycle; until then the ledger's position counts.
+                committed = self.accepted_up_to(partition);
+            }
+            if self.restoring.happened() || self.broker.topic() > 0 {
+                // Kafka's commit may be of before the restore, or of a deleted topic: the ledger must have come as far.
+                committed = committed.min(self.accepted_up_to(partition));
+            }
+            if self.broker.committed.contains_key(&partition) && !self.broker.commit_is_of_this_topic(partition) {
+                return Some(format!("the position of {partition} is of a topic that is no more"));
+            }
+            if usize::try_from(committed).unwrap_or(0) < end {
+                return Some(format!("partition {partition} is committed up to {committed} of {end}"));
+            }
+            let (cursor, last) = (self.committed_cursor(partition), self.tables.last_numbered(partition));
+            if cursor.is_some_and(|cursor| cursor < last) {
+                return Some(format!("the cursor of {partition} is committed up to {cursor:?} of {last}"));
+            }
+        }
+        let seen: BTreeSet<&str> = self.broker.visible.iter().map(|visible| visible.id.as_str()).collect();
+        let unseen = self.tables.numbered.values().flatten().find(|id| !seen.contains(id.as_str()));
+        unseen.map(|id| format!("the result {id} is not published"))
+    }
+}

@@ -34,6 +34,15 @@ pub enum CallOutcome<T> {
 }
 
 impl<T> CallOutcome<T> {
+    /// See [`Observation::as_own_failure`](super::machine::Observation::as_own_failure).
+    #[must_use]
+    pub fn as_own_failure(self) -> Self {
+        match self {
+            Self::Misconfigured { detail } => Self::NotApplied { retry_after: None, detail },
+            other => other,
+        }
+    }
+
     /// The outcome without what was done, and that beside it.
     pub fn split(self) -> (CallOutcome<()>, Option<T>) {
         match self {

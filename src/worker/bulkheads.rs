@@ -12,7 +12,7 @@ use crate::domain::{EventKey, Upstream};
 use crate::metrics::BreakerState;
 
 /// Of the slots each upstream has so much that no other may take: with the default, 128 calls at once, which is full speed
-/// for a vendor that answers, while one that hangs holds all that it can get.
+/// for a vendor that answers, while one that hangs holds all that it can get. Of fewer than eight slots none is anybody's.
 const OWN_SHARE: usize = 8;
 /// A probe is looked for among so many of those that wait.
 const PROBE_CHOICE: usize = 256;
@@ -37,13 +37,20 @@ pub(super) struct Ticket {
     began: Duration,
 }
 
+impl Ticket {
+    /// The period of the breaker in which the call began.
+    pub fn period(&self) -> u64 {
+        self.permit.period()
+    }
+}
+
 /// What is heard of an upstream by a call.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub verdict: Verdict,
     /// It says that there were too many calls.
     pub overload: bool,
-    /// Its event failed before.
+    /// A failure of its event was counted before.
     pub again: bool,
 }
 
@@ -53,6 +60,10 @@ struct Bulkhead {
     breaker: Breaker,
     limit: Limit,
     in_flight: usize,
+    /// Slots that are its own.
+    own: usize,
+    /// When it was answered last.
+    answered_at: Option<Duration>,
 }
 
 /// All of them.
@@ -61,12 +72,16 @@ pub(super) struct Bulkheads {
     all: [Bulkhead; Upstream::ALL.len()],
     /// Whose turn it is.
     turn: usize,
+    /// Of all upstreams together.
+    slots: usize,
+    probe_interval: Duration,
 }
 
 impl Bulkheads {
     pub fn of(config: &Config) -> Self {
         let (slots, count) = (config.worker.max_in_flight, configured(config));
-        let most = (slots - slots / OWN_SHARE * count.saturating_sub(1).min(OWN_SHARE - 1)).max(1);
+        let own = slots / OWN_SHARE;
+        let most = (slots - own * count.saturating_sub(1)).max(1);
         let settings = &config.breaker;
         let rules = BreakerRules {
             failures: settings.failures,
@@ -79,8 +94,10 @@ impl Bulkheads {
             breaker: Breaker::new(rules),
             limit: Limit::new(most.min(usable(config, upstream))),
             in_flight: 0,
+            own: if is_configured(config, upstream) { own } else { 0 },
+            answered_at: None,
         });
-        Self { all, turn: 0 }
+        Self { all, turn: 0, slots, probe_interval: settings.probe_interval }
     }
 
     fn at(&self, upstream: Upstream) -> &Bulkhead {
@@ -120,6 +137,9 @@ impl Bulkheads {
     pub fn next(&mut self, now: Duration, standing: impl Fn(&EventKey) -> Standing) -> Option<(Upstream, EventKey)> {
         for step in 0..Upstream::ALL.len() {
             let index = (self.turn + step) % Upstream::ALL.len();
+            if !self.has_slot(index) {
+                continue;
+            }
             if let Some(key) = self.all[index].next(now, &standing) {
                 self.turn = (index + 1) % Upstream::ALL.len();
                 return Some((Upstream::ALL[index], key));
@@ -130,7 +150,15 @@ impl Bulkheads {
 
     /// Whether an upstream may be called now.
     pub fn has_room(&self, upstream: Upstream, now: Duration) -> bool {
-        self.at(upstream).has_room(now)
+        self.has_slot(upstream as usize) && self.at(upstream).has_room(now)
+    }
+
+    /// Whether a slot is left for this upstream beside those that are the others' own.
+    fn has_slot(&self, index: usize) -> bool {
+        let used = |(other, bulkhead): (usize, &Bulkhead)| {
+            if other == index { bulkhead.in_flight } else { bulkhead.in_flight.max(bulkhead.own) }
+        };
+        self.all.iter().enumerate().map(used).sum::<usize>() < self.slots
     }
 
     /// Takes an event out of its queue to call.
@@ -146,7 +174,10 @@ impl Bulkheads {
     /// A call is over.
     pub fn hear(&mut self, ticket: Ticket, heard: &Heard, now: Duration) -> Option<Change> {
         let Heard { verdict, overload, again } = heard;
+        let probe_interval = self.probe_interval;
         let bulkhead = self.at_mut(ticket.upstream);
+        let verdict = bulkhead.seen_beside_others(verdict, probe_interval, now);
+        let verdict = &verdict;
         if *overload {
             bulkhead.limit.halve(ticket.began, now);
         } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
@@ -158,6 +189,22 @@ impl Bulkheads {
             bulkhead.limit.restart(now);
         }
         change
+    }
+
+    /// Closes the breakers of upstreams that nothing needs any more, once a probe would be due.
+    pub fn forget_unasked(&mut self, now: Duration, is_needed: impl Fn(Upstream) -> bool) -> Vec<(Upstream, Change)> {
+        let mut changes = Vec::new();
+        for (upstream, bulkhead) in Upstream::ALL.into_iter().zip(&mut self.all) {
+            let is_due = bulkhead.breaker.next_probe().is_some_and(|at| at <= now);
+            if is_due
+                && !is_needed(upstream)
+                && let Some(change) = bulkhead.breaker.forget(now)
+            {
+                bulkhead.limit.restart(now);
+                changes.push((upstream, change));
+            }
+        }
+        changes
     }
 
     /// Forgets what waits and is not kept.
@@ -175,6 +222,20 @@ impl Bulkheads {
 }
 
 impl Bulkhead {
+    /// What looks like our own mistake while others are answered may be one customer's trouble: so many in a row as of failures
+    /// make a mistake of ours of it.
+    fn seen_beside_others(&mut self, verdict: &Verdict, probe_interval: Duration, now: Duration) -> Verdict {
+        let recently = self.answered_at.is_some_and(|at| at + probe_interval > now);
+        match verdict {
+            Verdict::Answered => self.answered_at = Some(now),
+            Verdict::Misconfigured { detail } if recently && self.breaker.is_closed() => {
+                return Verdict::Doubtful { detail: detail.clone() };
+            }
+            _ => {}
+        }
+        verdict.clone()
+    }
+
     fn has_room(&self, now: Duration) -> bool {
         self.in_flight < self.limit.get() && self.breaker.permits(now)
     }
@@ -196,8 +257,15 @@ impl Bulkhead {
 }
 
 fn configured(config: &Config) -> usize {
-    let target = &config.target;
-    [config.converter.payiq.is_some(), target.loanpro.is_some(), target.aloha.is_some()].map(usize::from).iter().sum()
+    Upstream::ALL.into_iter().filter(|upstream| is_configured(config, *upstream)).count()
+}
+
+fn is_configured(config: &Config, upstream: Upstream) -> bool {
+    match upstream {
+        Upstream::Payiq => config.converter.payiq.is_some(),
+        Upstream::Loanpro => config.target.loanpro.is_some(),
+        Upstream::Aloha => config.target.aloha.is_some(),
+    }
 }
 
 /// What a configured rate can use: more calls than go out in one time-out would only wait with a slot in hand.

@@ -100,8 +100,8 @@ pub(super) enum Report {
     Notes((Vec<ledger::Note>, Vec<StoredRow>)),
     /// A note was left or removed.
     NoteLeft,
-    /// The pauses as they stood in this round; `None`: the ledger did not answer.
-    Pauses(u64, Option<Vec<ledger::Pause>>),
+    /// The pauses as they stood in this round.
+    Pauses(u64, Result<Vec<ledger::Pause>, ledger::LedgerError>),
     /// The flood guard's pause is in the ledger.
     PauseWritten,
     /// A batch of old rows was removed.
@@ -136,6 +136,8 @@ pub(super) struct Dispatcher {
     pub alone: Option<EventKey>,
     /// Those that are next to run alone; none of them is counted before.
     pub lone: VecDeque<EventKey>,
+    /// What was fetched was let go of; nothing more is taken in.
+    pub let_go: bool,
     pub reading_notes: bool,
     pub pausing: Pausing,
     pub retention: Retention,
@@ -281,6 +283,7 @@ impl Dispatcher {
         self.save_cursors();
         self.remove_old_rows();
         self.fetching_trouble.take_if(|(until, _)| *until <= self.shared.clock.tick());
+        self.forget_unasked();
         self.measure();
         // What was given up makes room, too.
         self.go_on_drafting();

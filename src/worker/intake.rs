@@ -39,6 +39,9 @@ pub(super) struct Drafted {
 impl Dispatcher {
     /// Takes fetched records in; those of partitions that are not ours any more will be fetched by their owner.
     pub fn take_in(&mut self, batch: Batch) {
+        if self.let_go {
+            return;
+        }
         let (records, share) = batch.split();
         let share = Arc::new(share);
         let mut batches: BTreeMap<i32, Fetched> = BTreeMap::new();
@@ -82,13 +85,12 @@ impl Dispatcher {
         let partition = claim.lane.0;
         let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| lane.claim == claim) else { return };
         lane.drafting = false;
-        if lane.leaving {
+        if lane.leaving || self.let_go {
             // The barrier of its last writes may be out already: its next owner fetches them.
             return;
         }
         lane.drafted = Some(Drafted { claim, position, drafts });
         self.accept_next(partition);
-        self.let_go_of_drafts();
     }
 
     /// Has a lane's drafts accepted. What cannot be worked on ends as it is accepted, so the flood guard's limit would mean
@@ -114,11 +116,13 @@ impl Dispatcher {
         }
     }
 
-    /// A worker that stops during a pause does not wait for what the pause holds: whoever comes next fetches it.
+    /// A worker that stops during a pause does not wait for what the pause holds: whoever comes next fetches it. For good,
+    /// also where the pause ends before the worker does: to accept later records would pass over these.
     pub fn let_go_of_drafts(&mut self) {
         if self.stopping.is_none() || !self.pausing.is_on() {
             return;
         }
+        self.let_go = true;
         for lane in self.lanes.values_mut() {
             lane.drafted = None;
             lane.fetched.clear();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
 use crate::domain::EventKey;
-use crate::domain::machine::Observation;
+use crate::domain::machine::{Effect, Observation};
 use crate::domain::outcome::CallOutcome;
 use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
 
@@ -68,8 +68,13 @@ impl Dispatcher {
     }
 
     fn on_link_noted(&mut self, claim: Claim, key: EventKey) {
-        if self.events.contains_key(&key) {
-            self.observe(key, claim, Observation::Noted);
+        if let Some(event) = self.events.get_mut(&key) {
+            if event.claim == claim && event.pending == Some(Effect::Link) {
+                // It keeps its place in its upstream's queue.
+                event.pending = Some(event.flow.look_instead());
+            } else {
+                self.observe(key, claim, Observation::Noted);
+            }
         } else {
             tracing::error!(
                 event.key = ?key,

@@ -28,6 +28,8 @@ pub(super) struct Pausing {
     /// A reading that began before the guard's row was written says nothing of it.
     round: u64,
     reading: bool,
+    /// Why the rows could not be read was said.
+    said: bool,
 }
 
 impl Pausing {
@@ -38,7 +40,7 @@ impl Pausing {
             window: settings.window,
             least: settings.pause_min,
         };
-        Self { guard: FloodGuard::new(rules), rows: None, tripped: false, round: 0, reading: false }
+        Self { guard: FloodGuard::new(rules), rows: None, tripped: false, round: 0, reading: false, said: false }
     }
 
     /// Whether nothing is taken in, begun or called.
@@ -48,7 +50,7 @@ impl Pausing {
 }
 
 impl Dispatcher {
-    /// Counts an end, and stops if there are too many dead letters.
+    /// Counts an end, and stops if there are too many dead letters. A replay's are not counted: an operator is looking.
     pub fn guard_against_flood(&mut self, records: &[OutgoingRecord]) {
         let dead_letter = records.iter().any(|record| record.topic == TopicRole::DeadLetter);
         let now = self.shared.clock.tick();
@@ -69,6 +71,7 @@ impl Dispatcher {
     fn stop_intake(&mut self) {
         tracing::info!("paused: nothing is taken in, begun or called until everything is resumed");
         tracing::trace!(from = "going on", to = "paused", "stepped");
+        self.let_go_of_drafts();
         self.apply_pause();
     }
 
@@ -76,7 +79,11 @@ impl Dispatcher {
         let shared = Arc::clone(&self.shared);
         let act = Act { actor: shared.owner.clone(), why: Some(why) };
         self.spawn(async move {
-            while let Err(LedgerError::Unavailable(_)) = shared.ledger.pause(PauseKind::FloodGuard, &act).await {
+            let mut said = false;
+            while let Err(error) = shared.ledger.pause(PauseKind::FloodGuard, &act).await {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::error!(error = %error, "the guard's pause is not written yet: this worker stands still all the same");
+                }
                 tokio::time::sleep(REPEAT).await;
             }
             Report::PauseWritten
@@ -99,13 +106,23 @@ impl Dispatcher {
         }
         self.pausing.reading = true;
         let (shared, round) = (Arc::clone(&self.shared), self.pausing.round);
-        self.spawn(async move { Report::Pauses(round, shared.ledger.pauses().await.ok()) });
+        self.spawn(async move { Report::Pauses(round, shared.ledger.pauses().await) });
     }
 
     /// The pauses as they stand. A ledger that does not answer changes nothing.
-    pub fn on_pauses(&mut self, round: u64, rows: Option<Vec<Pause>>) {
+    pub fn on_pauses(&mut self, round: u64, rows: Result<Vec<Pause>, LedgerError>) {
         self.pausing.reading = false;
-        let Some(rows) = rows.filter(|_| round == self.pausing.round) else { return };
+        let said = std::mem::replace(&mut self.pausing.said, rows.is_err());
+        let rows = match rows {
+            Ok(rows) if round == self.pausing.round => rows,
+            Ok(_) => return,
+            Err(error) => {
+                if !said {
+                    tracing::warn!(error = %error, "the pauses cannot be read; they hold as they were read last");
+                }
+                return;
+            }
+        };
         let before = self.pausing.is_on();
         self.pausing.rows = Some(rows);
         match (before, self.pausing.is_on()) {

@@ -52,7 +52,7 @@ impl Dispatcher {
         let Answered { key, claim, ticket, observation, converted, notes } = answered;
         measure::count_calls(&self.shared.metrics, &notes, &observation);
         self.running = self.running.saturating_sub(1);
-        self.hear(key, ticket, &observation, &notes);
+        let observation = self.hear(key, ticket, observation, &notes);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {
             lane.on_the_wire = lane.on_the_wire.saturating_sub(1);
             if matches!(observation, Observation::Link(CallOutcome::Unknown { .. })) {
@@ -174,7 +174,9 @@ impl Dispatcher {
         if !self.is_current(claim) {
             return;
         }
-        self.guard_against_flood(&result.records);
+        if self.events.get(&key).is_none_or(|event| event.generation == 1) {
+            self.guard_against_flood(&result.records);
+        }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.push(result.seq, result.records);
         }

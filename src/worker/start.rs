@@ -166,6 +166,7 @@ impl Worker {
             running: 0,
             alone: None,
             lone: VecDeque::new(),
+            let_go: false,
             reading_notes: false,
             pausing: Pausing::new(&parts.config.dead_letters),
             retention: Retention::of(&parts.config),

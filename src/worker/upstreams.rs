@@ -37,6 +37,9 @@ impl Dispatcher {
         }
         while goes && self.running < self.shared.settings.max_in_flight {
             let Some((upstream, key)) = self.next_ready(now) else { break };
+            if self.has_expired(key) {
+                continue;
+            }
             let Some(ticket) = self.bulkheads.take(upstream, key, now) else { break };
             self.show_breaker(upstream);
             self.call(key, ticket, now);
@@ -64,10 +67,11 @@ impl Dispatcher {
         self.alone = None;
         let (upstream, key) = self.bulkheads.next(now, |key| standing(events, lanes, *key))?;
         if self.events.get(&key).is_some_and(Event::runs_alone) {
+            // No other may begin until it has: others would else have its upstream's turn for ever.
+            self.alone = Some(key);
             if self.running > 0 {
                 return None;
             }
-            self.alone = Some(key);
         }
         Some((upstream, key))
     }
@@ -92,17 +96,24 @@ impl Dispatcher {
         });
     }
 
-    /// Hears what an answer says of its upstream.
-    pub fn hear(&mut self, key: EventKey, ticket: Ticket, observation: &Observation, notes: &[Note]) {
-        let mut verdict = verdict(ticket.upstream, observation, notes);
+    /// Hears what an answer says of its upstream. Answers what it means for its event.
+    pub fn hear(&mut self, key: EventKey, ticket: Ticket, observation: Observation, notes: &[Note]) -> Observation {
+        let mut observation = observation;
+        let mut verdict = verdict(ticket.upstream, &observation, notes);
         let overload = is_overload(&verdict, notes);
-        let event = self.events.get_mut(&key);
-        let again = event.as_ref().is_some_and(|event| event.flow.in_trouble().is_some());
-        if let (Verdict::Misconfigured { detail }, Some(event)) = (&verdict, event) {
-            // What others did not meet meanwhile is its own trouble, and must not open the breaker each time.
-            let met_before = std::mem::replace(&mut event.met_misconfiguration, true);
-            if met_before && !self.bulkheads.is_away(ticket.upstream) {
-                verdict = Verdict::Failed { detail: detail.clone() };
+        let mut again = false;
+        if let Some(event) = self.events.get_mut(&key) {
+            if let Verdict::Misconfigured { detail } = &verdict {
+                // What others did not meet meanwhile is its own trouble, and must not open the breaker each time.
+                let met_before = std::mem::replace(&mut event.met_misconfiguration, true);
+                if met_before && !self.bulkheads.is_away(ticket.upstream) {
+                    verdict = Verdict::Failed { detail: detail.clone() };
+                    observation = observation.as_own_failure();
+                }
+            }
+            if verdict.is_failure() {
+                let counted = Some((ticket.upstream, ticket.period()));
+                again = std::mem::replace(&mut event.counted_in, counted) == counted;
             }
         }
         let heard = Heard { verdict, overload, again };
@@ -112,6 +123,34 @@ impl Dispatcher {
             self.tell_change(ticket.upstream, &change, was_away);
         }
         self.show_breaker(ticket.upstream);
+        observation
+    }
+
+    /// An upstream that is away, and that no event needs any more, cannot be probed: whether it is back, the next event tells.
+    pub fn forget_unasked(&mut self) {
+        let (now, events) = (self.shared.clock.tick(), &self.events);
+        let is_needed = |upstream| events.values().any(|event| event.upstream() == upstream);
+        for (upstream, change) in self.bulkheads.forget_unasked(now, is_needed) {
+            tracing::info!(
+                upstream = upstream.as_str(),
+                "nothing waits for it any more: the next event tells whether it is back"
+            );
+            self.tell_change(upstream, &change, true);
+            self.show_breaker(upstream);
+        }
+    }
+
+    /// Ends a conversion that stood in the queue for longer than its token lives.
+    fn has_expired(&mut self, key: EventKey) -> bool {
+        let now = self.shared.clock.wall_ms();
+        let is_dead = |event: &&mut Event| {
+            event.pending == Some(Effect::Convert) && event.facts().expires_at.is_some_and(|at| at <= now)
+        };
+        let Some(event) = self.events.get_mut(&key).filter(is_dead) else { return false };
+        event.pending = None;
+        let claim = event.claim;
+        self.observe(key, claim, Observation::Expired);
+        true
     }
 
     fn show_breaker(&self, upstream: Upstream) {

@@ -18,9 +18,12 @@ pub(super) fn verdict(upstream: Upstream, observation: &Observation, notes: &[No
         Observation::Promotion(outcome) => read.call(outcome),
         Observation::Looked(outcome) => read.look(outcome),
         Observation::Customer(check) => read.check(check),
-        Observation::Begun(_) | Observation::Noted | Observation::Stored | Observation::Turn | Observation::Due => {
-            Verdict::Nothing
-        }
+        Observation::Begun(_)
+        | Observation::Noted
+        | Observation::Stored
+        | Observation::Turn
+        | Observation::Due
+        | Observation::Expired => Verdict::Nothing,
     }
 }
 
@@ -79,6 +82,10 @@ impl Reading<'_> {
 
     fn failed(&self, retry_after: Option<Duration>, detail: &str) -> Verdict {
         let detail = detail.to_owned();
+        // It shared a sign-in that another event's call made, and that call tells of it.
+        if self.last.is_none() {
+            return Verdict::Nothing;
+        }
         if self.last.and_then(|note| note.error) == Some(TransportErrorKind::Certificate) {
             return Verdict::Misconfigured { detail };
         }
@@ -155,7 +162,7 @@ mod tests {
             (not_applied(Some(3)), status(503), "throttled"),
             (not_applied(None), note(None, Some(TransportErrorKind::Connect)), "failed"),
             (not_applied(None), note(None, Some(TransportErrorKind::Certificate)), "misconfigured"),
-            (not_applied(None), Vec::new(), "failed"),
+            (not_applied(None), Vec::new(), "nothing"),
             (unknown(), status(503), "failed"),
             (unknown(), status(200), "failed"),
             (unknown(), status(409), "ambiguous"),

@@ -171,3 +171,35 @@ fn standing_in_a_queue_does_not_spend_the_budget() {
     assert!(matches!(event.see(link(not_applied())), Effect::BackOff(_)));
     assert_eq!(event.flow.spent, CALL);
 }
+
+#[test]
+fn what_looks_like_our_mistake_and_is_this_events_alone_spends_the_budget() {
+    let mut event = Driver::permanent();
+    let effect = event.see_all(to_linking());
+    let (end, took) = until_its_end(&mut event, effect, |_| link(misconfigured()).as_own_failure());
+    assert_eq!(code(&end), ReasonCode::RetriesExhausted);
+    assert!(took >= BUDGET && took <= BUDGET + MAX_INTERVAL + CALL, "{took:?}");
+}
+
+#[test]
+fn a_token_that_dies_while_its_conversion_waits_to_be_sent_is_not_sent() {
+    let mut event = Driver::expiring();
+    assert_eq!(event.see(begun()), Effect::Convert);
+    assert_eq!(code(&event.see(Observation::Expired)), ReasonCode::TokenExpired);
+    assert_eq!(event.flow.attempts.convert, 0, "nothing was sent");
+    let mut unseen = Driver::expiring();
+    unseen.see(begun());
+    let wait = unseen.see(Observation::Conversion(unknown()));
+    assert!(matches!(wait, Effect::BackOff(_)));
+    assert_eq!(unseen.see(Observation::Due), Effect::Convert);
+    assert_eq!(code(&unseen.see(Observation::Expired)), ReasonCode::ConversionUnknown);
+}
+
+#[test]
+fn a_note_that_comes_while_a_link_waits_to_be_sent_makes_a_look_of_it() {
+    let mut event = Driver::permanent();
+    assert_eq!(event.see_all(to_linking()), Effect::Link);
+    assert_eq!(event.flow.look_instead(), Effect::LookUp);
+    assert_eq!((event.flow.attempts.link, event.flow.attempts.lookup), (0, 1), "no link was sent");
+    assert!(matches!(event.see(absent()), Effect::Wait(_)), "one look proves nothing");
+}

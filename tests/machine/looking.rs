@@ -7,8 +7,8 @@ use profile_linker::domain::machine::{Effect, Next, Observation, State};
 use profile_linker::domain::outcome::{CustomerCheck, LookOutcome};
 
 use crate::driver::{
-    Driver, LOOKS, SETTLE, absent, code, customer_missing, found, link, linked, look_failed, refused, to_linking,
-    unclear, unknown, unwitnessed,
+    Driver, LOOKS, SETTLE, absent, code, customer_missing, found, link, linked, look_failed, misconfigured, refused,
+    to_linking, unclear, unknown, unwitnessed,
 };
 
 /// Looking after a refusal that nothing unseen precedes.
@@ -181,4 +181,24 @@ fn a_link_refused_for_a_missing_customer_who_is_found_is_sent_once_more() {
     event.see(link(refused(ReasonCode::CustomerNotFound)));
     event.see(absent());
     assert_eq!(code(&event.see(exists())), ReasonCode::LinkRefused, "the customer was known before it was sent");
+}
+
+#[test]
+fn a_customer_who_was_found_before_our_configuration_was_doubted_proves_nothing_after_it() {
+    let mut event = Driver::permanent();
+    event.facts.refusal_needs_customer = true;
+    event.see_all(to_linking());
+    let exists = || Observation::Customer(CustomerCheck::Exists);
+    let refused_as_missing = || link(refused(ReasonCode::CustomerNotFound));
+    event.see_all([
+        refused_as_missing(),
+        absent(),
+        exists(),
+        Observation::Due,
+        link(misconfigured()),
+        Observation::Due,
+    ]);
+    event.see_all([refused_as_missing(), absent()]);
+    assert!(matches!(event.see(exists()), Effect::BackOff(_)), "the tenant may have been another meanwhile");
+    assert_eq!(event.see(Observation::Due), Effect::Link);
 }

@@ -7,8 +7,8 @@
 //!     +------------------------------------ it was answered -------------------------------------------+
 //! ```
 //!
-//! What one event gets wrong alone must not open it: a failure counts if its event did not fail before, or if none counted
-//! for a probe interval. So many events open it at once, and a lone one whose upstream is really away does after a while,
+//! What one event gets wrong alone must not open it: a failure counts if its event was not counted since the breaker's last
+//! change, or if none counted for a probe interval. So many events open it at once, and a lone one whose upstream is really away does after a while,
 //! long before its budget is spent.
 //!
 //! Properties: while it is not closed at most one call is out, the probe. What a call says that began before the last change
@@ -80,6 +80,25 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permit {
     change: u64,
+}
+
+impl Permit {
+    /// Which of the breaker's periods it is of: a change begins a new one.
+    #[must_use]
+    pub fn period(self) -> u64 {
+        self.change
+    }
+}
+
+impl Verdict {
+    /// Whether it counts against the upstream.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. } | Self::Throttled { .. } | Self::Doubtful { .. } | Self::Misconfigured { .. }
+        )
+    }
 }
 
 /// A change that people want to know of.
@@ -169,7 +188,7 @@ impl Breaker {
         Some(Permit { change: self.change })
     }
 
-    /// Hears what came of a call; `again`: of an event that failed before.
+    /// Hears what came of a call; `again`: a failure of an event that was counted in this permit's period.
     pub fn hear(&mut self, permit: Permit, verdict: &Verdict, again: bool, now: Duration) -> Option<Change> {
         if permit.change != self.change {
             return None;
@@ -179,6 +198,14 @@ impl Breaker {
             State::HalfOpen { since, trouble } => self.hear_probe(since, trouble, verdict, now),
             // A permit given while open is a probe's.
             State::Open { .. } => None,
+        }
+    }
+
+    /// Nobody can tell whether its upstream is back: the next call does, as any other. Nothing changes if it is not open.
+    pub fn forget(&mut self, now: Duration) -> Option<Change> {
+        match self.state {
+            State::Open { since, .. } => Some(self.close(since, now)),
+            State::Closed | State::HalfOpen { .. } => None,
         }
     }
 

@@ -110,6 +110,7 @@ impl Flow {
         match (state, observation) {
             (State::Accepted, Observation::Begun(past)) if facts.temporary => self.begin(past, facts, now),
             (State::Accepted | State::Converted(None), Observation::Begun(past)) => self.begin_converted(past),
+            (State::Converting, Observation::Expired) => self.expire(),
             (State::Converting, Observation::Conversion(outcome)) => self.on_conversion(outcome, rules, now),
             (State::Storing, Observation::Stored) => self.become_(State::Converted(None), Effect::AwaitTurn),
             (State::Converted(Some(linked)), Observation::Turn) => self.promote(linked, now),
@@ -182,6 +183,21 @@ impl Flow {
         self.attempts.convert += 1;
         self.since = now.tick;
         self.become_(State::Converting, Effect::Convert)
+    }
+
+    /// The conversion was never sent.
+    fn expire(&mut self) -> Effect {
+        self.attempts.convert -= 1;
+        self.reject_expired()
+    }
+
+    /// Another worker's link was noted while ours still waits to be sent: look instead.
+    #[must_use]
+    pub fn look_instead(&mut self) -> Effect {
+        self.attempts.link -= 1;
+        self.link_unseen = true;
+        self.noted = true;
+        self.look(Look::UNSEEN)
     }
 
     fn reject_expired(&mut self) -> Effect {

@@ -62,6 +62,8 @@ impl Flow {
     pub(super) fn stand_by(&mut self, next: Next, detail: String, rules: &Rules, now: Moment) -> Effect {
         self.failures = self.failures.saturating_add(1);
         self.last_trouble = detail;
+        // Whoever was found before: what comes next may be another tenant.
+        self.customer_seen = false;
         self.since = now.tick;
         let wait = if now.outage { Duration::ZERO } else { rules.retry.interval(self.failures) };
         self.become_(State::Waiting(next, false), Effect::BackOff(wait))

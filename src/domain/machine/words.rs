@@ -175,6 +175,8 @@ pub enum Observation {
     Begun(Past),
     /// Another worker left a note: a link of this event may have been applied that nobody here knows of.
     Noted,
+    /// A conversion that waited for its turn to be sent finds its token dead.
+    Expired,
     /// A conversion's answer.
     Conversion(CallOutcome<()>),
     /// The permanent token is durable.
@@ -191,6 +193,26 @@ pub enum Observation {
     Customer(CustomerCheck),
     /// A promotion's answer.
     Promotion(CallOutcome<()>),
+}
+
+impl Observation {
+    /// An answer that looks like our own misconfiguration, and is not: others are answered meanwhile. So it is a failure of
+    /// this event alone, and spends its budget.
+    #[must_use]
+    pub fn as_own_failure(self) -> Self {
+        match self {
+            Self::Conversion(outcome) => Self::Conversion(outcome.as_own_failure()),
+            Self::Link(outcome) => Self::Link(outcome.as_own_failure()),
+            Self::Promotion(outcome) => Self::Promotion(outcome.as_own_failure()),
+            Self::Looked(LookOutcome::Misconfigured { detail }) => {
+                Self::Looked(LookOutcome::Failed { retry_after: None, detail })
+            }
+            Self::Customer(CustomerCheck::Misconfigured { detail }) => {
+                Self::Customer(CustomerCheck::Unclear { detail })
+            }
+            other => other,
+        }
+    }
 }
 
 /// How an event ends.

@@ -127,7 +127,7 @@ async fn raise_past_blockers(
     loop {
         match tokio::time::timeout(PATIENCE, &mut raised).await {
             Ok(rows) => return rows,
-            Err(_) => drop(Statement::new(END_BLOCKERS).bind(pid)?.rows(readers).await?),
+            Err(_) => drop(Statement::new(END_BLOCKERS).bind(pid)?.ask_soon(readers).await?),
         }
     }
 }
@@ -155,7 +155,7 @@ pub(super) async fn note_topic(
     claims: &[Claim],
     topic_id: &str,
 ) -> Result<Vec<(Lane, Option<i64>)>, LedgerError> {
-    let lanes = of_claims(NOTE_TOPIC, claims)?.bind(topic_id)?.rows(readers).await?;
+    let lanes = of_claims(NOTE_TOPIC, claims)?.bind(topic_id)?.ask(readers).await?;
     lanes.iter().map(|row| Ok((row.lane()?, row.optional_int("position")?))).collect()
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn correct(readers: &PgPool, corrections: &[LaneCorrection]) ->
         .bind(corrections.iter().map(|one| one.cursor).collect::<Vec<_>>())?
         .bind(corrections.iter().map(|one| one.suspect_below).collect::<Vec<_>>())?
         .bind(corrections.iter().map(|one| one.restored).collect::<Vec<_>>())?;
-    refused_in(&session::rows_by(readers, &statement).await?, &claims)
+    refused_in(&statement.ask(readers).await?, &claims)
 }
 
 pub(super) async fn save_cursors(

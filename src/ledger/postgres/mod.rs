@@ -25,8 +25,6 @@ mod read;
 mod session;
 mod setup;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
@@ -41,8 +39,6 @@ use crate::domain::{EventKey, Lane};
 const WRITE_CONNECTIONS: usize = 4;
 /// Connections for reads: ownership, takeover, people.
 const READ_CONNECTIONS: u32 = 4;
-/// A read holds no lane's lock, and a takeover may read 100,000 rows.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct PostgresLedger {
@@ -55,7 +51,7 @@ impl PostgresLedger {
     /// Connects when it is first used.
     pub fn new(options: &PgConnectOptions) -> Self {
         let options = session::options(options);
-        let reading = session::with_timeout(&options, READ_TIMEOUT);
+        let reading = session::with_timeout(&options, session::READ_TIMEOUT);
         let readers = PgPoolOptions::new()
             .max_connections(READ_CONNECTIONS)
             .acquire_timeout(session::CONNECT_TIMEOUT)

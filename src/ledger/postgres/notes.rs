@@ -3,7 +3,7 @@
 use sqlx::postgres::PgPool;
 
 use super::lanes::{of_claims, refused_in};
-use super::session::{self, Statement};
+use super::session::Statement;
 use crate::domain::EventKey;
 use crate::ledger::{Claim, LedgerError, Note, NoteKind, Refused, decode};
 
@@ -37,14 +37,14 @@ pub(super) async fn leave(readers: &PgPool, notes: &[(EventKey, NoteKind)]) -> R
     let statement = Statement::new(LEAVE)
         .bind(notes.iter().map(|(key, _)| key.0.as_slice()).collect::<Vec<_>>())?
         .bind(notes.iter().map(|(_, kind)| kind.code()).collect::<Vec<_>>())?;
-    statement.rows(readers).await.map(drop)
+    statement.ask_soon(readers).await.map(drop)
 }
 
 pub(super) async fn notes(readers: &PgPool, claims: &[Claim]) -> Result<Vec<Note>, LedgerError> {
-    of_claims(NOTES, claims)?.rows(readers).await?.iter().map(decode::note).collect()
+    of_claims(NOTES, claims)?.ask_soon(readers).await?.iter().map(decode::note).collect()
 }
 
 pub(super) async fn remove(readers: &PgPool, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError> {
     let statement = of_claims(REMOVE, claims)?.bind(numbers)?;
-    refused_in(&session::rows_by(readers, &statement).await?, claims)
+    refused_in(&statement.ask(readers).await?, claims)
 }

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgPool;
 
-use super::session::{self, Statement};
+use super::session::Statement;
 use crate::ledger::pause::{self, Pause, PauseKind, target};
 use crate::ledger::{Act, LedgerError};
 
@@ -25,7 +25,7 @@ SELECT kind, (extract(epoch FROM since) * 1000)::bigint AS since, actor, why FRO
 
 pub(super) async fn pause(readers: &PgPool, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
     let statement = Statement::new(PAUSE).bind(kind.as_str())?.bind(act.actor.as_str())?.bind(act.why.as_deref())?;
-    session::rows_by(readers, &statement).await.map(drop)
+    statement.ask(readers).await.map(drop)
 }
 
 pub(super) async fn resume(
@@ -38,9 +38,9 @@ pub(super) async fn resume(
         .bind(act.actor.as_str())?
         .bind(target(kind))?
         .bind(act.why.as_deref())?;
-    session::rows_by(readers, &statement).await?.iter().map(pause::kind).collect()
+    statement.ask(readers).await?.iter().map(pause::kind).collect()
 }
 
 pub(super) async fn pauses(readers: &PgPool) -> Result<Vec<Pause>, LedgerError> {
-    Statement::new(PAUSES).rows(readers).await?.iter().map(pause::pause).collect()
+    Statement::new(PAUSES).ask_soon(readers).await?.iter().map(pause::pause).collect()
 }

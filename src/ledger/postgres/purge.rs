@@ -7,7 +7,7 @@
 
 use sqlx::postgres::PgPool;
 
-use super::session::{self, Statement};
+use super::session::Statement;
 use crate::ledger::decode::Columns;
 use crate::ledger::{LedgerError, Purge, Purged};
 
@@ -55,7 +55,7 @@ pub(super) async fn purge(readers: &PgPool, purge: &Purge) -> Result<Purged, Led
         .bind(accepted_at)?
         .bind(key)?
         .bind(purge.rows())?;
-    let rows = session::rows_by(readers, &statement).await?;
+    let rows = statement.ask(readers).await?;
     let Some(last) = rows.first() else { return Ok(Purged { removed: 0, next: None }) };
     let looked = usize::try_from(last.int("looked")?).unwrap_or(0);
     Ok(Purged { removed: last.int("removed")?.unsigned_abs(), next: purge.next(looked, Some(last))? })

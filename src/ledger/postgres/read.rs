@@ -83,13 +83,13 @@ pub(super) async fn unfinished(
     only: Option<&[EventKey]>,
 ) -> Result<Vec<StoredRow>, LedgerError> {
     let only = only.map(|keys| keys.iter().map(|key| key.0.as_slice()).collect::<Vec<_>>());
-    let rows = of_claims(UNFINISHED, claims)?.bind(only)?.rows(readers).await?;
+    let rows = of_claims(UNFINISHED, claims)?.bind(only)?.ask(readers).await?;
     rows.iter().map(decode::stored_row).collect()
 }
 
 pub(super) async fn unpublished(readers: &PgPool, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {
     let (claims, cursors): (Vec<_>, Vec<_>) = claims.iter().copied().unzip();
-    decode::unpublished(&of_claims(UNPUBLISHED, &claims)?.bind(cursors)?.rows(readers).await?)
+    decode::unpublished(&of_claims(UNPUBLISHED, &claims)?.bind(cursors)?.ask(readers).await?)
 }
 
 /// The highest number in each lane's outbox.
@@ -126,7 +126,7 @@ pub(super) async fn epochs(readers: &PgPool, lanes: &[Lane]) -> Result<Vec<Claim
     let statement =
         Statement::new("SELECT lane::bigint AS lane, epoch FROM lane WHERE lane = ANY($1::int[]) ORDER BY lane")
             .bind(lanes.iter().map(|lane| lane.0).collect::<Vec<_>>())?;
-    statement.rows(readers).await?.iter().map(Columns::claim).collect()
+    statement.ask_soon(readers).await?.iter().map(Columns::claim).collect()
 }
 
 pub(super) async fn find(readers: &PgPool, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {
@@ -134,11 +134,11 @@ pub(super) async fn find(readers: &PgPool, event_id: &str) -> Result<Vec<EventSu
     if event_id.contains('\0') {
         return Ok(Vec::new());
     }
-    let rows = Statement::new(FIND).bind(event_id)?.rows(readers).await?;
+    let rows = Statement::new(FIND).bind(event_id)?.ask(readers).await?;
     rows.iter().map(decode::summary).collect()
 }
 
 pub(super) async fn row(readers: &PgPool, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
-    let rows = Statement::new(ROW).bind(key.0.as_slice())?.rows(readers).await?;
+    let rows = Statement::new(ROW).bind(key.0.as_slice())?.ask(readers).await?;
     rows.first().map(decode::stored_row).transpose()
 }

@@ -17,6 +17,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long we wait for an answer at all: the server's limit, and as much again for a network that says nothing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The server's limit for a read. It holds no lane's lock, and a take-over may read 100,000 rows.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long we wait for such a read.
+const READ_ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 /// How often a statement that lost a collision is sent again. Rows and lanes are locked in order, so a second collision
 /// in a row is odd already.
 const TRIES: usize = 5;
@@ -85,6 +89,29 @@ impl Statement {
         self.send(executor).await.map_err(|error| LedgerError::of(&error))
     }
 
+    /// Asks it over a connection of the pool: a read, or a write of several lanes at once and off the hot path.
+    pub async fn ask(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        self.ask_within(READ_ANSWER_TIMEOUT, pool).await
+    }
+
+    /// The same for a small question that is asked each second.
+    pub async fn ask_soon(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        self.ask_within(ANSWER_TIMEOUT, pool).await
+    }
+
+    /// A connection that gives no answer in time is dropped, not given back: the pool would ask it for a sign of life, without
+    /// a limit, and be empty soon.
+    async fn ask_within(&self, limit: Duration, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        let mut connection = pool.acquire().await.map_err(|error| LedgerError::of(&error))?;
+        match timeout(limit, until_no_collision(&mut connection, self)).await {
+            Ok(rows) => rows,
+            Err(_) => {
+                drop(connection.detach());
+                Err(no_answer(limit))
+            }
+        }
+    }
+
     async fn send(&self, executor: impl Executor<'_, Database = Postgres>) -> Result<Vec<PgRow>, sqlx::Error> {
         sqlx::query_with(self.sql, self.values.clone()).fetch_all(executor).await
     }
@@ -110,17 +137,14 @@ impl WriteConnection {
             None => connect(&self.options).await?,
         };
         let rows = timeout(ANSWER_TIMEOUT, until_no_collision(&mut connection, statement)).await;
-        let rows =
-            rows.map_err(|_| LedgerError::Unavailable(format!("no answer in {} s", ANSWER_TIMEOUT.as_secs())))??;
+        let rows = rows.map_err(|_| no_answer(ANSWER_TIMEOUT))??;
         *place = Some(connection);
         Ok(rows)
     }
 }
 
-/// Sends a write that is of no slot: of several lanes at once, and off the hot path.
-pub(super) async fn rows_by(pool: &PgPool, statement: &Statement) -> Result<Vec<PgRow>, LedgerError> {
-    let mut connection = pool.acquire().await.map_err(|error| LedgerError::of(&error))?;
-    until_no_collision(&mut connection, statement).await
+fn no_answer(limit: Duration) -> LedgerError {
+    LedgerError::Unavailable(format!("no answer in {} s", limit.as_secs()))
 }
 
 /// Sends a statement again while it is rolled back for the sake of another one.

@@ -80,7 +80,7 @@ pub(super) async fn bind(readers: &PgPool, serves: &Serves) -> Result<(), Ledger
         .bind(serves.cluster_id.as_str())?
         .bind(serves.group.as_str())?
         .bind(serves.topic.as_str())?
-        .rows(readers)
+        .ask(readers)
         .await?;
-    check_served(Statement::new(SERVED).rows(readers).await?.first(), serves)
+    check_served(Statement::new(SERVED).ask(readers).await?.first(), serves)
 }

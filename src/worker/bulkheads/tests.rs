@@ -14,8 +14,10 @@ fn bulkheads(most: usize) -> Bulkheads {
         breaker: Breaker::new(RULES),
         limit: Limit::new(most),
         in_flight: 0,
+        own: 0,
+        answered_at: None,
     });
-    Bulkheads { all, turn: 0 }
+    Bulkheads { all, turn: 0, slots: 100, probe_interval: RULES.probe_interval }
 }
 
 fn key(n: u8) -> EventKey {
@@ -145,4 +147,50 @@ fn what_has_nothing_to_call_any_more_is_passed_over() {
     bulkheads.push(Upstream::Payiq, key(3));
     bulkheads.retain(|_| false);
     assert!(take(&mut bulkheads, NOW, fresh).is_none());
+}
+
+#[test]
+fn an_upstream_that_hangs_leaves_the_others_their_own_slots() {
+    let mut bulkheads = bulkheads(100);
+    bulkheads.slots = 16;
+    bulkheads.all.iter_mut().for_each(|bulkhead| bulkhead.own = 2);
+    for n in 1..=50 {
+        bulkheads.push(Upstream::Payiq, key(n));
+    }
+    assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 12, "two are LoanPro's, two Aloha's");
+    for n in 51..=60 {
+        bulkheads.push(Upstream::Loanpro, key(n));
+    }
+    assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 2);
+    bulkheads.push(Upstream::Aloha, key(61));
+    assert!(take(&mut bulkheads, NOW, fresh).is_some(), "nobody took what is Aloha's");
+}
+
+#[test]
+fn what_looks_like_our_mistake_while_others_are_answered_opens_only_in_numbers() {
+    let misconfigured = || heard(Verdict::Misconfigured { detail: "403".to_owned() }, false);
+    let mut bulkheads = bulkheads(9);
+    let call = |bulkheads: &mut Bulkheads, n, what: &Heard, now| {
+        bulkheads.push(Upstream::Loanpro, key(n));
+        let ticket = bulkheads.take(Upstream::Loanpro, key(n), now).expect("it is closed");
+        bulkheads.hear(ticket, what, now)
+    };
+    call(&mut bulkheads, 1, &answered(), NOW);
+    assert!(call(&mut bulkheads, 2, &misconfigured(), NOW).is_none(), "perhaps this customer's trouble");
+    assert!(call(&mut bulkheads, 3, &misconfigured(), NOW).is_some(), "two in a row are ours");
+    let later = NOW + RULES.probe_interval * 2;
+    let mut bulkheads = self::bulkheads(9);
+    call(&mut bulkheads, 1, &answered(), NOW);
+    assert!(call(&mut bulkheads, 2, &misconfigured(), later).is_some(), "nobody was answered lately");
+}
+
+#[test]
+fn a_breaker_that_nothing_can_probe_is_closed_for_the_next_event_to_tell() {
+    let mut bulkheads = bulkheads(9);
+    open(&mut bulkheads, Upstream::Loanpro);
+    let due = NOW + RULES.probe_interval;
+    assert!(bulkheads.forget_unasked(NOW, |_| false).is_empty(), "not before a probe would be due");
+    assert!(bulkheads.forget_unasked(due, |upstream| upstream == Upstream::Loanpro).is_empty(), "an event needs it");
+    assert_eq!(bulkheads.forget_unasked(due, |_| false).len(), 1);
+    assert!(!bulkheads.is_away(Upstream::Loanpro));
 }

@@ -217,7 +217,9 @@ mod tests {
     #[test]
     fn a_topic_as_kafka_makes_it_by_default_is_fine_in_every_role() {
         for role in Role::ALL {
-            assert_eq!(judged(role, |_| {}).0, Status::Ok, "{role:?}");
+            let (status, told) = judged(role, |_| {});
+            assert_eq!(status, Status::Ok, "{role:?}");
+            assert!(told.contains("6 partitions, 1 copy, kept for"), "one copy is not many: {told}");
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Ticket {
     permit: Permit,
     /// By the monotonic clock.
     began: Duration,
+    /// Answers that its upstream had given then.
+    answered_then: u64,
 }
 
 impl Ticket {
@@ -48,8 +50,8 @@ impl Ticket {
 #[derive(Debug)]
 pub(super) struct Heard {
     pub verdict: Verdict,
-    /// It says that there were too many calls.
-    pub overload: bool,
+    /// It was not answered in time.
+    pub timed_out: bool,
     /// A failure of its event was counted before.
     pub again: bool,
 }
@@ -168,17 +170,18 @@ impl Bulkheads {
         let place = bulkhead.queue.iter().position(|queued| *queued == key);
         place.and_then(|place| bulkhead.queue.remove(place));
         bulkhead.in_flight += 1;
-        Some(Ticket { upstream, permit, began: now })
+        Some(Ticket { upstream, permit, began: now, answered_then: bulkhead.limit.answered() })
     }
 
     /// A call is over.
     pub fn hear(&mut self, ticket: Ticket, heard: &Heard, now: Duration) -> Option<Change> {
-        let Heard { verdict, overload, again } = heard;
+        let Heard { verdict, timed_out, again } = heard;
         let probe_interval = self.probe_interval;
         let bulkhead = self.at_mut(ticket.upstream);
         let verdict = bulkhead.seen_beside_others(verdict, probe_interval, now);
         let verdict = &verdict;
-        if *overload {
+        let too_late = *timed_out && bulkhead.limit.believes_time_out(ticket.answered_then);
+        if too_late || matches!(verdict, Verdict::Throttled { .. }) {
             bulkhead.limit.halve(ticket.began, now);
         } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
             bulkhead.limit.grow(bulkhead.in_flight, bulkhead.queue.len());

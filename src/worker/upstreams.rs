@@ -11,7 +11,7 @@ use super::event::Event;
 use super::gate::LaneGate;
 use super::lane::Lane;
 use super::measure;
-use super::verdict::{is_overload, verdict};
+use super::verdict::{timed_out, verdict};
 use crate::conditions::{Health, Part};
 use crate::domain::flow_control::{Change, Trouble, Verdict};
 use crate::domain::machine::{Effect, Observation};
@@ -100,7 +100,7 @@ impl Dispatcher {
     pub fn hear(&mut self, key: EventKey, ticket: Ticket, observation: Observation, notes: &[Note]) -> Observation {
         let mut observation = observation;
         let mut verdict = verdict(ticket.upstream, &observation, notes);
-        let overload = is_overload(&verdict, notes);
+        let timed_out = timed_out(notes);
         let mut again = false;
         if let Some(event) = self.events.get_mut(&key) {
             if let Verdict::Misconfigured { detail } = &verdict {
@@ -116,7 +116,7 @@ impl Dispatcher {
                 again = std::mem::replace(&mut event.counted_in, counted) == counted;
             }
         }
-        let heard = Heard { verdict, overload, again };
+        let heard = Heard { verdict, timed_out, again };
         let now = self.shared.clock.tick();
         let was_away = self.bulkheads.is_away(ticket.upstream);
         if let Some(change) = self.bulkheads.hear(ticket, &heard, now) {

@@ -27,10 +27,9 @@ pub(super) fn verdict(upstream: Upstream, observation: &Observation, notes: &[No
     }
 }
 
-/// Whether it says that there were too many calls: throttled, or no answer in time.
-pub(super) fn is_overload(verdict: &Verdict, notes: &[Note]) -> bool {
-    let timed_out = notes.last().is_some_and(|note| note.error == Some(TransportErrorKind::Timeout));
-    timed_out || matches!(verdict, Verdict::Throttled { .. })
+/// Whether the call was not answered in time.
+pub(super) fn timed_out(notes: &[Note]) -> bool {
+    notes.last().is_some_and(|note| note.error == Some(TransportErrorKind::Timeout))
 }
 
 struct Reading<'a> {
@@ -185,15 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn throttling_and_time_outs_are_too_many_calls_and_other_failures_are_not() {
-        let overload = |observation: &Observation, notes: &[Note]| {
-            is_overload(&verdict(Upstream::Loanpro, observation, notes), notes)
-        };
-        assert!(overload(&not_applied(None), &status(429)));
-        assert!(overload(&not_applied(Some(1)), &status(503)));
-        assert!(overload(&unknown(), &note(None, Some(TransportErrorKind::Timeout))));
-        assert!(!overload(&unknown(), &status(503)));
-        assert!(!overload(&unknown(), &note(None, Some(TransportErrorKind::Reset))));
-        assert!(!overload(&refused(), &status(409)));
+    fn a_time_out_is_told_from_other_ends_without_an_answer() {
+        assert!(timed_out(&note(None, Some(TransportErrorKind::Timeout))));
+        assert!(!timed_out(&note(None, Some(TransportErrorKind::Reset))));
+        assert!(!timed_out(&status(504)));
+        assert!(!timed_out(&[]));
     }
 }

@@ -60,6 +60,8 @@ async fn the_largest_records_fill_no_memory(parts: &RealParts) {
 
 async fn two_hundred_partitions_on_one_worker_fill_no_memory(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    // What is a flood elsewhere is the load here.
+    stand.amend("pause_min = 400", "pause_min = 1000000\npause_after_run = 1000000");
     stand.kafka.grow_topic(&stand.topics.created, 200).await;
     join_all((0..2_000).map(async |number| stand.publish_bytes(&number.to_string(), b"unreadable").await)).await;
     let worker = stand.worker().await;

@@ -9,6 +9,7 @@ use sqlx::{Connection, Executor, PgConnection};
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
+use crate::support::postgres::Postgres;
 use crate::support::records::Record;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 use crate::support::worker::Worker;
@@ -17,6 +18,7 @@ crate::cases! {
     a_ledger_that_is_read_only_for_a_while_loses_nothing needs [Kafka, Postgres];
     a_ledger_without_connections_for_a_while_loses_nothing needs [Kafka, Postgres];
     a_ledger_whose_table_is_locked_for_a_while_loses_nothing needs [Kafka, Postgres];
+    a_ledger_whose_server_is_killed_and_restarted_loses_nothing needs [Kafka, Postgres];
 }
 
 const EVENTS: usize = 60;
@@ -50,6 +52,19 @@ async fn a_ledger_whose_table_is_locked_for_a_while_loses_nothing(parts: &RealPa
     outage.assert_all_linked_once().await;
 }
 
+async fn a_ledger_whose_server_is_killed_and_restarted_loses_nothing(parts: &RealParts) {
+    let mut server = Postgres::start_own().expect("a server of its own");
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    stand.amend(&stand.database, &server.create_database().await);
+    let migrated = stand.command(&["migrate"]);
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    let outage = Outage::begin_at(stand).await;
+    for _ in 0..2 {
+        server.crash_and_restart();
+    }
+    outage.assert_all_linked_once().await;
+}
+
 /// A worker with events half way.
 struct Outage<'a> {
     stand: Stand<'a>,
@@ -59,7 +74,10 @@ struct Outage<'a> {
 
 impl<'a> Outage<'a> {
     async fn begin(parts: &'a RealParts) -> Self {
-        let stand = Stand::prepare(parts, Delivery::Transactional).await;
+        Self::begin_at(Stand::prepare(parts, Delivery::Transactional).await).await
+    }
+
+    async fn begin_at(stand: Stand<'a>) -> Self {
         stand.sandbox.fault(json!({"route": "*", "action": "delay", "delay": 0.2})).await;
         let worker = stand.worker().await;
         let mut ids = BTreeSet::new();

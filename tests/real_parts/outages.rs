@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
+use crate::support::admin::Admin;
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
@@ -46,6 +47,14 @@ async fn a_converter_that_is_down_rejects_nothing_and_is_gone_on_with(parts: &Re
     stand.sandbox.fault(down("payiq.*", 503)).await;
     let ids = publish(&stand, "temporary", EVENTS).await;
     outlasts_the_budget(&stand, "payiq.auth").await;
+    let admin = Admin::of(&worker);
+    let (ready, metrics) = (admin.get("/readyz").await, admin.get("/metrics").await.text);
+    assert_eq!(ready.status, 503);
+    assert_eq!(ready.json()["checks"]["payiq"]["status"], "down", "{}", ready.text);
+    assert_eq!(ready.json()["checks"]["loanpro"]["status"], "ok", "{}", ready.text);
+    assert_eq!(admin.get("/healthz").await.status, 200, "the process itself is well");
+    let shown = |state: u8| metrics.contains(&format!("profile_linker_breaker_state{{upstream=\"payiq\"}} {state}"));
+    assert!(shown(1) || shown(2), "half-open or open: {metrics}");
     stand.sandbox.heal().await;
     assert_all_linked_soon(&stand, worker, &ids, "converter down").await;
 }

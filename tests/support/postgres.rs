@@ -48,6 +48,24 @@ impl Postgres {
         Ok(Self { url, databases: AtomicU32::new(0), server: Some((server, folder)) })
     }
 
+    /// A server of one's own, to be restarted.
+    pub fn start_own() -> Result<Self, Absent> {
+        Self::launch(None)
+    }
+
+    /// Kills it, as a power cut would, and starts it again at its port with its data.
+    pub fn crash_and_restart(&mut self) {
+        let Some((server, folder)) = &mut self.server else { return };
+        server.signal(Signal::Kill);
+        server.end_within(Duration::from_secs(5));
+        let port = self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let binaries = binaries().expect("it ran before");
+        // What it wrote before would be taken for its readiness.
+        std::fs::write(folder.path().join("server.log"), "").expect("its log");
+        let again = within(Duration::from_secs(30), || run(&binaries, folder.path(), port, Vec::new()).ok());
+        *server = again.expect("it runs again");
+    }
+
     /// A new, empty database; answers its URL.
     pub async fn create_database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,8 @@
 //! How many calls of one upstream may be in flight: additive increase, multiplicative decrease, as TCP does it.
 //!
 //! It grows by one for each limit's worth of answers, and halves when the upstream says "too many" or does not answer in
-//! time, at most once per round trip: what was sent before the last halving says nothing of the limit after it. From a
+//! time, at most once per round trip: what was sent before the last halving says nothing of the limit after it. A call that
+//! hung while a limit's worth of others was answered is one call's trouble, and no sign. From a
 //! start, and after an outage, it doubles instead until the first such sign, so that full speed is some round trips away
 //! and no herd meets an upstream that just stood up.
 //!
@@ -21,6 +22,8 @@ pub struct Limit {
     most: usize,
     /// Answers since it last grew.
     answers: usize,
+    /// Answers ever.
+    answered: u64,
     doubling: bool,
     halved_at: Option<Duration>,
 }
@@ -30,7 +33,7 @@ impl Limit {
     #[must_use]
     pub fn new(most: usize) -> Self {
         let most = most.max(1);
-        Self { now: START.min(most), most, answers: 0, doubling: true, halved_at: None }
+        Self { now: START.min(most), most, answers: 0, answered: 0, doubling: true, halved_at: None }
     }
 
     /// Calls that may be in flight.
@@ -39,9 +42,22 @@ impl Limit {
         self.now
     }
 
+    /// Answers so far: what a call is to remember from its beginning.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Whether a call that timed out is a sign of too many, by the answers that there were when it began.
+    #[must_use]
+    pub fn believes_time_out(&self, answered_then: u64) -> bool {
+        self.answered.saturating_sub(answered_then) < self.now as u64
+    }
+
     /// A call was answered while so many, itself included, were in flight and so many more waited to be. A limit that is not
     /// used does not grow: nothing was learnt about it.
     pub fn grow(&mut self, in_flight: usize, waiting: usize) {
+        self.answered += 1;
         if waiting == 0 && in_flight * 2 < self.now {
             return;
         }
@@ -116,6 +132,16 @@ mod tests {
             limit.halve(at(second), at(second));
         }
         assert_eq!(limit.get(), 1);
+    }
+
+    #[test]
+    fn a_call_that_hangs_while_others_are_answered_is_no_sign() {
+        let mut limit = Limit::new(1_000);
+        let began = limit.answered();
+        assert!(limit.believes_time_out(began), "nobody was answered");
+        (0..START).for_each(|_| limit.grow(1, 0));
+        assert!(!limit.believes_time_out(began));
+        assert!(limit.believes_time_out(limit.answered()), "nobody since this one");
     }
 
     #[test]

@@ -24,16 +24,16 @@ fn key(n: u8) -> EventKey {
     EventKey([n; 16])
 }
 
-fn heard(verdict: Verdict, overload: bool) -> Heard {
-    Heard { verdict, overload, again: false }
+fn heard(verdict: Verdict) -> Heard {
+    Heard { verdict, timed_out: false, again: false }
 }
 
 fn failed() -> Heard {
-    heard(Verdict::Failed { detail: "503".to_owned() }, false)
+    heard(Verdict::Failed { detail: "503".to_owned() })
 }
 
 fn answered() -> Heard {
-    heard(Verdict::Answered, false)
+    heard(Verdict::Answered)
 }
 
 /// Takes what may go, with each event's standing by its number.
@@ -129,8 +129,8 @@ fn an_upstream_that_throttles_gets_half() {
     }
     let out: Vec<Ticket> = std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).map(|(_, t)| t).collect();
     assert_eq!(out.len(), 8);
-    let throttled = heard(Verdict::Throttled { retry_after: None, detail: "429".to_owned() }, true);
-    let nothing = heard(Verdict::Nothing, false);
+    let throttled = heard(Verdict::Throttled { retry_after: None, detail: "429".to_owned() });
+    let nothing = heard(Verdict::Nothing);
     let later = NOW + Duration::from_secs(1);
     bulkheads.hear(out[0], &throttled, later);
     out[1..].iter().for_each(|ticket| drop(bulkheads.hear(*ticket, &nothing, later)));
@@ -193,4 +193,23 @@ fn a_breaker_that_nothing_can_probe_is_closed_for_the_next_event_to_tell() {
     assert!(bulkheads.forget_unasked(due, |upstream| upstream == Upstream::Loanpro).is_empty(), "an event needs it");
     assert_eq!(bulkheads.forget_unasked(due, |_| false).len(), 1);
     assert!(!bulkheads.is_away(Upstream::Loanpro));
+}
+
+/// One customer's calls hang, and everybody else is answered.
+#[test]
+fn a_call_that_hangs_beside_others_that_are_answered_takes_nothing_from_them() {
+    let mut bulkheads = bulkheads(8);
+    let late = |upstream: &mut Bulkheads, others: u8| {
+        (0..=others).for_each(|n| upstream.push(Upstream::Payiq, key(n)));
+        let (_, hangs) = take(upstream, NOW, fresh).expect("it goes");
+        for _ in 0..others {
+            let (_, ticket) = take(upstream, NOW, fresh).expect("it goes");
+            upstream.hear(ticket, &answered(), NOW);
+        }
+        let timed_out = Heard { timed_out: true, ..failed() };
+        upstream.hear(hangs, &timed_out, NOW + Duration::from_secs(10));
+        upstream.at(Upstream::Payiq).limit.get()
+    };
+    assert_eq!(late(&mut bulkheads, 20), 8);
+    assert_eq!(late(&mut bulkheads, 2), 4);
 }

@@ -44,6 +44,14 @@ async fn told(admin: &Admin, name: &str, label: &str, value: f64) {
     is_told.await;
 }
 
+/// Of all partitions together, once it is told.
+async fn lag(admin: &Admin) -> Option<f64> {
+    let metrics = admin.get("/metrics").await.text;
+    let samples = metrics.lines().filter(|line| line.starts_with("profile_linker_consumer_lag_records{"));
+    let lags: Vec<f64> = samples.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    (!lags.is_empty()).then(|| lags.iter().sum())
+}
+
 /// `profile-linker intake WORD --why "a test"`, as an operator runs it.
 fn intake(stand: &Stand<'_>, admin: &Admin, word: &str) {
     let token = stand.file("admin-token", crate::support::admin::TOKEN).display().to_string();
@@ -106,9 +114,11 @@ async fn a_paused_event_is_begun_when_the_command_resumes(parts: &RealParts) {
     intake(&stand, &admin, "pause");
     publish(&stand, "paused").await;
     assert_eq!(first.terminate(), 0);
-    // A restart takes some seconds, in which the event would have been linked.
     let (second, admin) = worker(&stand).await;
     admin.until("intake", "paused").await;
+    // Told a second or more after the partitions are owned: the event would have been accepted long before.
+    let lag = eventually("the lag is told", PATIENCE, async || lag(&admin).await);
+    assert!((lag.await - 1.0).abs() < f64::EPSILON, "it is not even accepted");
     assert!(stand.sandbox.booked("profiles").await.is_empty(), "nothing is begun");
     intake(&stand, &admin, "resume");
     linked(&stand, 1).await;

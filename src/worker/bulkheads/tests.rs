@@ -168,7 +168,7 @@ fn an_upstream_that_hangs_leaves_the_others_their_own_slots() {
 
 #[test]
 fn what_looks_like_our_mistake_while_others_are_answered_opens_only_in_numbers() {
-    let misconfigured = || heard(Verdict::Misconfigured { detail: "403".to_owned() }, false);
+    let misconfigured = || heard(Verdict::Misconfigured { detail: "403".to_owned() });
     let mut bulkheads = bulkheads(9);
     let call = |bulkheads: &mut Bulkheads, n, what: &Heard, now| {
         bulkheads.push(Upstream::Loanpro, key(n));

@@ -19,6 +19,7 @@ use crate::support::worker::Worker;
 crate::cases! {
     a_converter_that_is_down_rejects_nothing_and_is_gone_on_with needs [Kafka, Postgres];
     a_link_target_that_is_down_rejects_nothing_and_is_gone_on_with needs [Kafka, Postgres];
+    an_event_that_alone_probes_an_outage_spends_no_budget_on_it needs [Kafka, Postgres];
     a_target_that_hangs_rejects_nothing_and_links_nothing_twice needs [Kafka, Postgres];
     a_target_that_comes_and_goes_rejects_nothing needs [Kafka, Postgres];
     a_target_that_throttles_every_call_rejects_nothing needs [Kafka, Postgres];
@@ -70,6 +71,21 @@ async fn a_link_target_that_is_down_rejects_nothing_and_is_gone_on_with(parts: &
     outlasts_the_budget(&stand, "loanpro.link").await;
     stand.sandbox.heal().await;
     assert_all_linked_soon(&stand, worker, &ids, "both targets down").await;
+}
+
+/// There is no other event to probe with: its own failures would have spent the budget several times.
+async fn an_event_that_alone_probes_an_outage_spends_no_budget_on_it(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = worker(&stand, &[setting("BREAKER__FAILURES", "1")]).await;
+    stand.sandbox.fault(down("loanpro.*", 503)).await;
+    let ids = publish(&stand, "permanent", 1).await;
+    eventually("it is probed for longer than the budget", PATIENCE, async || {
+        let probes = calls(&stand, "loanpro.link").await + calls(&stand, "loanpro.lookup").await;
+        (probes >= 2 * PROBES).then_some(())
+    })
+    .await;
+    stand.sandbox.heal().await;
+    assert_all_linked_soon(&stand, worker, &ids, "one event alone").await;
 }
 
 /// Every answer is lost, and half of the links were applied.

@@ -55,6 +55,8 @@ pub struct Client {
     /// Raises without an answer, which are repeated.
     pub unanswered: BTreeSet<i32>,
     pub topics: Knowledge,
+    /// Partitions to be fetched from elsewhere, which the polling thread does between two polls.
+    pub restarts: Vec<(i32, Option<i64>)>,
 }
 
 /// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.

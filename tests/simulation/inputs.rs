@@ -41,6 +41,9 @@ pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -
     let all = chaos.as_millis() as u64;
     let span = chance.pick(if busy { &[5_000, 20_000] } else { &[0, 1_000] });
     let span = if !busy && chance.permille(333) { all } else { span };
+    // One customer's alone: more than may run ahead.
+    let customer = chance.permille(80).then_some(CUSTOMERS[0]);
+    let count = if customer.is_some() { 12 } else { count };
     let mut inputs: Vec<Input> = Vec::new();
     for n in 0..count {
         let at = Duration::from_millis(chance.between(0, span));
@@ -50,7 +53,7 @@ pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -
             (0, _) => rubbish(n, partitions),
             (1 | 2, earlier) if earlier > 0 => again(chance, &inputs, false, partitions),
             (3, earlier) if earlier > 0 => again(chance, &inputs, true, partitions),
-            _ => event(chance, n, partitions),
+            _ => event(chance, n, partitions, customer),
         };
         inputs.push(Input { at, ..input });
     }
@@ -91,9 +94,9 @@ fn again(chance: &mut Chance, inputs: &[Input], conflict: bool, partitions: i32)
     copy
 }
 
-fn event(chance: &mut Chance, n: u64, partitions: i32) -> Input {
-    let aloha = chance.permille(250);
-    let customer = if aloha { chance.pick(&ALOHA) } else { customer(chance) };
+fn event(chance: &mut Chance, n: u64, partitions: i32, only: Option<&'static str>) -> Input {
+    let aloha = chance.permille(250) && only.is_none();
+    let customer = only.unwrap_or_else(|| if aloha { chance.pick(&ALOHA) } else { customer(chance) });
     let id = format!("event {n}");
     let value = json!({
         "specversion": "1.0", "type": TOPIC, "source": SOURCE, "id": id,

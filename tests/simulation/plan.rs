@@ -235,7 +235,7 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         link_slow: chance.pick(&[0, 500, 900]),
         slow_connect: chance.pick(&[0, 200, 500]),
         publish_slow: chance.pick(&[0, 300, 600]),
-        call_lost_after: chance.pick(&[0, 0, 100]),
+        call_lost_after: chance.pick(&[0, 100, 300]),
         commit_in_doubt: chance.pick(&[0, 0, 200]),
         purge: chance.pick(&[0, 60]),
         ..Rates::default()

@@ -109,6 +109,11 @@ pub fn restore(world: &Arc<World>, processes: &[Arc<Process>], declared: bool) {
         process.crash("a restore");
     }
     let mut state = world.lock();
+    // They have ended before it: nothing of theirs commits any more.
+    let open: Vec<u32> = state.broker.open.keys().copied().collect();
+    for producer in open {
+        state.end_transaction(producer, false);
+    }
     let start_at = state.now + STOPPED;
     for seat in &mut state.seats {
         seat.start_at = start_at;

@@ -41,6 +41,7 @@ impl WorldSource {
             raised: std::collections::BTreeSet::new(),
             unanswered: std::collections::BTreeSet::new(),
             topics: Knowledge::default(),
+            restarts: Vec::new(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -92,10 +93,7 @@ impl Source for WorldSource {
     fn restart(&self, partition: i32, start: Option<i64>) -> Result<(), KafkaTrouble> {
         self.with(|state| {
             let Some(client) = state.group.clients.get_mut(&self.0.number) else { return };
-            if let Some(fetch) = client.fetching.get_mut(&partition) {
-                fetch.next = start.unwrap_or(0);
-            }
-            let _ = client.events.send(SourceEvent::Restarted(partition));
+            client.restarts.push((partition, start));
         })
     }
 
@@ -164,6 +162,18 @@ impl Source for WorldSource {
     }
 }
 
+impl Client {
+    /// As the polling thread does it: behind what it has fetched already.
+    fn restart(&mut self) {
+        for (partition, start) in std::mem::take(&mut self.restarts) {
+            if let Some(fetch) = self.fetching.get_mut(&partition) {
+                fetch.next = start.unwrap_or(0);
+            }
+            let _ = self.events.send(SourceEvent::Restarted(partition));
+        }
+    }
+}
+
 impl State {
     /// Hands fetched records over, here and there.
     pub fn fetch(&mut self) {
@@ -187,6 +197,7 @@ impl State {
             if !records.is_empty() {
                 let _ = client.events.send(SourceEvent::Records(records.into()));
             }
+            client.restart();
         }
     }
 }

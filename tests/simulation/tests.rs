@@ -67,12 +67,12 @@ fn hunt(mutation: Mutation) -> Result<(), Failed> {
 }
 
 /// Rows of a table: mistake, the invariant that it breaks, histories until then.
-pub fn mutation_table() -> Vec<String> {
+pub fn mutation_table() -> impl Iterator<Item = String> {
     let row = |mutation: &Mutation| match found(*mutation) {
         Some((invariant, history)) => format!("| `{}` | `{invariant}` | {history} |", mutations::name(*mutation)),
         None => format!("| `{}` | not found | {HUNT} |", mutations::name(*mutation)),
     };
-    mutations::ALL.iter().map(row).collect()
+    mutations::ALL.iter().map(row)
 }
 
 /// A failure that is left with no part that could be spared.

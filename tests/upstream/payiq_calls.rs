@@ -106,6 +106,33 @@ async fn an_access_token_is_renewed_before_it_expires() {
     assert_eq!(played.seen()[4].header("authorization"), "Bearer access-2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_access_token_that_cannot_be_renewed_is_used_until_it_expires() {
+    let away = || answer(503, "");
+    let played =
+        Played::new([lasting("access-1", 3600), done(), away(), done(), done(), away(), done(), away(), away()]);
+    let client = payiq(&played);
+    convert(&client).await;
+    tokio::time::advance(Duration::from_secs(3545)).await;
+    assert_eq!((convert(&client).await, convert(&client).await), ("done".to_owned(), "done".to_owned()));
+    let asked = || played.targets().iter().filter(|target| *target == "Api/Auth").count();
+    assert_eq!(asked(), 2, "a dead Api/Auth is not asked by every call");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!((convert(&client).await, asked()), ("done".to_owned(), 3), "it is asked again after a while");
+    assert!(played.seen().iter().filter(|call| call.operation == "convert").count() == 4);
+    tokio::time::advance(Duration::from_secs(50)).await;
+    assert_eq!((convert(&client).await.as_str(), asked()), ("not applied", 4), "it has expired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_is_told_while_the_access_token_is_still_good() {
+    let played = Played::new([lasting("access-1", 3600), done(), answer(401, "")]);
+    let client = payiq(&played);
+    convert(&client).await;
+    tokio::time::advance(Duration::from_secs(3545)).await;
+    assert_eq!(convert(&client).await, "misconfigured");
+}
+
 #[tokio::test]
 async fn a_refused_access_token_is_renewed_once() {
     let played = Played::new([bearer("access-1"), answer(401, ""), bearer("access-2"), done()]);

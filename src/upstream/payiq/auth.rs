@@ -1,7 +1,8 @@
 //! PayIQ's access token: one for all calls, renewed by one caller at a time.
 //!
 //! Callers that find a renewal under way wait for it and share its result, good or bad: a thousand conversions that wait
-//! for a dead `Api/Auth` must not ask it a thousand times, one after the other.
+//! for a dead `Api/Auth` must not ask it a thousand times, one after the other. While it is away the token goes on being
+//! used until it expires.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,9 @@ use crate::upstream::{OpenGate, answer_text};
 const AUTH: &str = "Api/Auth";
 /// A token is renewed this long before it expires, or at half of its life if that is shorter: longer than any call takes.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
+/// After a renewal that failed, a token that is still good is used for so long before the next one is tried: a dead
+/// `Api/Auth` must not cost every call its time-out.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// Longest life believed: beyond it an `expires_in` says nothing, and the 401 that follows renews the token anyway.
 const MAX_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The least that a token is good for: one whose life is shorter would be renewed for every call.
@@ -50,8 +54,20 @@ pub enum AuthFailure {
 
 #[derive(Default)]
 struct State {
-    bearer: Option<(Bearer, Option<Instant>)>,
+    held: Option<Held>,
     last_failure: Option<AuthFailure>,
+}
+
+/// The present token and its times; none where the answer gave it no life.
+struct Held {
+    bearer: Bearer,
+    times: Option<Times>,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    renew_at: Instant,
+    expires_at: Instant,
 }
 
 /// Keeps the access token.
@@ -104,19 +120,19 @@ impl Auth {
         let renewed = self.renew(renewal).await;
         self.ended.store(renewal, Ordering::Release);
         state.last_failure = renewed.as_ref().err().cloned();
-        let (bearer, renew_at) = renewed?;
-        state.bearer = Some((bearer.clone(), renew_at));
-        Ok(bearer)
+        match renewed {
+            Ok(held) => Ok(state.held.insert(held).bearer.clone()),
+            Err(failure) => state.held.as_mut().and_then(|held| held.still_good(&failure, refused)).ok_or(failure),
+        }
     }
 
-    async fn renew(&self, renewal: u64) -> Result<(Bearer, Option<Instant>), AuthFailure> {
+    async fn renew(&self, renewal: u64) -> Result<Held, AuthFailure> {
         let api_key = self.api_key.current().map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
         let signing_key = self.signing_key.current().map_err(|error| AuthFailure::Misconfigured(error.to_string()))?;
         let call = self.request(&api_key, &signing_key)?;
         let exchange = self.transport.exchange(call, &OpenGate).await;
         let (token, life) = read(exchange, &[&api_key, &signing_key])?;
-        let renew_at = life.map(|life| Instant::now() + life - RENEW_BEFORE.min(life / 2));
-        Ok((Bearer { token, renewal }, renew_at))
+        Ok(Held { bearer: Bearer { token, renewal }, times: life.map(Times::of) })
     }
 
     fn request(&self, api_key: &Secret, signing_key: &Secret) -> Result<Call, AuthFailure> {
@@ -134,11 +150,34 @@ impl Auth {
     }
 }
 
+impl Times {
+    fn of(life: Duration) -> Self {
+        let expires_at = Instant::now() + life;
+        Self { renew_at: expires_at - RENEW_BEFORE.min(life / 2), expires_at }
+    }
+}
+
+impl Held {
+    fn is_another_than(&self, refused: Option<&Bearer>) -> bool {
+        refused.is_none_or(|refused| refused.renewal != self.bearer.renewal)
+    }
+
+    /// The token though its renewal failed, if that may pass and it has not expired; the next renewal is put off. A verdict
+    /// on our key is told at once, while there is still time to mend it.
+    fn still_good(&mut self, failure: &AuthFailure, refused: Option<&Bearer>) -> Option<Bearer> {
+        let AuthFailure::Passing { retry_after, .. } = failure else { return None };
+        let (now, another) = (Instant::now(), self.is_another_than(refused));
+        let times = self.times.as_mut().filter(|times| another && now < times.expires_at)?;
+        let pause = retry_after.unwrap_or_default().max(RENEW_AGAIN);
+        times.renew_at = times.expires_at.min(now + pause);
+        Some(self.bearer.clone())
+    }
+}
+
 fn usable(state: &State, refused: Option<&Bearer>) -> Option<Bearer> {
-    let (bearer, renew_at) = state.bearer.as_ref()?;
-    let fresh = renew_at.is_none_or(|at| Instant::now() < at);
-    let another = refused.is_none_or(|refused| refused.renewal != bearer.renewal);
-    (fresh && another).then(|| bearer.clone())
+    let held = state.held.as_ref()?;
+    let fresh = held.times.is_none_or(|times| Instant::now() < times.renew_at);
+    (fresh && held.is_another_than(refused)).then(|| held.bearer.clone())
 }
 
 /// Reads the answer. It concerns no event, so every definite refusal is our configuration's.

@@ -22,6 +22,8 @@ use crate::upstream::credential::Credential;
 
 /// Random bytes of a token that is made at start.
 const TOKEN_BYTES: usize = 32;
+/// What is said where the worker cannot read its own token; `intake` knows it by these words.
+pub(crate) const TOKEN_UNREADABLE: &str = "the token's file cannot be read";
 
 /// See the module.
 pub(super) struct Guard {
@@ -85,7 +87,7 @@ impl IntoResponse for Refusal {
                 response
             }
             Self::Origin => answer::refused(StatusCode::FORBIDDEN, "the request comes from another site"),
-            Self::NoToken => answer::refused(StatusCode::SERVICE_UNAVAILABLE, "the token's file cannot be read"),
+            Self::NoToken => answer::refused(StatusCode::SERVICE_UNAVAILABLE, TOKEN_UNREADABLE),
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 
 use self::guard::Guard;
+pub(crate) use self::guard::TOKEN_UNREADABLE;
 use self::pauses::Pauses;
 
 /// Why there is no admin server.

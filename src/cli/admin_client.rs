@@ -50,11 +50,15 @@ pub struct Answer {
 }
 
 impl AdminClient {
-    /// The worker that is meant.
+    /// The worker that is meant. Where address and token are both given, the configuration is not even read: one that is
+    /// half edited must keep nobody from pausing.
     ///
     /// # Errors
     /// The configuration is wrong, or tells no address (78).
     pub fn find(args: &AdminArgs, shell: &Shell) -> anyhow::Result<Self> {
+        if let (Some(url), Some(token)) = (&args.admin, &args.token_file) {
+            return Ok(Self::at(url, Some(SecretSource::File(token.clone()))));
+        }
         let said = shell.config.is_some() || std::env::var_os("PROFILE_LINKER_ADMIN__LISTEN").is_some();
         let dev = (!said && args.admin.is_none()).then(Connection::find).flatten().and_then(|found| found.admin);
         let settings = shell.reading().admin()?;
@@ -64,7 +68,11 @@ impl AdminClient {
             (None, None) => (url_of(&settings)?, None),
         };
         let token = args.token_file.clone().map(SecretSource::File).or(made).or(settings.token);
-        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), token })
+        Ok(Self::at(&base_url, token))
+    }
+
+    fn at(url: &str, token: Option<SecretSource>) -> Self {
+        Self { base_url: url.trim_end_matches('/').to_owned(), token }
     }
 
     /// Where it is.

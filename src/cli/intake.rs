@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::admin_client::{AdminArgs, AdminClient, Answer};
 use super::exit::{Exit, Failure};
 use super::shell::Shell;
+use super::text::escaped;
 use super::{status, system};
+use crate::admin::TOKEN_UNREADABLE;
 
 /// Stop and resume taking events, of every worker of the ledger
 #[derive(Debug, clap::Args)]
@@ -38,7 +40,7 @@ struct Said {
 /// Pauses or resumes.
 ///
 /// # Errors
-/// The worker is unreachable (69), refuses the token (78), or cannot reach its ledger now (75).
+/// The worker is unreachable (69), refuses the token or cannot read its own (78), or cannot reach its ledger now (75).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let (path, said) = match args.command {
         Command::Pause(said) => ("/api/v1/intake/pause", said),
@@ -57,8 +59,11 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
 
 fn refusal(answer: &Answer) -> Failure {
     let told = answer.body.get("error").and_then(Value::as_str).unwrap_or("it is no worker of this version");
-    let what = format!("the worker refuses ({}): {told}", answer.status.as_u16());
+    // Whoever answers may be no worker of ours.
+    let what = format!("the worker refuses ({}): {}", answer.status.as_u16(), escaped(told));
     match answer.status {
+        StatusCode::SERVICE_UNAVAILABLE if told == TOKEN_UNREADABLE => Failure::new(Exit::BadConfig, what)
+            .fix("mend the file of [admin] token_file where the worker runs; it is read again with each request"),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::new(Exit::BadConfig, what)
             .fix("name the worker's token by --token-file; a worker without [admin] token takes no one's"),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
@@ -66,5 +71,30 @@ fn refusal(answer: &Answer) -> Failure {
         }
         StatusCode::BAD_REQUEST => Failure::new(Exit::Usage, what),
         _ => Failure::new(Exit::Failed, what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: StatusCode, error: &str) -> Failure {
+        refusal(&Answer { status, body: json!({ "status": status.as_u16(), "error": error }) })
+    }
+
+    #[test]
+    fn a_worker_that_cannot_read_its_token_is_not_taken_for_a_ledger_that_is_away() {
+        let away = refused(StatusCode::SERVICE_UNAVAILABLE, "the ledger does not take it now; try again");
+        assert_eq!((away.exit, away.fix_shown().unwrap().contains("ledger")), (Exit::TryAgain, true));
+        let unreadable = refused(StatusCode::SERVICE_UNAVAILABLE, TOKEN_UNREADABLE);
+        let fix = unreadable.fix_shown().unwrap();
+        assert_eq!(unreadable.exit, Exit::BadConfig);
+        assert!(fix.contains("token_file") && !fix.contains("ledger"), "{fix}");
+    }
+
+    #[test]
+    fn whoever_refuses_steers_no_terminal() {
+        let told = refused(StatusCode::NOT_FOUND, "a\u{1b}[2J\u{202e}b").in_one_line();
+        assert_eq!(told, "the worker refuses (404): a\\u001b[2J\\u202eb");
     }
 }

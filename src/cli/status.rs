@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::admin_client::{AdminArgs, AdminClient};
 use super::exit::{Exit, Failure};
 use super::shell::Shell;
+use super::text::escaped;
 use crate::conditions::Part;
 
 /// Tell what a running worker does, what it waits for and why
@@ -41,8 +42,9 @@ fn as_text(body: &Value) -> String {
     [head.to_owned()].into_iter().chain(checks).collect::<Vec<_>>().join("\n")
 }
 
-/// One part; what it says may come from a vendor, and is scrubbed already.
+/// One part. What it says may come from a vendor, and what answers may be no worker at all: nothing of it steers the terminal.
 pub(super) fn line(part: &str, status: &str, since: &str, reason: &str) -> String {
+    let [status, since, reason] = [status, since, reason].map(escaped);
     format!("{part:<8} {status:<9} since {since}  {reason}").trim_end().to_owned()
 }
 
@@ -62,5 +64,13 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!((lines[0], lines[1]), ("not ready", "broker   ok        since 2026-01-01T00:00:00Z"));
         assert_eq!(lines[6], "intake   paused    since 2026-01-01T00:01:00Z  paused by ada: maintenance");
+    }
+
+    #[test]
+    fn what_answers_steers_no_terminal() {
+        let evil = "ok\u{1b}[2J\n\u{202e}";
+        let told = line("broker", evil, evil, evil);
+        assert!(!told.chars().any(crate::cli::text::is_unprintable), "{told:?}");
+        assert_eq!(told.matches("ok\\u001b[2J\\u000a\\u202e").count(), 3, "it is shown, not run: {told:?}");
     }
 }

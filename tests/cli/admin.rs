@@ -73,3 +73,14 @@ fn the_worker_is_found_by_the_configurations_address_and_token() {
     let missing = bench.run(&["intake", "pause", "--admin", NOBODY, "--token-file", "nowhere"]);
     assert_eq!(missing.code, 78, "{missing:?}");
 }
+
+#[test]
+fn with_an_address_and_a_token_a_half_edited_configuration_keeps_nobody_from_pausing() {
+    let bench = Bench::new();
+    let (token, config) = (bench.file("token", "a-token\n"), bench.file("worker.toml", "[admin\nlisten ="));
+    let pause = ["intake", "pause", "--config", text(&config), "--admin", NOBODY];
+    let ended = bench.run(&[&pause[..], &["--token-file", text(&token)]].concat());
+    assert_eq!(ended.code, 69, "it is tried: {ended:?}");
+    let ended = bench.run(&pause);
+    assert_eq!(ended.code, 78, "the token would be in there: {ended:?}");
+}

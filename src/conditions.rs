@@ -188,6 +188,14 @@ impl Conditions {
         Trouble { conditions: self.clone(), part, number }
     }
 
+    /// Says it of a trouble that may be open already: then it is the same one, with this reason from now on.
+    pub fn say_of(&self, open: &mut Option<Trouble>, part: Part, health: Health, reason: &str) {
+        match open {
+            Some(trouble) => trouble.say(health, reason),
+            None => *open = Some(self.trouble(part, health, reason)),
+        }
+    }
+
     /// How a part is.
     #[must_use]
     pub fn of(&self, part: Part) -> Health {

@@ -45,10 +45,7 @@ impl Pauses {
                 told.ledger = None;
                 self.tell(&mut told, pauses);
             }
-            Err(error) if told.ledger.is_none() => {
-                told.ledger = Some(self.conditions.trouble(Part::Ledger, Health::Down, &error.to_string()));
-            }
-            Err(_) => {}
+            Err(error) => self.conditions.say_of(&mut told.ledger, Part::Ledger, Health::Down, &error.to_string()),
         }
     }
 

@@ -4,22 +4,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::pauses::Pauses;
 use crate::conditions::{Conditions, Health, Part, Trouble};
-use crate::kafka::{KafkaTrouble, Source};
+use crate::kafka::Source;
 use crate::metrics::Metrics;
 
 /// How often the pauses are read: the contract's second.
 const PAUSES_EVERY: Duration = Duration::from_secs(1);
-/// How often the broker is asked for the end of a log: one partition after the other, as each may have another leader.
+/// How often the broker is asked for the end of one log, another one each time, as each may have another leader.
 const BROKER_EVERY: Duration = Duration::from_secs(2);
-/// After so many questions it is asked for all of them, for the lag: each is a request of its own.
-const LAG_EVERY: usize = 5;
-/// A broker that takes longer is as good as away. The client itself would wait ten seconds.
+/// A broker that takes longer for one log is as good as away. The client itself would wait ten seconds.
 const BROKER_LIMIT: Duration = Duration::from_secs(3);
+/// How often it is looked whether this worker owns other partitions than those whose lag is told.
+const LAG_LOOK: Duration = Duration::from_secs(2);
+/// After so many looks the lag is told anew in any case: each partition's is a request of its own.
+const LAG_EVERY: usize = 5;
+/// Questions for the lag at once. Each holds a thread, for ten seconds where the partition has no leader: those of one
+/// broker that is away must not keep the others waiting for minutes.
+const LAG_AT_ONCE: usize = 8;
 /// Asked for where this worker owns no partition: every topic has it.
 const ANY_PARTITION: i32 = 0;
 
@@ -46,60 +52,78 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Asks until it is stopped.
+    /// Asks until it is stopped. The lag is asked for beside the question whether the broker answers, which many partitions,
+    /// or one without a leader, would hold up.
     pub async fn run(self, stopping: CancellationToken) {
-        stopping.run_until_cancelled(self.ask_on()).await;
+        let both = async { tokio::join!(self.ask_on(), self.tell_lag_on()) };
+        stopping.run_until_cancelled(both).await;
     }
 
     async fn ask_on(&self) {
         let mut ticks = interval(BROKER_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = None;
-        let (mut lag_told, mut questions) = (Vec::new(), 0);
-        loop {
+        for question in 0.. {
             ticks.tick().await;
-            let owned = self.metrics.partitions();
-            let all = owned != lag_told || questions >= LAG_EVERY;
-            let asked = if all { &owned[..] } else { one_of(&owned, questions) };
-            let answer = self.ask(&mut trouble, asked).await;
-            questions += 1;
-            if let (Ok(ends), true) = (answer, all) {
-                self.metrics.log_ends(&self.topic, &ends);
-                (lag_told, questions) = (owned, 0);
-            }
+            self.ask(&mut trouble, one_of(&self.metrics.partitions(), question)).await;
         }
     }
 
     /// One question at a time: the client's call blocks a thread until it is answered or too late.
-    async fn ask(&self, trouble: &mut Option<Trouble>, asked: &[i32]) -> Result<Vec<(i32, i64)>, KafkaTrouble> {
-        let asked = if asked.is_empty() { &[ANY_PARTITION] } else { asked };
-        let mut question = std::pin::pin!(self.source.log_ends(asked));
+    async fn ask(&self, trouble: &mut Option<Trouble>, partition: i32) {
+        let asked = [partition];
+        let mut question = std::pin::pin!(self.source.log_ends(&asked));
         let answer = tokio::select! {
             biased;
             answer = question.as_mut() => answer,
             () = tokio::time::sleep(BROKER_LIMIT) => {
-                let late = KafkaTrouble(format!("no answer within {} s", BROKER_LIMIT.as_secs()));
-                self.tell(trouble, &Err(late));
+                // What the question before came to tells more.
+                if trouble.is_none() {
+                    let late = format!("no answer within {} s", BROKER_LIMIT.as_secs());
+                    self.conditions.say_of(trouble, Part::Broker, Health::Down, &late);
+                }
                 question.await
             }
         };
-        self.tell(trouble, &answer);
-        answer
-    }
-
-    fn tell(&self, trouble: &mut Option<Trouble>, answer: &Result<Vec<(i32, i64)>, KafkaTrouble>) {
         match answer {
             Ok(_) => *trouble = None,
-            Err(error) if trouble.is_none() => {
-                *trouble = Some(self.conditions.trouble(Part::Broker, Health::Down, &error.to_string()));
-            }
-            Err(_) => {}
+            Err(error) => self.conditions.say_of(trouble, Part::Broker, Health::Down, &error.to_string()),
         }
+    }
+
+    async fn tell_lag_on(&self) {
+        let mut ticks = interval(LAG_LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut told, mut looks) = (Vec::new(), 0);
+        loop {
+            ticks.tick().await;
+            looks += 1;
+            let owned = self.metrics.partitions();
+            if owned != told || looks >= LAG_EVERY {
+                self.metrics.log_ends(&self.topic, &self.ends(&owned).await);
+                (told, looks) = (owned, 0);
+            }
+        }
+    }
+
+    /// The ends of those logs that are answered: one partition without a leader keeps no other's from being told.
+    async fn ends(&self, owned: &[i32]) -> Vec<(i32, i64)> {
+        let question = |partition: &i32| self.end(*partition);
+        let answers = stream::iter(owned.iter().map(question)).buffer_unordered(LAG_AT_ONCE);
+        answers.collect::<Vec<_>>().await.into_iter().flatten().collect()
+    }
+
+    async fn end(&self, partition: i32) -> Vec<(i32, i64)> {
+        // Whether the broker answers is told by the other question.
+        self.source.log_ends(&[partition]).await.unwrap_or_default()
     }
 }
 
 /// Another one each time.
-fn one_of(owned: &[i32], question: usize) -> &[i32] {
+fn one_of(owned: &[i32], question: usize) -> i32 {
     let place = question.checked_rem(owned.len()).unwrap_or_default();
-    owned.get(place..=place).unwrap_or_default()
+    owned.get(place).copied().unwrap_or(ANY_PARTITION)
 }
+
+#[cfg(test)]
+mod tests;

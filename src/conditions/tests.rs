@@ -93,6 +93,21 @@ fn a_part_is_as_bad_as_its_worst_trouble_and_well_when_none_is_left() {
 }
 
 #[test]
+fn a_trouble_that_is_said_again_is_the_same_one_with_its_last_reason() {
+    let (clock, conditions) = conditions();
+    let mut open = None;
+    for (now, reason) in [(1_000, "connection refused"), (2_000, "the disk is full")] {
+        clock.0.store(now, Ordering::SeqCst);
+        conditions.say_of(&mut open, Part::Ledger, Health::Down, reason);
+    }
+    let readiness = conditions.readiness();
+    let check = readiness.check(Part::Ledger).unwrap();
+    assert_eq!((check.since.as_str(), check.reason.as_str()), ("1970-01-01T00:00:01Z", "the disk is full"));
+    drop(open);
+    assert_eq!(conditions.of(Part::Ledger), Health::Ok, "it was one trouble");
+}
+
+#[test]
 fn the_end_of_a_trouble_does_not_take_back_what_was_set() {
     let (_, conditions) = conditions();
     conditions.set(Part::Payiq, Health::Degraded, "throttled");

@@ -331,8 +331,8 @@ impl Scribe {
                 Err(LedgerError::Unavailable(why)) => {
                     if trouble.is_none() {
                         tracing::warn!(error = %why, "the ledger is unavailable; its writes wait");
-                        trouble = Some(self.conditions.trouble(Part::Ledger, Health::Down, &why));
                     }
+                    self.conditions.say_of(&mut trouble, Part::Ledger, Health::Down, &why);
                     tokio::time::sleep(REPEAT_PAUSE).await;
                 }
                 Err(error) => return Err(error),

@@ -137,8 +137,8 @@ async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
             Err(LedgerError::Unavailable(why)) => {
                 if trouble.is_none() {
                     tracing::warn!(error = %why, "the ledger is unavailable while {what}; trying again");
-                    trouble = Some(shared.conditions.trouble(Part::Ledger, Health::Down, &why));
                 }
+                shared.conditions.say_of(&mut trouble, Part::Ledger, Health::Down, &why);
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => return Err(WorkerError::Ledger(error.to_string())),

@@ -1,7 +1,7 @@
 //! What people and their tools see of a running worker, and the little they may tell it: an HTTP server in the worker's own
 //! process (contract, section 6).
 //!
-//! Its shape: `server` owns the connections and their limits, `routes` says what is where, `guard` who may change
+//! Its shape: `server` owns the connections and their limits, `places` how many they are, `routes` says what is where, `guard` who may change
 //! something; `health`, [`crate::conditions`] and [`crate::metrics`] are what is read, `intake` is what is changed. Beside it, `watch` looks about once a second at what nobody else looks at: the pauses in the ledger, and whether
 //! the broker answers. No event's fate is decided here.
 
@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod intake;
 mod pauses;
+mod places;
 mod routes;
 mod server;
 mod watch;

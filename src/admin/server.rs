@@ -1,7 +1,6 @@
-//! The server's connections, each within its limits: a client that is slow, greedy or malicious costs a place for some
-//! seconds, never a worker's event.
+//! The server's connections, each within its limits: a client that is slow, greedy or malicious costs a place until
+//! somebody else needs it, never a worker's event, and never a prober's answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,15 +12,16 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::answer;
+use super::places::{Idle, Places};
 
-/// Connections at once; more wait in the kernel's queue. A browser opens six, a scraper and probes one each.
+/// Connections at once; one more takes the place of who is idle for longest. A browser opens six, a scraper and probes one
+/// each.
 const MAX_CONNECTIONS: usize = 64;
 /// A request's headers must be there within this, from the connection's or the last answer's time on.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
@@ -29,8 +29,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// A request must be read and answered within this: the ledger's statements have 5 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// A connection lives no longer: one that takes its answers byte by byte gives its place back.
-const CONNECTION_LIFE: Duration = Duration::from_secs(300);
+/// A connection lives no longer: one that takes its answers byte by byte gives them up. A scraper opens the next one.
+const CONNECTION_LIFE: Duration = Duration::from_secs(30);
 /// How long answers may go on after a stop, or at the end of a connection's life.
 const DRAIN: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (out of descriptors), so that it does not spin.
@@ -38,35 +38,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until told to stop, then drains.
 pub(super) async fn serve(listener: TcpListener, routes: Router, stopping: CancellationToken) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let mut places = Places::new(MAX_CONNECTIONS);
     loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             biased;
             () = stopping.cancelled() => break,
-            accepted = accept(&listener, &room) => accepted,
+            stream = next(&listener, &mut places) => stream,
         };
-        // The semaphore is never closed.
-        let Some((stream, place)) = accepted else { break };
-        let (routes, stopping) = (routes.clone(), stopping.clone());
-        connections.spawn(async move {
-            converse(stream, routes, stopping).await;
-            drop(place);
-        });
+        // Only a latency optimisation; a socket that cannot take it still works.
+        drop(stream.set_nodelay(true));
+        places.give(|idle| converse(stream, routes.clone(), stopping.clone(), idle));
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    places.close().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.ok()?;
+/// The next connection, and a place for it.
+async fn next(listener: &TcpListener, places: &mut Places) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, place)),
+            Ok((stream, _)) => {
+                places.free().await;
+                return stream;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the admin server could not accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -76,11 +70,15 @@ async fn accept(
 }
 
 /// Serves one connection to its end. An error is a client that leaves, or breaks a limit: neither is news.
-async fn converse(stream: TcpStream, routes: Router, stopping: CancellationToken) {
-    // Only a latency optimisation; a socket that cannot take it still works.
-    drop(stream.set_nodelay(true));
+async fn converse<S>(stream: S, routes: Router, stopping: CancellationToken, idle: Idle)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let routes = TowerToHyperService::new(routes);
-    let service = service_fn(move |request: Request<Incoming>| in_time(routes.clone(), request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (routes, idle) = (routes.clone(), idle.clone());
+        async move { idle.busy(in_time(routes, request)).await }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -105,3 +103,6 @@ async fn in_time(
         Err(_) => Ok(answer::refused(StatusCode::REQUEST_TIMEOUT, "the request took too long")),
     }
 }
+
+#[cfg(test)]
+mod tests;

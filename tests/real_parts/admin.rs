@@ -263,10 +263,11 @@ async fn slow_and_greedy_clients_keep_nobody_else_out(parts: &RealParts) {
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n").await.expect("some bytes");
         slow.push(client);
     }
-    // They lose their places after five seconds each, whoever waits behind them.
+    // The ones that are idle for longest lose their places to whoever comes.
     assert_eq!(admin.get("/healthz").await.status, StatusCode::OK);
     let mut rest = Vec::new();
-    slow[0].read_to_end(&mut rest).await.expect("the server ends it");
+    // The server ends it, or resets it where it had not read all of it yet.
+    let _ = slow[0].read_to_end(&mut rest).await;
     let mut greedy = TcpStream::connect(&address).await.expect("a connection");
     let head = format!("GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nx-greed: {}\r\n\r\n", "x".repeat(1 << 20));
     // The server may close while it is written.

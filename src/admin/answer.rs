@@ -25,9 +25,12 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// Why a request is not answered as it hoped.
+/// Why a request is not answered as it hoped. The connection ends with it, and says so: what is left of a body that was refused
+/// is not read, and a client that did not know would send its next request in vain.
 pub(super) fn refused(status: StatusCode, why: &str) -> Response {
-    guarded(json(status, &json!({ "status": status.as_u16(), "error": why })))
+    let mut response = guarded(json(status, &json!({ "status": status.as_u16(), "error": why })));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Adds the headers to every answer.

@@ -48,6 +48,8 @@ pub(super) struct Event {
     pub pending: Option<Effect>,
     /// Since when, by the monotonic clock.
     pub asked_at: Duration,
+    /// Short back-offs in a row through which it kept its place as the one that runs alone.
+    pub lone_waits: u32,
     /// The upstream, and its breaker's period, in which a failure of this event was counted last.
     pub counted_in: Option<(Upstream, u64)>,
     /// It was answered with our own misconfiguration before.

@@ -313,6 +313,7 @@ fn new_event(
         first_failed_at: None,
         pending: None,
         asked_at: Duration::ZERO,
+        lone_waits: 0,
         counted_in: None,
         met_misconfiguration: false,
         awaits_turn: false,

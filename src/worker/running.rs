@@ -14,8 +14,11 @@ use crate::domain::outcome::{CallOutcome, LookOutcome};
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 
 /// A back-off that one that runs alone keeps its place through. Waiting but for a moment, it would else be taken for running
-/// when the next one ends the process in that moment. Less than a minute in all, since back-offs grow.
+/// when the next one ends the process in that moment.
 const LONE_WAIT: Duration = Duration::from_secs(2);
+/// Through so many in a row: more than it takes a back-off to grow beyond, if `retry.max_interval` lets it grow so far. Else
+/// one that always fails would hold all others up for as long as its budget lasts.
+const LONE_WAITS: u32 = 5;
 
 impl Dispatcher {
     /// Begins an event that is neither held nor too far behind in its customer's queue, unless a pause holds.
@@ -134,7 +137,7 @@ impl Dispatcher {
     }
 
     fn back_off(&mut self, key: EventKey, claim: Claim, wait: Duration) {
-        if wait > LONE_WAIT {
+        if !self.keeps_its_place(key, wait) {
             self.let_others_run(key);
         }
         self.timers.insert((key, claim), wait);
@@ -201,6 +204,16 @@ impl Dispatcher {
         } else {
             self.begin_if_possible(key);
         }
+    }
+
+    fn keeps_its_place(&mut self, key: EventKey, wait: Duration) -> bool {
+        let Some(event) = self.events.get_mut(&key).filter(|_| self.alone == Some(key)) else { return false };
+        event.lone_waits += 1;
+        let keeps = wait <= LONE_WAIT && event.lone_waits <= LONE_WAITS;
+        if !keeps {
+            event.lone_waits = 0;
+        }
+        keeps
     }
 
     /// An event that ran alone waits: others may run meanwhile.

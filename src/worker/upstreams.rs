@@ -37,7 +37,7 @@ impl Dispatcher {
         }
         while goes && self.running < self.shared.settings.max_in_flight {
             let Some((upstream, key)) = self.next_ready(now) else { break };
-            if self.has_expired(key) {
+            if self.end_if_expired(key) {
                 continue;
             }
             let Some(ticket) = self.bulkheads.take(upstream, key, now) else { break };
@@ -97,8 +97,7 @@ impl Dispatcher {
     }
 
     /// Hears what an answer says of its upstream. Answers what it means for its event.
-    pub fn hear(&mut self, key: EventKey, ticket: Ticket, observation: Observation, notes: &[Note]) -> Observation {
-        let mut observation = observation;
+    pub fn hear(&mut self, key: EventKey, ticket: Ticket, mut observation: Observation, notes: &[Note]) -> Observation {
         let mut verdict = verdict(ticket.upstream, &observation, notes);
         let timed_out = timed_out(notes);
         let mut again = false;
@@ -140,8 +139,8 @@ impl Dispatcher {
         }
     }
 
-    /// Ends a conversion that stood in the queue for longer than its token lives.
-    fn has_expired(&mut self, key: EventKey) -> bool {
+    /// Ends a conversion that stood in the queue for longer than its token lives; answers whether it did.
+    fn end_if_expired(&mut self, key: EventKey) -> bool {
         let now = self.shared.clock.wall_ms();
         let is_dead = |event: &&mut Event| {
             event.pending == Some(Effect::Convert) && event.facts().expires_at.is_some_and(|at| at <= now)

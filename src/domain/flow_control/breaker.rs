@@ -8,8 +8,8 @@
 //! ```
 //!
 //! What one event gets wrong alone must not open it: a failure counts if its event was not counted since the breaker's last
-//! change, or if none counted for a probe interval. So many events open it at once, and a lone one whose upstream is really away does after a while,
-//! long before its budget is spent.
+//! change, or if none counted for a probe interval. So many events open it at once, and a lone one whose upstream is really
+//! away does after a while, long before its budget is spent.
 //!
 //! Properties: while it is not closed at most one call is out, the probe. What a call says that began before the last change
 //! changes nothing: it is about an upstream that was. A probe that says nothing (its lane was lost) frees its place at once.

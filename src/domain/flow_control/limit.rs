@@ -2,9 +2,9 @@
 //!
 //! It grows by one for each limit's worth of answers, and halves when the upstream says "too many" or does not answer in
 //! time, at most once per round trip: what was sent before the last halving says nothing of the limit after it. A call that
-//! hung while a limit's worth of others was answered is one call's trouble, and no sign. From a
-//! start, and after an outage, it doubles instead until the first such sign, so that full speed is some round trips away
-//! and no herd meets an upstream that just stood up.
+//! hung while a limit's worth of others was answered is one call's trouble, and no sign. From a start, and after an outage, it
+//! doubles instead until the first such sign, so that full speed is some round trips away and no herd meets an upstream that
+//! just stood up.
 //!
 //! Our own, since it is forty lines: the crates that do this read a clock, and the simulation's time is not theirs.
 

@@ -6,8 +6,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --locked --release --bin profile-linker \
-    && cp target/release/profile-linker /profile-linker \
-    && strip /profile-linker
+    && cp target/release/profile-linker /profile-linker
 
 FROM debian:bookworm-slim
 # For the vendors and the ledger the program brings its own root certificates; Kafka's client looks for the system's.

@@ -63,7 +63,7 @@ fn every_reference_of_the_asyncapi_document_leads_somewhere() {
 #[test]
 fn the_asyncapi_document_has_the_structure_of_version_3() {
     let document = document();
-    assert_eq!(document["asyncapi"], "3.0.0");
+    assert_eq!(document["asyncapi"], "3.1.0");
     assert!(document["info"]["title"].is_string());
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"), "the build's own version");
     let unknown = document.as_object().unwrap().keys().find(|name| !ROOT.contains(&name.as_str()));

@@ -14,7 +14,7 @@ use super::{CycleError, client};
 use crate::config::Topics;
 use crate::contract::{OutgoingRecord, TopicRole};
 
-/// `flush` polls in steps of 100 ms; this is our own step.
+/// How long to rest between two looks for acknowledgements.
 const STEP: Duration = Duration::from_millis(1);
 
 /// How long acknowledgements may fail to come before the way is probed.
@@ -99,9 +99,16 @@ impl Outgoing<'_> {
                 next_probe = now + PROBE_EVERY;
                 probe()?;
             }
-            self.producer.poll(STEP);
+            self.serve();
         }
         Ok(())
+    }
+
+    /// Hands out what came in, and rests. The client's own waiting ends in up to a millisecond of turning round, since it
+    /// counts what is left in whole ones: waiting a millisecond that way kept a processor busy.
+    fn serve(&self) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::park_timeout(STEP);
     }
 
     /// Whose fault it is: a record's own, or the way's, which any record would have met. The first of `sent` records that
@@ -130,7 +137,7 @@ impl Outgoing<'_> {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
                 {
-                    self.producer.poll(STEP);
+                    self.serve();
                     message = back;
                 }
                 Err((error, _)) => return Err(error),

@@ -190,7 +190,43 @@ fn to_message<'a>(
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rustix::time::{ClockId, clock_gettime};
+
     use super::*;
+
+    /// The processor time that this thread has had.
+    fn processor_time() -> Duration {
+        clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+    }
+
+    #[test]
+    fn waiting_for_acknowledgements_takes_next_to_no_processor_time() {
+        let broker = MockCluster::new(1).unwrap();
+        let producer: BaseProducer<DeliveryReports> = rdkafka::ClientConfig::new()
+            .set("bootstrap.servers", broker.bootstrap_servers())
+            .create_with_context(DeliveryReports::default())
+            .unwrap();
+        let topics = Topics {
+            created: "created".to_owned(),
+            linked: "linked".to_owned(),
+            rejected: "rejected".to_owned(),
+            dead_letter: "dead-letters".to_owned(),
+        };
+        let record =
+            OutgoingRecord { topic: TopicRole::Linked, key: None, value: b"a result".to_vec(), headers: Vec::new() };
+        let limit = Duration::from_secs(30);
+        let batch = Outgoing { producer: &producer, topics: &topics, records: &[record], limit };
+        batch.produce(|| Ok(())).unwrap();
+
+        broker.broker_round_trip_time(1, Duration::from_millis(500)).unwrap();
+        let (began, before) = (Instant::now(), processor_time());
+        batch.produce(|| Ok(())).unwrap();
+
+        let (waited, used) = (began.elapsed(), processor_time() - before);
+        assert!(waited >= Duration::from_millis(500), "{waited:?}");
+        assert!(used < waited / 5, "{used:?} of {waited:?}");
+    }
 
     #[test]
     fn a_record_that_the_broker_does_not_take_is_a_refusal() {

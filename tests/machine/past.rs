@@ -108,6 +108,20 @@ fn a_link_that_another_worker_noted_is_looked_up_before_the_next_step() {
 }
 
 #[test]
+fn a_note_that_comes_while_a_call_is_out_is_looked_for_before_the_next_link() {
+    let mut linking = Driver::permanent();
+    linking.see_all(to_linking());
+    linking.see_all([Observation::Noted, link(not_applied())]);
+    assert_eq!(linking.see(Observation::Due), Effect::LookUp, "not the link");
+    let mut looking = Driver::permanent();
+    looking.see_all(to_linking());
+    looking.see_all([link(unknown()), Observation::Due, absent(), Observation::Due, absent(), Observation::Due]);
+    assert_eq!(looking.see(Observation::Noted), Effect::Nothing);
+    assert_eq!(looking.see(absent()), Effect::Wait(SETTLE), "the last look may have come too early");
+    assert_eq!(looking.see(Observation::Due), Effect::LookUp);
+}
+
+#[test]
 fn a_named_answer_is_no_proof_that_it_is_the_only_one_once_another_was_noted() {
     let mut event = Driver::permanent();
     event.see_all(to_linking());

@@ -46,6 +46,8 @@ pub struct Flow {
     link_unseen: bool,
     /// Another worker's link of this event was noted: an answer that names ours does not rule a second one out.
     noted: bool,
+    /// It was noted since the last look began: that look may have come too early to see it.
+    owes_look: bool,
     /// The customer was found: the tenant is right.
     customer_seen: bool,
     /// Until then a link whose answer was lost may still be applied.
@@ -76,6 +78,7 @@ impl Flow {
             conversion_unseen: false,
             link_unseen: false,
             noted: false,
+            owes_look: false,
             customer_seen: false,
             under_way_until: Duration::ZERO,
             last_trouble: String::new(),
@@ -169,6 +172,7 @@ impl Flow {
     fn on_note(&mut self, state: State) -> Effect {
         self.link_unseen = true;
         self.noted = true;
+        self.owes_look = true;
         let state = match state {
             State::Waiting(Next::Link, counts) => State::Waiting(Next::Look(Look::UNSEEN), counts),
             state => state,
@@ -231,6 +235,9 @@ impl Flow {
     }
 
     fn link(&mut self, now: Moment) -> Effect {
+        if self.owes_look {
+            return self.look(Look::UNSEEN);
+        }
         self.attempts.link += 1;
         self.since = now.tick;
         self.become_(State::Linking, Effect::Link)
@@ -280,6 +287,7 @@ impl Flow {
     /// Working time runs on from the call that is looked after: settling and looking are part of its failure.
     fn look(&mut self, look: Look) -> Effect {
         self.attempts.lookup += 1;
+        self.owes_look = false;
         self.become_(State::Looking(look), Effect::LookUp)
     }
 
@@ -309,6 +317,9 @@ impl Flow {
 
     /// One more look said "not there". A refusal that nothing unseen precedes needs one; everything else `looks`.
     fn on_absent(&mut self, look: Look, facts: Facts, rules: &Rules, now: Moment) -> Effect {
+        if self.owes_look {
+            return self.settle(look.cause, rules.settle);
+        }
         let absent = look.absent + 1;
         let refusal_stands = matches!(look.cause, Cause::Refused(_)) && !self.link_unseen;
         if absent < rules.looks && !refusal_stands {
@@ -338,7 +349,7 @@ impl Flow {
     fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
         match check {
             CustomerCheck::Exists => self.on_existing(look, rules, now),
-            CustomerCheck::Missing if self.link_unseen && look.absent + 1 < rules.looks => {
+            CustomerCheck::Missing if self.owes_look || (self.link_unseen && look.absent + 1 < rules.looks) => {
                 let again = Look { cause: look.cause, absent: look.absent + 1 };
                 let wait = self.wait_before_look(again.absent, rules, now);
                 self.become_(State::Settling(again), Effect::Wait(wait))

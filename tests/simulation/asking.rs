@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use profile_linker::domain::{Attempts, EventIdentity, EventKey, Lane};
 use profile_linker::ledger::{BackOffRow, Claim, StartedRow, StoredRow};
+use profile_linker::upstream::http::Exchange;
 
 use crate::inputs::SOURCE;
 use crate::vendors::Request;
@@ -79,6 +80,16 @@ impl State {
     pub fn note_call(&mut self, request: &Request) {
         if let Some(key) = request.event_key() {
             self.asked.calls.push((request.sender, key, request.operation));
+        }
+    }
+
+    /// A conversion was answered that its bearer is refused: with a new one it is the same attempt.
+    pub fn forget_refused_call(&mut self, request: &Request, exchange: &Exchange) {
+        let refused = exchange.as_ref().is_ok_and(|answer| answer.status.as_u16() == 401);
+        let Some(key) = request.event_key().filter(|_| refused) else { return };
+        let is_it = |call: &(u32, EventKey, &str)| *call == (request.sender, key, request.operation);
+        if let Some(place) = self.asked.calls.iter().rposition(is_it) {
+            self.asked.calls.remove(place);
         }
     }
 

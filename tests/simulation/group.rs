@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use profile_linker::domain::Lane;
 use profile_linker::kafka::SourceEvent;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -283,6 +284,9 @@ impl State {
     /// The worker answered a revocation.
     pub fn answer_revoked(&mut self, number: u32, partitions: &[i32]) {
         self.say(|| format!("{number} has given up {partitions:?}"));
+        self.invariant_a_lane_changes_hands_after_its_cycle(number, partitions);
+        self.has_yielded(number);
+        self.lanes_are_known_lost(number, partitions.iter().map(|partition| Lane(*partition)));
         let Some(client) = self.group.clients.get_mut(&number) else { return };
         client.open = None;
         client.fetching.retain(|partition, _| !partitions.contains(partition));

@@ -12,6 +12,7 @@ use crate::coverage::Coverage;
 use crate::mutations::Mutation;
 use crate::observer;
 use crate::parts;
+use crate::pausing;
 use crate::plan::{Act, Plan};
 use crate::process::{Main, Process};
 use crate::restoring;
@@ -110,7 +111,8 @@ impl History {
         let mut state = self.world.lock();
         state.chaos = false;
         state.ledger_down = Duration::ZERO;
-        state.vendors_down = Duration::ZERO;
+        state.vendors_down.0 = Duration::ZERO;
+        state.publishing_down = Duration::ZERO;
         state.say(|| "the faults are over".to_owned());
     }
 
@@ -168,18 +170,13 @@ impl History {
 
     /// An operator sees that everything is paused, now and then, and resumes it.
     fn resume_intake(&self) {
-        let mut state = self.world.lock();
-        if state.tables.pauses.is_empty() || !state.chance.permille(50) {
-            return;
+        let now_and_then = {
+            let mut state = self.world.lock();
+            !state.tables.pauses.is_empty() && state.chance.permille(50)
+        };
+        if now_and_then {
+            pausing::resume(&self.world);
         }
-        state.say(|| "an operator resumes the intake".to_owned());
-        let work: Work<()> = Box::new(|state, _| {
-            state.tables.resume(None);
-            Ok(())
-        });
-        let incarnation = state.restoring.incarnation;
-        let (world, locks) = (Arc::clone(&self.world), BTreeSet::new());
-        tokio::spawn(Statement { world, name: "resume", claims: Vec::new(), locks, incarnation }.run(0, work));
     }
 
     fn seated(&self, seat: usize) -> Option<Arc<Process>> {
@@ -204,7 +201,10 @@ impl History {
                 let process = self.seated(seat).filter(|process| process.is_running());
                 process.into_iter().for_each(|process| process.freeze(Duration::from_secs(seconds), "any time"));
             }
-            Act::Restart(seat) => self.seated(seat).into_iter().for_each(|process| process.stop.cancel()),
+            Act::Restart(seat) => self.seated(seat).into_iter().for_each(|process| {
+                process.stop.cancel();
+                world.lock().stop_is_asked(process.number);
+            }),
             Act::Evict(seat) => {
                 let number = self.owner_near(seat);
                 let mut state = world.lock();
@@ -225,10 +225,15 @@ impl History {
                 let mut state = world.lock();
                 state.ledger_down = state.now + Duration::from_secs(seconds);
             }
-            Act::VendorsDown(seconds) => {
+            Act::VendorsDown(seconds, trouble, which) => {
                 let mut state = world.lock();
-                state.vendors_down = state.now + Duration::from_secs(seconds);
+                state.vendors_down = (state.now + Duration::from_secs(seconds), trouble, which);
             }
+            Act::PublishingDown(seconds) => {
+                let mut state = world.lock();
+                state.publishing_down = state.now + Duration::from_secs(seconds);
+            }
+            Act::Pause => pausing::pause(world),
             Act::Remake => world.lock().make_topic_anew(),
             Act::BackUp => world.lock().back_up(),
             Act::Restore(declared) => restoring::restore(world, &self.processes(), declared),
@@ -277,6 +282,7 @@ fn replay(world: &Arc<World>) {
     let work: Work<()> = Box::new(move |state, _| {
         let overwrites = state.is(Mutation::ReopeningOverwrites);
         let reopened = state.tables.reopen(&seen, overwrites);
+        state.owe_looks_of_reopened(&reopened);
         state.say(|| format!("reopened: {reopened:?}"));
         Ok(())
     });

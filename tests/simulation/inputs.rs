@@ -6,6 +6,7 @@ use profile_linker::domain::{EventIdentity, EventKey};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
+use crate::process::wall_ms;
 
 pub const SOURCE: &str = "urn:simulation";
 pub const TOPIC: &str = "payments.profile-created.v1";
@@ -119,6 +120,8 @@ fn data(chance: &mut Chance, n: u64, customer: &str, aloha: bool) -> Value {
     let permanent = chance.permille(250);
     let fate = if chance.permille(120) { chance.pick(&FATES) } else { "" };
     let mut token = json!({"kind": "temporary", "value": format!("temporary {n}{fate}")});
+    // A temporary one may die on the way; a worker's clock may be an hour wrong about it.
+    let dies_at = chance.permille(100).then(|| wall_ms(Duration::from_millis(chance.between(500, 60_000))));
     if permanent {
         token = json!({"kind": "permanent", "value": format!("permanent of temporary {n}")});
     }
@@ -128,6 +131,9 @@ fn data(chance: &mut Chance, n: u64, customer: &str, aloha: bool) -> Value {
         "title": format!("account {n}"),
         "primary": chance.permille(300),
     });
+    if let Some(dies_at) = dies_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok()) {
+        data["expiresAt"] = json!(dies_at.to_string());
+    }
     if aloha {
         data["provider"] = json!("connected-payments");
     }
@@ -138,6 +144,13 @@ fn data(chance: &mut Chance, n: u64, customer: &str, aloha: bool) -> Value {
         });
     }
     data
+}
+
+/// When the token of this event is known to be dead, in milliseconds.
+pub fn dies_at(value: &[u8]) -> Option<i64> {
+    let event: Value = serde_json::from_slice(value).ok()?;
+    let dies_at: jiff::Timestamp = event["data"]["expiresAt"].as_str()?.parse().ok()?;
+    Some(dies_at.as_millisecond())
 }
 
 /// Same customer, same partition, as with any sane producer.

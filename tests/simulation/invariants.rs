@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::asking::event_of;
 use crate::ledger::LEDGER_ID;
-use crate::liveness;
 use crate::tables::Row;
 use crate::vendors::Request;
 use crate::world::State;
+use crate::{duties, liveness, results, yielding};
 
 type Broken = Result<(), String>;
 
@@ -32,13 +32,19 @@ const ALWAYS: [Check; 6] = [
 ];
 
 /// At the end.
-const FINALLY: [Check; 6] = [
+const FINALLY: [Check; 12] = [
     ("every_input_gets_one_result", invariant_every_input_gets_one_result),
     ("everything_ends", liveness::invariant_everything_ends),
     ("outage_rejects_nothing", invariant_outage_rejects_nothing),
     ("no_secret_leaves", invariant_no_secret_leaves),
     ("a_converted_token_is_never_said_to_be_rejected", invariant_a_converted_token_is_never_said_to_be_rejected),
     ("only_what_ends_its_process_is_poison", invariant_only_what_ends_its_process_is_poison),
+    ("a_link_that_came_late_is_noted", duties::invariant_a_link_that_came_late_is_noted),
+    ("a_stop_ends", yielding::invariant_a_stop_ends),
+    ("a_result_names_its_own_profile", results::invariant_a_result_names_its_own_profile),
+    ("who_asks_to_be_primary_is_promoted", results::invariant_who_asks_to_be_primary_is_promoted),
+    ("a_rejection_is_its_events_own", results::invariant_a_rejection_is_its_events_own),
+    ("results_appear_in_their_order", results::invariant_results_appear_in_their_order),
 ];
 
 impl State {
@@ -70,8 +76,17 @@ impl State {
         let Some(key) = key.filter(|_| !request.late) else { return };
         // A replayed event has given up its place.
         let Some(row) = self.tables.rows.get(&key).filter(|row| row.stored.generation == 1) else { return };
+        let detail = self
+            .earlier(row)
+            .next()
+            .map(|other| format!("{:?} is sent before {:?} has ended", row.identity, other.identity));
+        detail.into_iter().for_each(|detail| self.violated("per_customer_order", detail));
+    }
+
+    /// What its customer has before it that has not ended; replayed events have given up their places.
+    pub fn earlier<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a Row> {
         let topic = |row: &Row| self.broker.topic_of(row.stored.timestamp);
-        let earlier = |other: &&Row| {
+        let is_earlier = move |other: &&Row| {
             other.stored.lane == row.stored.lane
                 && other.customer == row.customer
                 && other.stored.offset < row.stored.offset
@@ -81,10 +96,7 @@ impl State {
                 // What is passed over in a new topic comes after what was accepted before the worker heard of it.
                 && (other.early || !row.early)
         };
-        if let Some(other) = self.tables.rows.values().find(earlier) {
-            let detail = format!("{:?} is sent before {:?} has ended", row.identity, other.identity);
-            self.violated("per_customer_order", detail);
-        }
+        self.tables.rows.values().filter(is_earlier)
     }
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
     AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
-    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening, Serves,
-    StartedRow, StoredRow, Unpublished,
+    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening, RowState,
+    Serves, StartedRow, StoredRow, Unpublished,
 };
 
 use crate::mutations::Mutation;
@@ -17,6 +17,16 @@ pub const LEDGER_ID: [u8; 8] = [7; 8];
 
 fn refused(claims: &[Claim], held: &BTreeSet<Lane>) -> Refused {
     claims.iter().map(|claim| claim.lane).filter(|lane| !held.contains(lane)).collect()
+}
+
+impl WorldLedger {
+    /// A write that tells which of its lanes were refused.
+    async fn written(&self, name: &'static str, claims: &[Claim], work: Work<Refused>) -> Answer<Refused> {
+        let asked_at = self.process.world.now();
+        let refused = self.write(name, claims, work).await?;
+        self.process.world.lock().claims_are_answered(self.process.number, claims, &refused, asked_at);
+        Ok(refused)
+    }
 }
 
 #[async_trait]
@@ -40,17 +50,22 @@ impl Ledger for WorldLedger {
             let mut state = self.process.world.lock();
             state.invariant_a_lane_is_taken_again_by_a_member_only(self.process.number, &numbers);
             state.forget_calls(self.process.number, lanes);
+            state.invariant_a_lane_changes_hands_after_its_cycle(self.process.number, &numbers);
         }
+        let asked_at = self.process.world.now();
         let work: Work<_> = Box::new(move |state, _| Ok(state.tables.raise(&asked)));
         let locks = numbers.iter().copied().collect();
         let mut rows = self.statement("raise", Vec::new(), locks, work).await?;
         self.process.world.lock().raise_is_answered(self.process.number, &numbers);
         self.process.world.pass(0, 3).await;
-        let state = self.process.world.lock();
+        let mut state = self.process.world.lock();
         for row in &mut rows {
             row.last_seq = row.saved_cursor.max(state.tables.last_number(row.claim.lane));
             row.clean |= state.is(Mutation::NoWaitForTheWire);
         }
+        state.owe_looks_of_lanes(self.process.number, lanes);
+        state.lanes_are_held(self.process.number, &rows, asked_at);
+        state.has_yielded(self.process.number);
         Ok(rows)
     }
 
@@ -74,17 +89,21 @@ impl Ledger for WorldLedger {
 
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Answer<Acceptance> {
         let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
+        self.process.world.lock().invariant_a_pause_takes_nothing_in(self.process.number, rows);
         let (lanes, new) = (lanes.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
             let inserted = state.tables.insert(held, &lanes, &new)?;
             state.mark_early(&new, inserted.keys().copied());
+            state.invariant_what_may_have_been_sent_is_marked(&new, inserted.keys().copied());
             Ok((held.clone(), inserted))
         });
+        let asked_at = self.process.world.now();
         let (held, inserted) = self.write("accept", &claims, work).await?;
         self.process.world.pass(0, 3).await;
-        let state = self.process.world.lock();
+        let mut state = self.process.world.lock();
         let mut acceptance = state.tables.classify(&claims, &held, rows, &inserted);
         crate::mutations::mistake(&state, &mut acceptance);
+        state.claims_are_answered(self.process.number, &claims, &acceptance.refused, asked_at);
         Ok(acceptance)
     }
 
@@ -95,7 +114,7 @@ impl Ledger for WorldLedger {
         let (asked, rows) = (claims.to_vec(), rows.to_vec());
         let work: Work<_> =
             Box::new(move |state, held| state.tables.convert(held, &rows).map(|()| refused(&asked, held)));
-        self.write("converted", claims, work).await
+        self.written("converted", claims, work).await
     }
 
     async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Answer<Refused> {
@@ -106,7 +125,16 @@ impl Ledger for WorldLedger {
         if self.is(Mutation::CursorBeforeDurable) {
             return self.end_unseen(claims, work).await;
         }
-        self.write("end", claims, work).await
+        let number = self.process.number;
+        // A link's end is asked for before its lane is released; a token may still expire after that.
+        let linked = if rows.iter().any(|row| row.state == RowState::Linked) { claims } else { &[] };
+        self.process.world.lock().write_begins(number, linked);
+        let refused = self.written("end", claims, work).await;
+        let mut state = self.process.world.lock();
+        state.write_ends(number, linked);
+        let refused = refused?;
+        state.ends_are_refused(number, rows, &refused);
+        Ok(refused)
     }
 
     async fn back_off(&self, claims: &[Claim], rows: &[BackOffRow]) -> Answer<Refused> {
@@ -116,7 +144,7 @@ impl Ledger for WorldLedger {
             let now = state.now;
             state.tables.wait(held, &rows, now).map(|()| refused(&asked, held))
         });
-        self.write("back_off", claims, work).await
+        self.written("back_off", claims, work).await
     }
 
     async fn save_cursors(&self, cursors: &[(Claim, i64)]) -> Answer<Refused> {
@@ -127,26 +155,31 @@ impl Ledger for WorldLedger {
             state.tables.save_cursors(held, &cursors, beyond);
             Ok(refused(&asked, held))
         });
-        self.write("save_cursors", &claims, work).await
+        self.written("save_cursors", &claims, work).await
     }
 
     async fn epochs(&self, lanes: &[Lane]) -> Answer<Vec<Claim>> {
         let lanes = lanes.to_vec();
-        self.read("epochs", move |tables, _| {
-            let claim = |lane: &Lane| tables.epoch(*lane).map(|epoch| Claim { lane: *lane, epoch });
-            lanes.iter().filter_map(claim).collect()
-        })
-        .await
+        let asked_at = self.process.world.now();
+        let epochs: Vec<Claim> = self
+            .read("epochs", move |tables, _| {
+                let claim = |lane: &Lane| tables.epoch(*lane).map(|epoch| Claim { lane: *lane, epoch });
+                lanes.iter().filter_map(claim).collect()
+            })
+            .await?;
+        self.process.world.lock().epochs_are_told(self.process.number, &epochs, asked_at);
+        Ok(epochs)
     }
 
     async fn release(&self, lanes: &[(Claim, bool)]) -> Answer<Refused> {
         let claims: Vec<Claim> = lanes.iter().map(|(claim, _)| *claim).collect();
+        self.process.world.lock().lanes_are_released(self.process.number, lanes);
         let (asked, lanes) = (claims.clone(), lanes.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
             state.tables.release(held, &lanes);
             Ok(refused(&asked, held))
         });
-        self.write("release", &claims, work).await
+        self.written("release", &claims, work).await
     }
 
     async fn adopt(&self, _serves: &Serves, _act: &Act) -> Answer<()> {
@@ -163,7 +196,7 @@ impl Ledger for WorldLedger {
             state.tables.correct(held, &corrections, marks);
             Ok(refused(&asked, held))
         });
-        self.write("correct_lanes", &claims, work).await
+        self.written("correct_lanes", &claims, work).await
     }
 
     async fn started(&self, claims: &[Claim], rows: &[StartedRow]) -> Answer<Refused> {
@@ -173,10 +206,11 @@ impl Ledger for WorldLedger {
             state.tables.start(held, &rows);
             Ok(refused(&asked, held))
         });
-        self.write("started", claims, work).await
+        self.written("started", claims, work).await
     }
 
     async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Answer<()> {
+        self.process.world.lock().notes_are_left(self.process.number, notes);
         let notes = notes.to_vec();
         let work: Work<_> = Box::new(move |state, _| {
             state.tables.leave_notes(&notes);
@@ -191,12 +225,13 @@ impl Ledger for WorldLedger {
     }
 
     async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Answer<Refused> {
+        self.process.world.lock().notes_are_acted_on(self.process.number, numbers);
         let (asked, numbers) = (claims.to_vec(), numbers.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
             state.tables.remove_notes(held, &numbers);
             Ok(refused(&asked, held))
         });
-        self.write("remove_notes", claims, work).await
+        self.written("remove_notes", claims, work).await
     }
 
     async fn reopen(&self, _rows: &[Reopening], _act: &Act) -> Answer<Vec<EventKey>> {
@@ -205,6 +240,7 @@ impl Ledger for WorldLedger {
     }
 
     async fn pause(&self, kind: PauseKind, act: &Act) -> Answer<()> {
+        self.process.world.lock().pause_is_known(self.process.number, true);
         let act = act.clone();
         let work: Work<_> = Box::new(move |state, _| {
             state.tables.pause(kind, &act);
@@ -219,7 +255,9 @@ impl Ledger for WorldLedger {
     }
 
     async fn pauses(&self) -> Answer<Vec<Pause>> {
-        self.read("pauses", |tables, _| tables.pauses.values().cloned().collect()).await
+        let pauses: Vec<Pause> = self.read("pauses", |tables, _| tables.pauses.values().cloned().collect()).await?;
+        self.process.world.lock().pause_is_known(self.process.number, !pauses.is_empty());
+        Ok(pauses)
     }
 
     async fn purge(&self, purge: &Purge) -> Answer<Purged> {

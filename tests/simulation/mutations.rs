@@ -71,11 +71,14 @@ pub const ALL: [Mutation; 17] = [
 /// What a mistake must break: another invariant broken in a hunt is no proof of it.
 pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
     match mutation {
-        Mutation::SkipWriteAhead
-        | Mutation::SkipReadBack
-        | Mutation::NoFreshnessCheck
-        | Mutation::NoWaitForTheWire
-        | Mutation::RestoredRowsAreTrusted => &["a_profile_is_linked_at_most_once"],
+        Mutation::SkipReadBack | Mutation::RestoredRowsAreTrusted => &["a_profile_is_linked_at_most_once"],
+        Mutation::SkipWriteAhead => &["a_profile_is_linked_at_most_once", "what_leaves_is_written_ahead"],
+        Mutation::NoFreshnessCheck => &["a_profile_is_linked_at_most_once", "a_call_leaves_a_lane_of_its_own_only"],
+        Mutation::NoWaitForTheWire => &[
+            "a_profile_is_linked_at_most_once",
+            "two_links_of_an_event_are_never_under_way",
+            "a_clean_release_leaves_no_link_under_way",
+        ],
         // Numbers given twice, results published twice, rows ended under two owners.
         Mutation::UnlockedEpoch => &["a_worker_goes_on", "no_result_is_seen_twice", "every_input_gets_one_result"],
         Mutation::PositionBeforeAcceptance => &["no_offset_passes_unaccepted_input"],
@@ -153,5 +156,5 @@ pub fn lie(state: &State, request: &Request) -> Option<Reply> {
     };
     let refused = || state.vendors.refused.get(&customer_of(&request.target)) == Some(&true);
     let lies = state.is(Mutation::SkipReadBack) || (state.is(Mutation::RefusalAfterUnknownIsFinal) && refused());
-    lies.then_some(Reply { status: 200, body: nothing })
+    lies.then_some(Reply { status: 200, body: nothing, retry_after: None })
 }

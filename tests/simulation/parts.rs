@@ -44,11 +44,16 @@ static VAULT: LazyLock<Arc<Vault>> = LazyLock::new(|| {
 /// The ledger's hash key, sealed once for all histories.
 static HASH_KEY: LazyLock<Vec<u8>> = LazyLock::new(|| VAULT.seal(b"hash-key", &[9; 32]));
 
+/// Calls of a worker at once.
+pub fn max_in_flight(tight: bool) -> usize {
+    if tight { 1 } else { 4 }
+}
+
 /// All of a worker.
 pub fn of(process: &Arc<Process>) -> WorkerParts {
     let (idempotent, limits, adopt) = {
         let state = process.world.lock();
-        let limits = Limits { touchy: state.plan.touchy, tight: state.plan.tight };
+        let limits = Limits { touchy: state.plan.touchy, tight: state.plan.tight, outage: state.plan.outage };
         (state.plan.idempotent, limits, state.restoring.option())
     };
     let (source, events) = WorldSource::start(process);
@@ -121,15 +126,17 @@ fn kafka() -> Kafka {
 struct Limits {
     touchy: bool,
     tight: bool,
+    /// A budget that is shorter than the outage.
+    outage: bool,
 }
 
-fn config(Limits { touchy, tight }: Limits) -> Config {
+fn config(Limits { touchy, tight, outage }: Limits) -> Config {
     let minutes = |count: u64| Duration::from_secs(60 * count);
     Config {
         kafka: kafka(),
         ledger: LedgerSettings { url: Secret::from("sqlite:none".to_owned()), retention: minutes(60 * 24 * 30) },
         worker: WorkerSettings {
-            max_in_flight: if tight { 1 } else { 4 },
+            max_in_flight: max_in_flight(tight),
             max_waiting: if tight { 2 } else { 40 },
             max_bytes: 64 << 20,
             per_customer_order: true,
@@ -152,7 +159,7 @@ fn config(Limits { touchy, tight }: Limits) -> Config {
             initial: Duration::from_millis(200),
             multiplier: 2.0,
             max_interval: Duration::from_secs(30),
-            budget: minutes(15),
+            budget: minutes(if outage { 1 } else { 15 }),
         },
         breaker: BreakerSettings {
             failures: if touchy { 2 } else { 10 },

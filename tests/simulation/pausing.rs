@@ -1,8 +1,39 @@
 //! Pauses of the intake, as the ledger's table has them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use profile_linker::ledger::{Act, Pause, PauseKind};
 
+use crate::statement::{Statement, Work};
 use crate::tables::Tables;
+use crate::world::World;
+
+/// An operator pauses everything.
+pub fn pause(world: &Arc<World>) {
+    send(world, "pause", |tables| {
+        let act = Act { actor: "an operator".to_owned(), why: None };
+        tables.pause(PauseKind::Operator, &act);
+    });
+}
+
+/// An operator resumes everything.
+pub fn resume(world: &Arc<World>) {
+    send(world, "resume", |tables| drop(tables.resume(None)));
+}
+
+fn send(world: &Arc<World>, name: &'static str, change: fn(&mut Tables)) {
+    let mut state = world.lock();
+    state.say(|| format!("an operator: {name}"));
+    let incarnation = state.restoring.incarnation;
+    drop(state);
+    let work: Work<()> = Box::new(move |state, _| {
+        change(&mut state.tables);
+        Ok(())
+    });
+    let (world, locks) = (Arc::clone(world), BTreeSet::new());
+    tokio::spawn(Statement { world, name, claims: Vec::new(), locks, incarnation }.run(0, work));
+}
 
 impl Tables {
     pub fn pause(&mut self, kind: PauseKind, act: &Act) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::inputs::{self, Input};
+use crate::vendors::Vendor;
 
 /// A history before it happens.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Plan {
     pub killer: Option<u64>,
     /// A worker takes few events at a time.
     pub tight: bool,
+    /// Vendors are away for longer than the retry budget lasts, and little else goes wrong.
+    pub outage: bool,
 }
 
 /// What vendors differ in.
@@ -40,6 +43,8 @@ pub struct VendorHabits {
     pub echo: bool,
     /// A temporary token can be converted more than once.
     pub reusable_tokens: bool,
+    /// For a moment after a change LoanPro's reads know nothing of the customer.
+    pub blinks: bool,
 }
 
 /// What somebody or something does at a time of its own.
@@ -58,7 +63,11 @@ pub enum Act {
     /// The input topic is deleted and made anew, with as many partitions.
     Remake,
     LedgerDown(u64),
-    VendorsDown(u64),
+    VendorsDown(u64, Trouble, Option<Vendor>),
+    /// Nothing can be published; everything else goes on.
+    PublishingDown(u64),
+    /// An operator pauses everything.
+    Pause,
     StepClock(usize, i64),
     /// A copy of the ledger is put aside.
     BackUp,
@@ -66,6 +75,17 @@ pub enum Act {
     Restore(bool),
     /// So many operators reopen every dead letter that they see.
     Replay(u64),
+}
+
+/// How vendors are away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Not to be reached, or failing; some of it is done all the same.
+    Failing,
+    /// Too many requests.
+    Throttling,
+    /// They refuse our credential.
+    Refusing,
 }
 
 /// How often faults strike, of a thousand occasions.
@@ -134,6 +154,7 @@ impl Plan {
             unique_titles: chance.permille(250),
             echo: chance.permille(500),
             reusable_tokens: chance.permille(400),
+            blinks: chance.permille(200),
         };
         let mut plan = Self {
             seed,
@@ -149,11 +170,14 @@ impl Plan {
             vendors,
             killer: None,
             tight: chance.permille(200),
+            outage: false,
             // Of a stream of its own: it changes nothing else about the seed's history.
             touchy: Chance::new(seed ^ 0x70c4).permille(500),
         };
         if chance.permille(40) {
             plan.let_one_kill(&mut chance);
+        } else if chance.permille(40) {
+            plan.let_vendors_be_away(&mut chance);
         } else {
             plan.make_topic_anew(&mut chance);
         }
@@ -165,6 +189,27 @@ impl Plan {
         self.killer = Some(chance.below(self.inputs.len() as u64));
         self.rates = Rates::default();
         self.acts.clear();
+    }
+
+    /// In a few histories vendors are away for longer than the budget of a retry.
+    fn let_vendors_be_away(&mut self, chance: &mut Chance) {
+        (self.outage, self.touchy, self.tight) = (true, true, false);
+        self.rates = Rates::default();
+        let which = chance.pick(&[None, Some(Vendor::PayIq), Some(Vendor::LoanPro), Some(Vendor::LoanPro)]);
+        let trouble = chance.pick(&[Trouble::Failing, Trouble::Throttling, Trouble::Refusing]);
+        let (from, lasts) = (chance.between(0, 3_000), chance.between(70, 100));
+        self.chaos = Duration::from_secs(lasts + 20);
+        for (at, _) in &mut self.acts {
+            *at = (*at).min(self.chaos);
+        }
+        let may_stay = |act: &Act| matches!(act, Act::Crash(_) | Act::Restart(_) | Act::Evict(_) | Act::Rebalance);
+        self.acts.retain(|(_, act)| may_stay(act));
+        self.acts.truncate(2);
+        if chance.permille(300) {
+            self.acts.push((Duration::from_millis(chance.between(0, lasts * 1_000)), Act::Pause));
+        }
+        self.acts.push((Duration::from_millis(from), Act::VendorsDown(lasts, trouble, which)));
+        self.acts.sort_by_key(|(at, _)| *at);
     }
 
     /// In some histories the topic is made anew, once or twice; producers are busy then, and write some of the old again.
@@ -235,6 +280,7 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         link_slow: chance.pick(&[0, 500, 900]),
         slow_connect: chance.pick(&[0, 200, 500]),
         publish_slow: chance.pick(&[0, 300, 600]),
+        freeze_in_gap: chance.pick(&[0, 0, 200]),
         call_lost_after: chance.pick(&[0, 100, 300]),
         commit_in_doubt: chance.pick(&[0, 0, 200]),
         purge: chance.pick(&[0, 60]),
@@ -269,7 +315,13 @@ fn restoration(chance: &mut Chance, chaos: Duration) -> Vec<(Duration, Act)> {
     let backup = chance.between(0, end * 3 / 4);
     let restore = chance.between(backup, end);
     let restored = Act::Restore(chance.permille(400));
-    vec![(Duration::from_millis(backup), Act::BackUp), (Duration::from_millis(restore), restored)]
+    let mut acts = vec![(Duration::from_millis(backup), Act::BackUp), (Duration::from_millis(restore), restored)];
+    // What was done and not committed when the ledger was lost.
+    if chance.permille(400) {
+        let at = restore.saturating_sub(chance.between(500, 10_000));
+        acts.push((Duration::from_millis(at), Act::PublishingDown(12)));
+    }
+    acts
 }
 
 fn contest(chance: &mut Chance, workers: usize, _partitions: i32) -> Act {
@@ -279,13 +331,13 @@ fn contest(chance: &mut Chance, workers: usize, _partitions: i32) -> Act {
         3 => Act::Freeze(worker, chance.pick(&[12, 25, 50])),
         4 | 5 => Act::Restart(worker),
         6 => Act::Crash(worker),
-        _ => Act::Rebalance,
+        _ => chance.pick(&[Act::Rebalance, Act::Rebalance, Act::Pause]),
     }
 }
 
 fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {
     let worker = usize::try_from(chance.below(workers as u64)).unwrap_or(0);
-    match chance.below(18) {
+    match chance.below(20) {
         0 | 1 => Act::Crash(worker),
         2 | 3 => Act::Freeze(worker, chance.pick(&[2, 6, 12, 25, 50])),
         4 | 5 => Act::Restart(worker),
@@ -293,8 +345,16 @@ fn act(chance: &mut Chance, workers: usize, partitions: i32) -> Act {
         8 => Act::Rebalance,
         9 => Act::LoseOffsets(i32::try_from(chance.below(partitions.unsigned_abs().into())).unwrap_or(0)),
         10 => Act::LedgerDown(chance.pick(&[1, 4, 8, 20])),
-        11 | 12 => Act::VendorsDown(chance.pick(&[2, 10, 30])),
+        11 | 12 => vendors_down(chance),
         13..=16 => Act::Replay(chance.between(1, 2)),
+        17 => Act::PublishingDown(chance.pick(&[1, 4, 12])),
+        18 => Act::Pause,
         _ => Act::StepClock(worker, chance.pick(&[-3_600_000, -1_000, 1_000, 3_600_000])),
     }
+}
+
+fn vendors_down(chance: &mut Chance) -> Act {
+    let trouble = chance.pick(&[Trouble::Failing, Trouble::Failing, Trouble::Throttling, Trouble::Refusing]);
+    let which = chance.pick(&[None, None, Some(Vendor::PayIq), Some(Vendor::LoanPro), Some(Vendor::Aloha)]);
+    Act::VendorsDown(chance.pick(&[2, 10, 30]), trouble, which)
 }

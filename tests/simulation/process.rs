@@ -130,6 +130,7 @@ impl Process {
         let (number, seat) = (self.number, self.seat);
         state.seats[seat].start_at = start_at;
         state.say(|| format!("process {number} crashes at {place}"));
+        state.forget_process(number);
         drop(state);
         let mut life = self.life();
         life.dead = true;
@@ -144,6 +145,7 @@ impl Process {
         let mut state = self.world.lock();
         let now = state.now;
         state.seats[self.seat].start_at = now;
+        state.forget_process(self.number);
         drop(state);
         self.life().dead = true;
         self.changed.notify_waiters();
@@ -175,6 +177,11 @@ impl Process {
         main.into_iter().for_each(Waker::wake);
     }
 
+    /// Its wall clock, at this true time.
+    pub fn wall_ms(&self, now: Duration) -> i64 {
+        wall_ms(now) + self.life().wall_step_ms
+    }
+
     pub fn step_clock(&self, by_ms: i64) {
         self.life().wall_step_ms += by_ms;
     }
@@ -185,7 +192,7 @@ pub struct ProcessClock(pub Arc<Process>);
 
 impl Clock for ProcessClock {
     fn wall_ms(&self) -> i64 {
-        wall_ms(self.0.world.now()) + self.0.life().wall_step_ms
+        self.0.wall_ms(self.0.world.now())
     }
 
     fn tick(&self) -> Duration {

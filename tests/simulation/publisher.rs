@@ -23,6 +23,16 @@ pub struct WorldPublisher {
 impl Publisher for WorldPublisher {
     async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
         let cycle = altered(&mut self.process.world.lock(), cycle);
+        let partitions = cycle.positions.iter().map(|position| position.partition).collect();
+        self.process.world.lock().cycle_begins(self.process.number, partitions);
+        let published = self.perform(cycle).await;
+        self.process.world.lock().cycle_ends(self.process.number);
+        published
+    }
+}
+
+impl WorldPublisher {
+    async fn perform(&self, cycle: Cycle) -> Result<(), CycleError> {
         self.process.boundary("publish").await;
         self.process.world.pass(1, 30).await;
         if let Some(refused) = self.refused(&cycle.records) {
@@ -30,9 +40,7 @@ impl Publisher for WorldPublisher {
         }
         if self.idempotent { self.one_after_the_other(cycle).await } else { self.transact(cycle).await }
     }
-}
 
-impl WorldPublisher {
     fn refused(&self, records: &[OutgoingRecord]) -> Option<CycleError> {
         let mut state = self.process.world.lock();
         if records.is_empty() || !state.strikes(|rates| rates.record_refused) {
@@ -88,7 +96,7 @@ impl WorldPublisher {
         let group = late.as_ref().or(cycle.group.as_ref());
         let joined = group.and_then(|group| group.get::<Joined>()).copied();
         let taken = joined.is_some_and(|joined| state.is_member(joined.number, joined.generation));
-        if !taken || state.strikes(|rates| rates.aborted) {
+        if !taken || state.now < state.publishing_down || state.strikes(|rates| rates.aborted) {
             state.coverage.fault("aborted", "transaction");
             state.end_transaction(number, false);
             return Err(CycleError::Aborted(format!("illegal generation, or a fault: {taken}")));
@@ -131,7 +139,7 @@ impl WorldPublisher {
         for record in &cycle.records {
             self.process.boundary("produce").await;
             let mut state = self.process.world.lock();
-            if state.strikes(|rates| rates.aborted) {
+            if state.now < state.publishing_down || state.strikes(|rates| rates.aborted) {
                 return Err(CycleError::Aborted("not acknowledged".to_owned()));
             }
             state.show(std::slice::from_ref(record));

@@ -67,7 +67,10 @@ impl State {
         for partition in 0..self.plan.partitions {
             let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
             let committed = committed.filter(|_| self.broker.commit_is_of_this_topic(partition));
-            let safe = committed.unwrap_or_else(|| self.accepted_up_to(partition));
+            let accepted = self.accepted_up_to(partition);
+            // A restored ledger reads again what it does not know.
+            let behind = if self.restoring.happened() { accepted } else { i64::MAX };
+            let safe = committed.unwrap_or(accepted).min(behind);
             // A position that the ledger knew can be committed before what lies below it is read once more.
             let clients = self.group.clients.values();
             let fetched = clients.filter_map(|client| client.fetching.get(&partition)).map(|fetch| fetch.next).min();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use profile_linker::domain::Lane;
 use profile_linker::kafka::cursor::{self, CursorText};
-use profile_linker::ledger::{Act, RowState};
+use profile_linker::ledger::{Act, NewRow, RowState};
 
 use crate::ledger::LEDGER_ID;
 use crate::mutations::Mutation;
@@ -29,6 +29,8 @@ pub struct Restoring {
     /// Workers start with `--adopt-ledger` until one has adopted.
     pub to_adopt: bool,
     pub declared: bool,
+    /// When the tables were replaced last, in milliseconds of the true time.
+    at_ms: Option<i64>,
 }
 
 impl Restoring {
@@ -76,6 +78,7 @@ impl State {
         restored.locked.clear();
         let noticed = (0..self.plan.partitions).all(|partition| self.shows(&restored, partition));
         self.restoring.incarnation += 1;
+        self.restoring.at_ms = Some(wall_ms(self.now));
         self.restoring.to_adopt = declared || !noticed;
         self.restoring.declared |= self.restoring.to_adopt;
         for (partition, (offset, _)) in &self.broker.committed {
@@ -87,6 +90,20 @@ impl State {
         }
         self.tables = restored;
         self.say(|| format!("the ledger is restored; declared: {declared}, Kafka tells: {noticed}"));
+    }
+
+    /// A record of before the restore may have been accepted, and sent, by the ledger that was lost.
+    pub fn invariant_what_may_have_been_sent_is_marked(
+        &mut self,
+        rows: &[NewRow],
+        inserted: impl Iterator<Item = usize>,
+    ) {
+        let Some(restored_at) = self.restoring.at_ms else { return };
+        let is_unmarked = |row: &&NewRow| row.ended.is_none() && row.timestamp < restored_at && !row.possibly_sent;
+        if let Some(row) = inserted.map(|place| &rows[place]).find(is_unmarked) {
+            let detail = format!("{:?}/{} is of before the restore", row.lane, row.offset);
+            self.violated("what_may_have_been_sent_is_marked", detail);
+        }
     }
 
     /// Whether Kafka's commit says that this lane is from the past.

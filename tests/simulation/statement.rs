@@ -29,7 +29,17 @@ pub type Work<T> = Box<dyn FnOnce(&mut State, &BTreeSet<Lane>) -> Answer<T> + Se
 impl WorldLedger {
     /// A statement that writes under these claims.
     pub async fn write<T: Send + 'static>(&self, name: &'static str, claims: &[Claim], work: Work<T>) -> Answer<T> {
-        self.statement(name, claims.to_vec(), claims.iter().map(|claim| claim.lane.0).collect(), work).await
+        let number = self.process.number;
+        let counts = matches!(name, "accept" | "converted");
+        if counts {
+            self.process.world.lock().write_begins(number, claims);
+        }
+        let answer =
+            self.statement(name, claims.to_vec(), claims.iter().map(|claim| claim.lane.0).collect(), work).await;
+        if counts {
+            self.process.world.lock().write_ends(number, claims);
+        }
+        answer
     }
 
     pub async fn statement<T: Send + 'static>(
@@ -93,14 +103,20 @@ impl WorldLedger {
             self.process.running().await;
             return Err(LedgerError::Unavailable(format!("{name}: no connection")));
         }
-        self.process.world.pass(0, 3).await;
+        self.travel_to_read().await;
         let read = {
             let state = self.process.world.lock();
             work(&state.tables, state.now)
         };
-        self.process.world.pass(0, 3).await;
+        self.travel_to_read().await;
         self.process.answered(name).await;
         Ok(read)
+    }
+
+    /// What was read may be old by the time that it is there.
+    async fn travel_to_read(&self) {
+        let slow = self.process.world.strikes(|rates| rates.ledger_slow / 2);
+        self.process.world.pass(0, if slow { 2_000 } else { 3 }).await;
     }
 
     pub fn is(&self, mutation: Mutation) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, RETRY_AFTER};
 use profile_linker::upstream::Gate;
 use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
 use profile_linker::upstream::journal::{self, Note};
@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::asking::event_of;
 use crate::mutations::{self, Mutation};
+use crate::plan::Trouble;
 use crate::process::{Process, wall_ms};
 use crate::vendors::{Reply, Request, Vendor};
-use crate::world::World;
+use crate::world::{State, World};
 
 /// Limit of one call.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +44,9 @@ struct Fate {
 impl Transport for WorldTransport {
     async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
         let operation = call.operation;
+        let number = self.begin(&call);
         let exchange = self.perform(call, gate).await;
+        self.process.world.lock().call_ends(number);
         let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
         let error = exchange.as_ref().err().map(|error| error.kind);
         let (upstream, took) = (self.vendor.name(), Duration::ZERO);
@@ -53,7 +56,14 @@ impl Transport for WorldTransport {
 }
 
 impl WorldTransport {
+    fn begin(&self, call: &Call) -> u32 {
+        let request = Request::new(self.vendor, call, false, self.process.number);
+        let mut state = self.process.world.lock();
+        state.call_begins(&self.process, call.operation, request.event_key())
+    }
+
     async fn perform(&self, call: Call, gate: &dyn Gate) -> Exchange {
+        let asked_at = self.process.world.now();
         self.process.boundary(call.operation).await;
         self.connect().await?;
         self.process.before_call(call.operation).await;
@@ -68,8 +78,11 @@ impl WorldTransport {
             self.process.crash("an event that ends its process");
             self.process.running().await;
         }
-        let exchange = self.send(&call, request).await;
+        let request = Arc::new(request);
+        self.process.world.lock().invariant_what_may_be_linked_is_looked_for_first(&request, asked_at);
+        let exchange = self.send(&call, Arc::clone(&request)).await;
         self.process.answered(operation).await;
+        self.remember(&call, &request, &exchange);
         exchange
     }
 
@@ -79,7 +92,8 @@ impl WorldTransport {
         world.pass(0, if slow { 4_000 } else { 20 }).await;
         self.process.running().await;
         let mut state = world.lock();
-        let down = state.now < state.vendors_down && state.chance.permille(500);
+        let failing = state.trouble_of(self.vendor) == Some(Trouble::Failing);
+        let down = failing && state.chance.permille(500);
         if down || state.strikes(|rates| rates.connect) {
             state.coverage.fault("no connection", self.vendor.name());
             return Err(TransportError::unsent(TransportErrorKind::Connect));
@@ -117,22 +131,37 @@ impl WorldTransport {
         true
     }
 
-    async fn send(&self, call: &Call, request: Request) -> Exchange {
+    /// What follows of an answer for its sender.
+    fn remember(&self, call: &Call, request: &Request, exchange: &Exchange) {
+        let mut state = self.process.world.lock();
+        state.forget_refused_call(request, exchange);
+        state.owe_looks_of_link(request, exchange);
+        state.owe_note_of_link(request, exchange);
+        if call.operation == "lookup" {
+            state.looked(self.process.number, &call.target, exchange);
+        }
+    }
+
+    async fn send(&self, call: &Call, request: Arc<Request>) -> Exchange {
         let fate = self.fate(call.operation);
-        {
+        let way = {
             let mut state = self.process.world.lock();
             let (number, operation) = (self.process.number, call.operation);
             state.say(|| format!("{number} sends {operation} {}", call.target));
             state.order_of_sending(&request);
             state.note_call(&request);
-        }
+            let key = call.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+            key.map_or(0, |key| state.leaves(&request, key))
+        };
         let (answer, mut answered) = oneshot::channel();
         let world = Arc::clone(&self.process.world);
         if let Some(arrives_in) = fate.arrives_in {
             tokio::spawn(async move {
                 tokio::time::sleep(arrives_in).await;
+                let reply = apply(&world, &request);
+                world.lock().has_arrived(way);
                 // The caller may be gone; the vendor does not know.
-                let _ = answer.send(apply(&world, &request));
+                let _ = answer.send(reply);
             });
         }
         let deadline = tokio::time::Instant::now() + TIMEOUT;
@@ -162,7 +191,7 @@ impl WorldTransport {
 
     fn fate(&self, operation: &str) -> Fate {
         let mut state = self.process.world.lock();
-        let ms = |state: &mut crate::world::State, from, to| Duration::from_millis(state.chance.between(from, to));
+        let ms = |state: &mut State, from, to| Duration::from_millis(state.chance.between(from, to));
         let mut fate =
             Fate { arrives_in: Some(ms(&mut state, 1, 60)), answered_in: Some(ms(&mut state, 1, 60)), broken: None };
         if state.strikes(|rates| rates.call_lost_before) {
@@ -184,6 +213,10 @@ impl WorldTransport {
     }
 
     fn answer(&self, reply: Reply) -> Answer {
+        let mut headers = HeaderMap::new();
+        if let Some(seconds) = reply.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
         let body = match reply.body {
             Value::Null => Vec::new(),
             body => body.to_string().into_bytes(),
@@ -191,14 +224,14 @@ impl WorldTransport {
         let received_at = wall_ms(self.process.world.now());
         Answer {
             status: StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            headers: HeaderMap::new(),
+            headers,
             body: Zeroizing::new(body),
             received_at: jiff::Timestamp::from_millisecond(received_at).unwrap_or_default(),
         }
     }
 }
 
-impl crate::world::State {
+impl State {
     /// Whether the process ends that is about to send this.
     fn kills(&self, request: &Request) -> bool {
         let killer = self.plan.killer.and_then(|number| event_of(&number.to_string()));
@@ -212,17 +245,28 @@ fn apply(world: &World, request: &Request) -> Reply {
     if let Some(reply) = mutations::lie(&state, request) {
         return reply;
     }
-    if state.now < state.vendors_down || state.strikes(|rates| rates.call_refused) {
-        state.coverage.fault("away", request.vendor.name());
-        // Half of these have done it all the same.
-        let status = state.chance.pick(&[500, 503, 429]);
-        if status == 500 && state.chance.permille(500) {
-            state.serve(request);
-        }
-        return Reply { status, body: Value::Null };
+    let trouble = state.trouble_of(request.vendor);
+    if trouble.is_some() || state.strikes(|rates| rates.call_refused) {
+        return refuse(&mut state, trouble.unwrap_or(Trouble::Failing), request);
     }
     let reply = state.serve(request);
     state.changed = true;
     state.check_step();
     reply
+}
+
+/// A vendor that is away, or that fails this once.
+fn refuse(state: &mut State, trouble: Trouble, request: &Request) -> Reply {
+    state.coverage.fault("away", request.vendor.name());
+    let status = match trouble {
+        Trouble::Failing => state.chance.pick(&[500, 503, 429]),
+        Trouble::Throttling => 429,
+        Trouble::Refusing => 401,
+    };
+    // Half of these have done it all the same.
+    if status == 500 && state.chance.permille(500) {
+        state.serve(request);
+    }
+    let retry_after = (matches!(status, 429 | 503) && state.chance.permille(300)).then(|| state.chance.between(1, 5));
+    Reply { status, body: Value::Null, retry_after }
 }

@@ -59,10 +59,12 @@ impl Request {
 pub struct Reply {
     pub status: u16,
     pub body: Value,
+    /// In seconds.
+    pub retry_after: Option<u64>,
 }
 
 fn reply(status: u16, body: Value) -> Reply {
-    Reply { status, body }
+    Reply { status, body, retry_after: None }
 }
 
 /// A payment profile at a link target.
@@ -72,9 +74,22 @@ pub struct Profile {
     pub token: String,
     pub title: String,
     pub primary: bool,
+    /// It was made the primary one, at any time.
+    pub promoted: bool,
     pub visible_at: Duration,
     /// It came through the named residue.
     pub late: bool,
+}
+
+impl Profile {
+    /// Its id, as its target tells it.
+    pub fn name(&self) -> String {
+        if self.is_alohas() { guid(self.id) } else { self.id.to_string() }
+    }
+
+    fn is_alohas(&self) -> bool {
+        self.customer.contains('-')
+    }
 }
 
 /// The vendors' books.
@@ -185,6 +200,7 @@ impl State {
             token,
             title,
             primary: false,
+            promoted: false,
             visible_at,
             late,
         });
@@ -201,10 +217,16 @@ impl State {
     }
 
     fn promote(&mut self, request: &Request) -> Reply {
+        let lag = if self.vendors.habits.blinks { self.chance.pick(&[0, 500, 1_000]) } else { 0 };
+        let visible_at = self.now + Duration::from_millis(lag);
         for entry in request.body["PaymentAccounts"]["results"].as_array().into_iter().flatten() {
             let id = entry["id"].as_u64();
             for profile in self.vendors.profiles.iter_mut().filter(|profile| Some(u64::from(profile.id)) == id) {
                 profile.primary = entry["isPrimary"] == 1;
+                profile.promoted |= profile.primary;
+                if profile.primary {
+                    profile.visible_at = visible_at;
+                }
             }
         }
         reply(200, json!({"d": {"id": 1}}))
@@ -218,7 +240,7 @@ impl State {
             let entry = |profile: &Profile| json!({"AccountId": guid(profile.id), "AccountNumber": profile.token});
             return reply(200, Value::Array(profiles.map(entry).collect()));
         }
-        if customer == MISSING {
+        if customer == MISSING || self.blinks(&customer) {
             return reply(404, json!({"error": {"message": "customer does not exist"}}));
         }
         let echo = self.vendors.habits.echo;
@@ -232,12 +254,20 @@ impl State {
         reply(200, json!({"d": {"results": profiles.map(entry).collect::<Vec<_>>()}}))
     }
 
+    /// A read that comes too early to know what was changed, and says that nobody is there at all.
+    fn blinks(&self, customer: &str) -> bool {
+        let is_fresh = |profile: &Profile| profile.customer == customer && profile.visible_at > self.now;
+        self.vendors.habits.blinks && self.vendors.profiles.iter().any(is_fresh)
+    }
+
     fn customer(&mut self, request: &Request) -> Reply {
         let customer = customer_of(&request.target);
         if request.vendor == Vendor::Aloha {
             return reply(200, json!([]));
         }
-        if customer == MISSING || !CUSTOMERS.contains(&customer.as_str()) {
+        let is_probed = customer == CUSTOMERS[0];
+        let blinks = !is_probed && self.blinks(&customer);
+        if customer == MISSING || blinks || !CUSTOMERS.contains(&customer.as_str()) {
             return reply(404, json!({"error": {"message": "customer does not exist"}}));
         }
         reply(200, json!({"d": {"id": customer}}))

@@ -11,14 +11,18 @@ use crate::asking::Asked;
 use crate::broker::Broker;
 use crate::chance::Chance;
 use crate::coverage::Coverage;
+use crate::duties::Duties;
 use crate::group::Group;
 use crate::mutations::Mutation;
-use crate::plan::Plan;
+use crate::open_calls::OpenCalls;
+use crate::plan::{Plan, Trouble};
 use crate::process::Process;
 use crate::restoring::Restoring;
 use crate::tables::Tables;
 use crate::trace::Trace;
-use crate::vendors::Vendors;
+use crate::vendors::{Vendor, Vendors};
+use crate::wire::Wire;
+use crate::yielding::Yielding;
 
 /// What everything in a history shares.
 pub struct World {
@@ -38,7 +42,8 @@ pub struct State {
     pub chaos: bool,
     /// Until then a part is away.
     pub ledger_down: Duration,
-    pub vendors_down: Duration,
+    pub vendors_down: (Duration, Trouble, Option<Vendor>),
+    pub publishing_down: Duration,
     pub seats: Vec<Seat>,
     pub broker: Broker,
     pub group: Group,
@@ -46,6 +51,10 @@ pub struct State {
     pub restoring: Restoring,
     pub vendors: Vendors,
     pub asked: Asked,
+    pub open_calls: OpenCalls,
+    pub wire: Wire,
+    pub duties: Duties,
+    pub yielding: Yielding,
     pub coverage: Coverage,
     pub trace: Trace,
     /// Something happened since the last check.
@@ -82,7 +91,8 @@ impl World {
             now: Duration::ZERO,
             chaos: true,
             ledger_down: Duration::ZERO,
-            vendors_down: Duration::ZERO,
+            vendors_down: (Duration::ZERO, Trouble::Failing, None),
+            publishing_down: Duration::ZERO,
             seats,
             broker: Broker::new(plan.partitions),
             group: Group::default(),
@@ -90,6 +100,10 @@ impl World {
             restoring: Restoring::default(),
             vendors: Vendors::new(&plan),
             asked: Asked::default(),
+            open_calls: OpenCalls::default(),
+            wire: Wire::default(),
+            duties: Duties::default(),
+            yielding: Yielding::default(),
             coverage: Coverage::default(),
             trace: Trace::new(record),
             changed: false,
@@ -137,8 +151,21 @@ impl State {
         self.chaos && rate > 0 && self.chance.permille(rate)
     }
 
+    /// A process has ended, however: nobody expects anything of it.
+    pub fn forget_process(&mut self, number: u32) {
+        self.forget_open_calls(number);
+        self.forget_duties(number);
+        self.forget_yielding(number);
+    }
+
     pub fn is(&self, mutation: Mutation) -> bool {
         self.mutation == Some(mutation)
+    }
+
+    /// How this vendor is away now.
+    pub fn trouble_of(&self, vendor: Vendor) -> Option<Trouble> {
+        let (until, trouble, which) = self.vendors_down;
+        (self.now < until && which.is_none_or(|which| which == vendor)).then_some(trouble)
     }
 
     pub fn say(&mut self, line: impl FnOnce() -> String) {

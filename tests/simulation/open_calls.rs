@@ -1,0 +1,77 @@
+//! Calls that workers make, from a worker's asking to its answer: not too many at once, and what ended its process several
+//! times is called for alone.
+
+use profile_linker::domain::EventKey;
+
+use crate::inputs;
+use crate::parts;
+use crate::process::Process;
+use crate::world::State;
+
+/// From so many unclean ends on an event runs alone.
+const ALONE_FROM_STARTS: i32 = 5;
+
+/// A conversion may stand for so long between the last look at its clock and its exchange.
+const LONG_BEFORE_MS: i64 = 120_000;
+
+/// Calls that are out.
+#[derive(Default)]
+pub struct OpenCalls(Vec<OpenCall>);
+
+struct OpenCall {
+    call: u32,
+    number: u32,
+    /// For an event that runs alone.
+    alone: bool,
+}
+
+impl State {
+    /// A process asks for a call; answers its number.
+    pub fn call_begins(&mut self, process: &Process, operation: &'static str, key: Option<EventKey>) -> u32 {
+        let number = process.number;
+        self.invariant_a_pause_and_a_stop_begin_nothing(number, operation);
+        if let Some(key) = key.filter(|_| operation == "convert") {
+            self.invariant_a_dead_token_is_not_converted(process, key);
+        }
+        let starts = key.and_then(|key| self.tables.rows.get(&key)).map_or(0, |row| row.stored.starts);
+        let alone = starts >= ALONE_FROM_STARTS;
+        self.invariant_what_ended_its_process_runs_alone(number, alone);
+        let call = self.number();
+        self.open_calls.0.push(OpenCall { call, number, alone });
+        self.invariant_calls_in_flight_are_bounded(number);
+        call
+    }
+
+    pub fn call_ends(&mut self, call: u32) {
+        self.open_calls.0.retain(|open| open.call != call);
+    }
+
+    pub fn forget_open_calls(&mut self, number: u32) {
+        self.open_calls.0.retain(|open| open.number != number);
+    }
+
+    /// By its sender's own clock, and with time for a sign-in, or a freeze, before it.
+    fn invariant_a_dead_token_is_not_converted(&mut self, process: &Process, key: EventKey) {
+        let record = self.tables.rows.get(&key).and_then(|row| self.broker.record_of(row));
+        let dies_at = record.and_then(|record| inputs::dies_at(record.value.as_ref()?.expose()));
+        if dies_at.is_some_and(|at| at + LONG_BEFORE_MS < process.wall_ms(self.now)) {
+            let detail = format!("{} converts {key:?} long after its token died", process.number);
+            self.violated("a_dead_token_is_not_converted", detail);
+        }
+    }
+
+    fn invariant_what_ended_its_process_runs_alone(&mut self, number: u32, alone: bool) {
+        let beside = self.open_calls.0.iter().any(|open| open.number == number && (alone || open.alone));
+        if beside {
+            self.violated("what_ended_its_process_runs_alone", format!("{number} has another call out beside it"));
+        }
+    }
+
+    fn invariant_calls_in_flight_are_bounded(&mut self, number: u32) {
+        let most = parts::max_in_flight(self.plan.tight);
+        let out = self.open_calls.0.iter().filter(|open| open.number == number).count();
+        if out > most {
+            self.violated("calls_in_flight_are_bounded", format!("{number} has {out} calls out, of {most}"));
+        }
+    }
+}

@@ -64,8 +64,6 @@ struct Bulkhead {
     in_flight: usize,
     /// Slots that are its own.
     own: usize,
-    /// When it was answered last.
-    answered_at: Option<Duration>,
 }
 
 /// All of them.
@@ -76,7 +74,6 @@ pub(super) struct Bulkheads {
     turn: usize,
     /// Of all upstreams together.
     slots: usize,
-    probe_interval: Duration,
 }
 
 impl Bulkheads {
@@ -97,9 +94,8 @@ impl Bulkheads {
             limit: Limit::new(most.min(usable(config, upstream))),
             in_flight: 0,
             own: if is_configured(config, upstream) { own } else { 0 },
-            answered_at: None,
         });
-        Self { all, turn: 0, slots, probe_interval: settings.probe_interval }
+        Self { all, turn: 0, slots }
     }
 
     fn at(&self, upstream: Upstream) -> &Bulkhead {
@@ -176,10 +172,7 @@ impl Bulkheads {
     /// A call is over.
     pub fn hear(&mut self, ticket: Ticket, heard: &Heard, now: Duration) -> Option<Change> {
         let Heard { verdict, timed_out, again } = heard;
-        let probe_interval = self.probe_interval;
         let bulkhead = self.at_mut(ticket.upstream);
-        let verdict = bulkhead.seen_beside_others(verdict, probe_interval, now);
-        let verdict = &verdict;
         let too_late = *timed_out && bulkhead.limit.believes_time_out(ticket.answered_then);
         if too_late || matches!(verdict, Verdict::Throttled { .. }) {
             bulkhead.limit.halve(ticket.began, now);
@@ -225,20 +218,6 @@ impl Bulkheads {
 }
 
 impl Bulkhead {
-    /// What looks like our own mistake while others are answered may be one customer's trouble: so many in a row as of failures
-    /// make a mistake of ours of it.
-    fn seen_beside_others(&mut self, verdict: &Verdict, probe_interval: Duration, now: Duration) -> Verdict {
-        let recently = self.answered_at.is_some_and(|at| at + probe_interval > now);
-        match verdict {
-            Verdict::Answered => self.answered_at = Some(now),
-            Verdict::Misconfigured { detail } if recently && self.breaker.is_closed() => {
-                return Verdict::Doubtful { detail: detail.clone() };
-            }
-            _ => {}
-        }
-        verdict.clone()
-    }
-
     fn has_room(&self, now: Duration) -> bool {
         self.in_flight < self.limit.get() && self.breaker.permits(now)
     }

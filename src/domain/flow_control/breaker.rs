@@ -9,7 +9,8 @@
 //!
 //! What one event gets wrong alone must not open it: a failure counts if its event was not counted since the breaker's last
 //! change, or if none counted for a probe interval. So many events open it at once, and a lone one whose upstream is really
-//! away does after a while, long before its budget is spent.
+//! away does after a while, long before its budget is spent. Likewise what looks like our own mistake while others are
+//! answered may be one customer's trouble: so many in a row as of failures make a mistake of ours of it.
 //!
 //! Properties: while it is not closed at most one call is out, the probe. What a call says that began before the last change
 //! changes nothing: it is about an upstream that was. A probe that says nothing (its lane was lost) frees its place at once.
@@ -67,7 +68,7 @@ pub enum Verdict {
         /// For people; scrubbed.
         detail: String,
     },
-    /// Our own mistake: opens at once.
+    /// Our own mistake: opens at once, unless somebody was answered within the last probe interval.
     Misconfigured {
         /// For people; scrubbed.
         detail: String,
@@ -135,6 +136,8 @@ pub struct Breaker {
     run: u32,
     /// When a failure was counted last.
     counted_at: Option<Duration>,
+    /// When its upstream answered last, by whichever call.
+    answered_at: Option<Duration>,
     window: Window,
 }
 
@@ -143,7 +146,7 @@ impl Breaker {
     #[must_use]
     pub fn new(rules: BreakerRules) -> Self {
         let window = Window::new(rules.window);
-        Self { rules, state: State::Closed, change: 0, run: 0, counted_at: None, window }
+        Self { rules, state: State::Closed, change: 0, run: 0, counted_at: None, answered_at: None, window }
     }
 
     /// Whether its upstream is taken for well.
@@ -190,6 +193,10 @@ impl Breaker {
 
     /// Hears what came of a call; `again`: a failure of an event that was counted in this permit's period.
     pub fn hear(&mut self, permit: Permit, verdict: &Verdict, again: bool, now: Duration) -> Option<Change> {
+        if *verdict == Verdict::Answered {
+            // Also by a call of before the last change: its credential and tenant were right just now.
+            self.answered_at = Some(now);
+        }
         if permit.change != self.change {
             return None;
         }
@@ -217,6 +224,10 @@ impl Breaker {
         self.window.clear();
     }
 
+    fn answered_lately(&self, now: Duration) -> bool {
+        self.answered_at.is_some_and(|at| at + self.rules.probe_interval > now)
+    }
+
     fn counts(&mut self, again: bool, now: Duration) -> bool {
         let long_ago = |at: Duration| at + self.rules.probe_interval <= now;
         let counts = !again || self.counted_at.is_none_or(long_ago);
@@ -234,9 +245,11 @@ impl Breaker {
                 self.window.count(false, now);
             }
             Verdict::Ambiguous => self.window.count(false, now),
-            Verdict::Misconfigured { .. } => return self.open(verdict, now, None, now),
+            Verdict::Misconfigured { .. } if !self.answered_lately(now) => return self.open(verdict, now, None, now),
             _ if !self.counts(again, now) => return None,
-            Verdict::Throttled { .. } | Verdict::Doubtful { .. } => self.run = self.run.saturating_add(1),
+            Verdict::Throttled { .. } | Verdict::Doubtful { .. } | Verdict::Misconfigured { .. } => {
+                self.run = self.run.saturating_add(1);
+            }
             Verdict::Failed { .. } => {
                 self.run = self.run.saturating_add(1);
                 self.window.count(true, now);

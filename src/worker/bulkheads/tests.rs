@@ -15,9 +15,8 @@ fn bulkheads(most: usize) -> Bulkheads {
         limit: Limit::new(most),
         in_flight: 0,
         own: 0,
-        answered_at: None,
     });
-    Bulkheads { all, turn: 0, slots: 100, probe_interval: RULES.probe_interval }
+    Bulkheads { all, turn: 0, slots: 100 }
 }
 
 fn key(n: u8) -> EventKey {
@@ -164,24 +163,6 @@ fn an_upstream_that_hangs_leaves_the_others_their_own_slots() {
     assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 2);
     bulkheads.push(Upstream::Aloha, key(61));
     assert!(take(&mut bulkheads, NOW, fresh).is_some(), "nobody took what is Aloha's");
-}
-
-#[test]
-fn what_looks_like_our_mistake_while_others_are_answered_opens_only_in_numbers() {
-    let misconfigured = || heard(Verdict::Misconfigured { detail: "403".to_owned() });
-    let mut bulkheads = bulkheads(9);
-    let call = |bulkheads: &mut Bulkheads, n, what: &Heard, now| {
-        bulkheads.push(Upstream::Loanpro, key(n));
-        let ticket = bulkheads.take(Upstream::Loanpro, key(n), now).expect("it is closed");
-        bulkheads.hear(ticket, what, now)
-    };
-    call(&mut bulkheads, 1, &answered(), NOW);
-    assert!(call(&mut bulkheads, 2, &misconfigured(), NOW).is_none(), "perhaps this customer's trouble");
-    assert!(call(&mut bulkheads, 3, &misconfigured(), NOW).is_some(), "two in a row are ours");
-    let later = NOW + RULES.probe_interval * 2;
-    let mut bulkheads = self::bulkheads(9);
-    call(&mut bulkheads, 1, &answered(), NOW);
-    assert!(call(&mut bulkheads, 2, &misconfigured(), later).is_some(), "nobody was answered lately");
 }
 
 #[test]

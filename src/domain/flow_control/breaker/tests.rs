@@ -69,7 +69,14 @@ fn it_opens_by_the_table() {
         ("failures in a row", repeat(&failed(), 4), Some(3)),
         ("throttles in a row", repeat(&throttled(1), 4), Some(3)),
         ("throttles and failures in a row", vec![failed(), throttled(1), failed()], Some(3)),
-        ("misconfigured once", vec![good.clone(), misconfigured()], Some(2)),
+        ("misconfigured once", vec![misconfigured()], Some(1)),
+        ("misconfigured for one, others answered", alternating(&good, &misconfigured()), None),
+        ("misconfigured in a row after an answer", [vec![good.clone()], repeat(&misconfigured(), 4)].concat(), Some(4)),
+        (
+            "misconfigured once, and the last answer is a probe interval ago",
+            [vec![good.clone()], repeat(&nothing, 4), vec![misconfigured()]].concat(),
+            Some(6),
+        ),
         ("half of at least three failed", vec![good.clone(), failed(), good.clone(), failed()], Some(4)),
         ("half of them throttled", alternating(&good, &throttled(1)), None),
         ("a third failed", rounds(&[good.clone(), good.clone(), failed()], 3), None),
@@ -180,6 +187,21 @@ fn what_began_before_a_change_changes_nothing() {
     bench.breaker.hear(probe, &Verdict::Answered, false, bench.now);
     assert_eq!(bench.breaker.hear(early, &misconfigured(), false, bench.now), None);
     assert!(bench.breaker.is_closed());
+}
+
+/// A call that began before the breaker closed is answered after it: what is refused now is perhaps one customer's.
+#[test]
+fn what_looks_like_our_mistake_while_others_are_answered_opens_only_in_numbers() {
+    let mut bench = Bench::new();
+    let early = bench.breaker.permit(bench.now).expect("it is closed");
+    bench.call(&misconfigured());
+    bench.pass(5);
+    bench.call(&Verdict::Answered);
+    bench.pass(5);
+    bench.breaker.hear(early, &Verdict::Answered, false, bench.now);
+    assert_eq!(bench.call(&misconfigured()), None, "perhaps this customer's trouble");
+    assert_eq!(bench.call(&misconfigured()), None);
+    assert_eq!(bench.call(&misconfigured()), opened_by(Trouble::Misconfigured, "401"), "three in a row are ours");
 }
 
 #[test]

@@ -161,7 +161,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
 
     /// Pauses the intake of every worker and writes an audit line (`intake-pause`, the kind). A pause that is there keeps its
-    /// `since` and takes the new name, and the new reason if there is one: so two workers, or a repeat, make one pause.
+    /// `since` and takes the new name, and the new reason if there is one: so two workers, or a repeat, make one pause. The flood
+    /// guard's is one act by its actor's name: asked again under the same name, whatever became of it since, it changes nothing
+    /// and leaves no line. So the repeat of a write whose answer was lost does not undo what an operator resumed meanwhile.
     async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError>;
 
     /// Takes the pause of this kind away, `None`: all of them, and writes an audit line (`intake-resume`, the kind or `all`),

@@ -9,6 +9,8 @@ crate::ledger_cases!(Both:
     a_new_ledger_is_not_paused,
     a_pause_outlives_the_process_that_wrote_it,
     a_pause_that_is_written_twice_keeps_its_first_time,
+    the_repeat_of_a_guards_pause_undoes_no_resumption,
+    an_operators_pause_holds_again_after_a_resumption,
     a_later_pause_without_a_reason_keeps_the_earlier_one,
     one_kind_is_resumed_without_the_other,
     everything_is_resumed_at_once,
@@ -58,6 +60,28 @@ async fn a_pause_that_is_written_twice_keeps_its_first_time(stage: &Stage) {
     assert_eq!(pause, &Pause { by: again.actor, why: again.why, ..first.clone() });
     drop(ledger);
     assert_eq!(stage.audit().await.len(), 2, "each was asked for");
+}
+
+/// The answer to the first write was lost, and an operator resumed before it was repeated.
+async fn the_repeat_of_a_guards_pause_undoes_no_resumption(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::FloodGuard, &guard()).await.unwrap();
+    ledger.resume(None, &act()).await.unwrap();
+    ledger.pause(PauseKind::FloodGuard, &guard()).await.unwrap();
+    assert_eq!(pauses(&*ledger).await, [], "it is the same act");
+    let later = Act { actor: "worker-1 again".to_owned(), ..guard() };
+    ledger.pause(PauseKind::FloodGuard, &later).await.unwrap();
+    assert_eq!(kinds(&pauses(&*ledger).await), [PauseKind::FloodGuard], "another one holds");
+    drop(ledger);
+    assert_eq!(stage.audit().await.len(), 3, "each act has its line");
+}
+
+async fn an_operators_pause_holds_again_after_a_resumption(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    ledger.pause(PauseKind::Operator, &act()).await.unwrap();
+    ledger.resume(None, &act()).await.unwrap();
+    ledger.pause(PauseKind::Operator, &act()).await.unwrap();
+    assert_eq!(kinds(&pauses(&*ledger).await), [PauseKind::Operator]);
 }
 
 async fn a_later_pause_without_a_reason_keeps_the_earlier_one(stage: &Stage) {

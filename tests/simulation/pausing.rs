@@ -37,6 +37,10 @@ fn send(world: &Arc<World>, name: &'static str, change: fn(&mut Tables)) {
 
 impl Tables {
     pub fn pause(&mut self, kind: PauseKind, act: &Act) {
+        if kind == PauseKind::FloodGuard && !self.guards_acts.insert(act.actor.clone()) {
+            // The repeat of a write whose answer was lost.
+            return;
+        }
         let since = i64::try_from(self.clock.as_millis()).unwrap_or(i64::MAX);
         let pause = self.pauses.entry(kind).or_insert(Pause { kind, since, by: String::new(), why: None });
         pause.by.clone_from(&act.actor);

@@ -25,6 +25,8 @@ pub struct Tables {
     pub notes: BTreeMap<i64, (EventKey, NoteKind)>,
     pub last_note: i64,
     pub pauses: BTreeMap<PauseKind, Pause>,
+    /// By whose names the flood guard paused.
+    pub guards_acts: BTreeSet<String>,
     /// When it was declared to be another one than it was, in milliseconds of the true time.
     pub adopted_at: Option<i64>,
     /// Lanes that a statement has locked.

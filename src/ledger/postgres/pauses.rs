@@ -8,10 +8,14 @@ use crate::ledger::{Act, LedgerError};
 
 const PAUSE: &str = "
 WITH paused AS (
-    INSERT INTO pause AS p (kind, actor, why) VALUES ($1, $2, $3)
+    INSERT INTO pause AS p (kind, actor, why)
+    SELECT $1::text, $2::text, $3::text WHERE $1::text = 'operator' OR NOT EXISTS (
+        SELECT 1 FROM audit WHERE act = 'intake-pause' AND target = $1::text AND actor = $2::text
+    )
     ON CONFLICT (kind) DO UPDATE SET actor = excluded.actor, why = COALESCE(excluded.why, p.why)
+    RETURNING kind
 )
-INSERT INTO audit (actor, act, target, why) VALUES ($2, 'intake-pause', $1, $3)";
+INSERT INTO audit (actor, act, target, why) SELECT $2::text, 'intake-pause', kind, $3::text FROM paused";
 /// `$1` null: of every kind.
 const RESUME: &str = "
 WITH resumed AS (

@@ -8,6 +8,8 @@ use crate::ledger::{Act, LedgerError};
 const PAUSE: &str = "
 INSERT INTO pause (kind, actor, why) VALUES (?, ?, ?)
 ON CONFLICT (kind) DO UPDATE SET actor = excluded.actor, why = COALESCE(excluded.why, pause.why)";
+/// Whether the flood guard's act was done before.
+const DONE: &str = "SELECT 1 FROM audit WHERE act = 'intake-pause' AND target = ? AND actor = ?";
 /// `?1` null: of every kind.
 const RESUMED: &str = "SELECT kind FROM pause WHERE ?1 IS NULL OR kind = ?1 ORDER BY kind DESC";
 const RESUME: &str = "DELETE FROM pause WHERE ?1 IS NULL OR kind = ?1";
@@ -15,6 +17,10 @@ const PAUSES: &str = "SELECT kind, since, actor, why FROM pause ORDER BY since, 
 
 pub(super) async fn pause(file: &File, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
     let mut work = file.write().await?;
+    let done = work.row(sqlx::query(DONE).bind(kind.as_str()).bind(act.actor.as_str())).await?.is_some();
+    if done && kind == PauseKind::FloodGuard {
+        return work.commit().await;
+    }
     work.run(sqlx::query(PAUSE).bind(kind.as_str()).bind(act.actor.as_str()).bind(act.why.as_deref())).await?;
     audit(&mut work, act, "intake-pause", target(Some(kind))).await?;
     work.commit().await

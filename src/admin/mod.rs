@@ -1,15 +1,15 @@
 //! What people and their tools see of a running worker, and the little they may tell it: an HTTP server in the worker's own
 //! process (contract, section 6).
 //!
-//! Its shape: `server` owns the connections and their limits, `places` how many they are, `routes` says what is where, `guard` who may change
-//! something; `health`, [`crate::conditions`] and [`crate::metrics`] are what is read, `intake` is what is changed. Beside it, `watch` looks about once a second at what nobody else looks at: the pauses in the ledger, and whether
-//! the broker answers. No event's fate is decided here.
+//! Its shape: `server` owns the connections and their limits, `places` how many they are, `routes` says what is where, `guard`
+//! who may change something; `health`, [`crate::conditions`] and [`crate::metrics`] are what is read, `intake` is what is
+//! changed. Beside it, `watch` asks every other second what nobody else asks: whether the broker answers, and how far its logs
+//! go. No event's fate is decided here.
 
 mod answer;
 mod guard;
 mod health;
 mod intake;
-mod pauses;
 mod places;
 mod routes;
 mod server;
@@ -31,10 +31,10 @@ use crate::kafka::Source;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
+use crate::worker::PauseWatch;
 
 use self::guard::Guard;
 pub(crate) use self::guard::TOKEN_UNREADABLE;
-use self::pauses::Pauses;
 
 /// Why there is no admin server.
 #[derive(Debug, Error)]
@@ -68,6 +68,8 @@ pub struct Loop {
 pub struct AdminParts {
     /// For pauses.
     pub ledger: Arc<dyn Ledger>,
+    /// What reads them.
+    pub pauses: PauseWatch,
     /// For the broker's condition and the lag.
     pub source: Arc<dyn Source>,
     /// The input topic.
@@ -96,7 +98,7 @@ struct State {
     metrics: Metrics,
     loops: Vec<Loop>,
     ledger: Arc<dyn Ledger>,
-    pauses: Arc<Pauses>,
+    pauses: PauseWatch,
 }
 
 impl Door {
@@ -115,16 +117,14 @@ impl Door {
 /// Serves at the door until it is stopped. The pauses that are in the ledger already are known when this returns, if the
 /// ledger answers.
 pub async fn serve(door: Door, settings: &AdminSettings, parts: AdminParts) -> Running {
-    let AdminParts { ledger, source, topic, conditions, metrics, loops } = parts;
-    let pauses = Arc::new(Pauses::new(Arc::clone(&ledger), conditions.clone(), metrics.clone()));
+    let AdminParts { ledger, pauses, source, topic, conditions, metrics, loops } = parts;
     pauses.refresh().await;
     let (guard, made_token) = Guard::new(settings.token.clone(), door.address);
     let stopping = CancellationToken::new();
     let broker = watch::Broker { source, topic, conditions: conditions.clone(), metrics: metrics.clone() };
-    let state = State { guard, conditions: conditions.clone(), metrics, loops, ledger, pauses: Arc::clone(&pauses) };
+    let state = State { guard, conditions: conditions.clone(), metrics, loops, ledger, pauses };
     let tasks = vec![
         tokio::spawn(server::serve(door.listener, routes::routes(Arc::new(state)), stopping.clone())),
-        tokio::spawn(watch::pauses(pauses, stopping.clone())),
         tokio::spawn(broker.run(stopping.clone())),
     ];
     Running { address: door.address, made_token, conditions, stopping, tasks }

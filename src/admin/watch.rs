@@ -1,5 +1,5 @@
-//! What is looked at about once a second because nobody else does: pauses that were made elsewhere, a ledger that is away
-//! while nothing is written, a broker that is away while nothing is published; and the lag, which only the broker knows.
+//! What is looked at every other second because nobody else does: a broker that is away while nothing is published; and the
+//! lag, which only the broker knows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,10 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::pauses::Pauses;
 use crate::conditions::{Conditions, Health, Part, Trouble};
 use crate::kafka::Source;
 use crate::metrics::Metrics;
 
-/// How often the pauses are read: the contract's second.
-const PAUSES_EVERY: Duration = Duration::from_secs(1);
 /// How often the broker is asked for the end of one log, another one each time, as each may have another leader.
 const BROKER_EVERY: Duration = Duration::from_secs(2);
 /// A broker that takes longer for one log is as good as away. The client itself would wait ten seconds.
@@ -28,20 +25,6 @@ const LAG_EVERY: usize = 5;
 const LAG_AT_ONCE: usize = 8;
 /// Asked for where this worker owns no partition: every topic has it.
 const ANY_PARTITION: i32 = 0;
-
-/// Reads the pauses until it is stopped.
-pub(super) async fn pauses(pauses: Arc<Pauses>, stopping: CancellationToken) {
-    stopping.run_until_cancelled(read_on(&pauses)).await;
-}
-
-async fn read_on(pauses: &Pauses) {
-    let mut ticks = interval(PAUSES_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        pauses.refresh().await;
-    }
-}
 
 /// Asks the broker.
 pub(super) struct Broker {

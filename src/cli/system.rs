@@ -85,24 +85,16 @@ pub(super) async fn worker(
     let clock = Arc::new(SystemClock);
     let (conditions, metrics, pulse) = (conditions(&config, Arc::clone(&clock)), Metrics::new()?, Pulse::new());
     let dispatcher = Loop { name: "dispatcher", pulse: pulse.clone(), limit: DISPATCHER_SILENCE };
-    let settings = config.admin.clone();
-    let shown = AdminParts {
-        ledger: Arc::clone(&ledger),
-        source: Arc::clone(&source),
-        topic: config.kafka.topics.created.clone(),
-        conditions: conditions.clone(),
-        metrics: metrics.clone(),
-        loops: [dispatcher, polling].into_iter().chain(publishing).collect(),
-    };
+    let (settings, topic) = (config.admin.clone(), config.kafka.topics.created.clone());
     let parts = WorkerParts {
         config,
-        source: (source, events),
+        source: (Arc::clone(&source), events),
         publisher,
-        ledger,
+        ledger: Arc::clone(&ledger),
         vault,
         upstreams,
-        conditions,
-        metrics,
+        conditions: conditions.clone(),
+        metrics: metrics.clone(),
         pulse,
         clock,
         cluster_id,
@@ -111,6 +103,9 @@ pub(super) async fn worker(
         milestones: peculiarities.milestones,
     };
     let worker = Worker::prepare(parts, stop).await.map_err(|error| start_failure(&error, &place))?;
+    let loops = [dispatcher, polling].into_iter().chain(publishing).collect();
+    let pauses = worker.pauses();
+    let shown = AdminParts { ledger, pauses, source, topic, conditions, metrics, loops };
     Ok((worker, admin::serve(door, &settings, shown).await))
 }
 

@@ -18,12 +18,14 @@ use super::intake::Drafted;
 use super::lane::Lane;
 use super::milestone::{Milestone, Step};
 use super::ownership::Leaving;
+use super::pause_watch::Reading;
 use super::pausing::Pausing;
 use super::prepare::Preparer;
 use super::publishing::CycleInFlight;
 use super::retention::{Retention, Run};
 use super::scribe::{Job, Written};
 use super::takeover::Opened;
+use super::turns::Turns;
 use crate::clock::Clock;
 use crate::conditions::{Conditions, Health, Part, Trouble};
 use crate::config::WorkerSettings;
@@ -100,10 +102,10 @@ pub(super) enum Report {
     Notes((Vec<ledger::Note>, Vec<StoredRow>)),
     /// A note was left or removed.
     NoteLeft,
-    /// The pauses as they stood in this round.
-    Pauses(u64, Result<Vec<ledger::Pause>, ledger::LedgerError>),
-    /// The flood guard's pause is in the ledger.
-    PauseWritten,
+    /// The pauses were read, and are on their way to the dispatcher.
+    PausesRead,
+    /// The flood guard's pause is in the ledger; readings up to this one began before.
+    PauseWritten(u64),
     /// A batch of old rows was removed.
     Purged(Run, Result<ledger::Purged, ledger::LedgerError>),
 }
@@ -139,6 +141,8 @@ pub(super) struct Dispatcher {
     /// What was fetched was let go of; nothing more is taken in.
     pub let_go: bool,
     pub reading_notes: bool,
+    /// Whose drafts are accepted next.
+    pub turns: Turns,
     pub pausing: Pausing,
     pub retention: Retention,
     pub timers: DelayQueue<(EventKey, Claim)>,
@@ -178,6 +182,7 @@ pub(super) struct Ears {
     pub source: UnboundedReceiver<SourceEvent>,
     pub written: UnboundedReceiver<Written>,
     pub reports: UnboundedReceiver<Report>,
+    pub pauses: UnboundedReceiver<Reading>,
     pub stop: CancellationToken,
 }
 
@@ -193,6 +198,7 @@ impl Dispatcher {
                 () = ears.stop.cancelled(), if self.stopping.is_none() => self.begin_stop(),
                 Some(written) = ears.written.recv() => self.on_written(written),
                 Some(report) = ears.reports.recv() => self.on_report(report),
+                Some(reading) = ears.pauses.recv() => self.on_reading(reading),
                 Some(due) = self.timers.next(), if !self.timers.is_empty() => self.on_due(due.into_inner()),
                 _ = heartbeat.tick() => self.on_heartbeat(),
                 Some(event) = ears.source.recv() => self.on_source(event),
@@ -270,8 +276,8 @@ impl Dispatcher {
             Report::Epochs(epochs, asked_at) => self.on_epochs(&epochs, asked_at),
             Report::Notes(notes) => self.on_notes(notes),
             Report::NoteLeft => {}
-            Report::Pauses(round, rows) => self.on_pauses(round, rows),
-            Report::PauseWritten => self.on_pause_written(),
+            Report::PausesRead => self.on_pauses_read(),
+            Report::PauseWritten(stale) => self.on_pause_written(stale),
             Report::Purged(run, purged) => self.on_purged(run, purged),
         }
     }

@@ -8,6 +8,7 @@ use super::dispatcher::{Dispatcher, Report};
 use super::event::Event;
 use super::lane::Lane;
 use super::milestone::Step;
+use super::pausing::is_dead_letter;
 use super::prepare::{Draft, Preparer};
 use super::scribe::{EndedResult, Job};
 use crate::contract::InputRecord;
@@ -34,6 +35,19 @@ pub(super) struct Drafted {
     /// The offset after the last.
     position: i64,
     drafts: Vec<Draft>,
+}
+
+impl Drafted {
+    /// Keeps the first so many, with the position after them; answers the rest, if there is one.
+    fn split_off(&mut self, count: usize) -> Option<Self> {
+        let last = self.drafts.get(..count)?.last()?.record.origin.offset;
+        let rest = self.drafts.split_off(count);
+        if rest.is_empty() {
+            return None;
+        }
+        let position = std::mem::replace(&mut self.position, last + 1);
+        Some(Self { claim: self.claim, position, drafts: rest })
+    }
 }
 
 impl Dispatcher {
@@ -90,18 +104,31 @@ impl Dispatcher {
             return;
         }
         lane.drafted = Some(Drafted { claim, position, drafts });
-        self.accept_next(partition);
+        self.accept_in_turn();
     }
 
-    /// Has a lane's drafts accepted. What cannot be worked on ends as it is accepted, so the flood guard's limit would mean
-    /// little if much more were on its way than is in flight elsewhere.
-    fn accept_next(&mut self, partition: i32) {
-        let asked: usize = self.lanes.values().map(|lane| lane.asked).sum();
-        if self.pausing.is_on() || asked >= self.shared.settings.max_in_flight {
+    /// Has drafts accepted as far as there is room for them, the lanes taking turns.
+    fn accept_in_turn(&mut self) {
+        if self.pausing.is_on() {
             return;
         }
-        let Some(lane) = self.lanes.get_mut(&partition).filter(|lane| !lane.leaving) else { return };
-        let Some(Drafted { claim, position, drafts }) = lane.drafted.take() else { return };
+        let asked: usize = self.lanes.values().map(|lane| lane.asked).sum();
+        let of_lane = |(partition, lane): (&i32, &Lane)| {
+            let drafted = lane.drafted.as_ref().filter(|_| !lane.leaving)?;
+            Some((*partition, drafted.drafts.len()))
+        };
+        let ready = self.lanes.iter().filter_map(of_lane).collect();
+        for (partition, count) in self.turns.grant(&ready, asked) {
+            self.accept(partition, count);
+        }
+    }
+
+    /// Has so many of a lane's drafts accepted; the rest waits for its next turn.
+    fn accept(&mut self, partition: i32, count: usize) {
+        let Some(lane) = self.lanes.get_mut(&partition) else { return };
+        let Some(mut drafted) = lane.drafted.take() else { return };
+        lane.drafted = drafted.split_off(count);
+        let Drafted { claim, position, drafts } = drafted;
         lane.asked += drafts.len();
         self.ask(claim.lane, Job::Accept { claim, position, drafts });
         self.draft_next(partition);
@@ -109,9 +136,9 @@ impl Dispatcher {
 
     /// Decoding and accepting go on: a pause is over, or there is room.
     pub fn go_on_drafting(&mut self) {
+        self.accept_in_turn();
         let partitions: Vec<i32> = self.lanes.keys().copied().collect();
         for partition in partitions {
-            self.accept_next(partition);
             self.draft_next(partition);
         }
     }
@@ -127,6 +154,7 @@ impl Dispatcher {
             lane.drafted = None;
             lane.fetched.clear();
             lane.accepting = 0;
+            lane.accepting_bytes = 0;
         }
     }
 
@@ -142,7 +170,7 @@ impl Dispatcher {
             return;
         }
         for result in &ended {
-            self.guard_against_flood(&result.records);
+            self.guard_against_flood(is_dead_letter(&result.records));
         }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.asked = lane.asked.saturating_sub(outcomes.len());

@@ -4,8 +4,8 @@
 //! calls, writes, cycles and rebalances run beside it and report back. The pieces, in the order in which an event meets
 //! them:
 //!
-//! - `intake`: fetched records become rows (`prepare`) and are accepted; positions advance after that.
-//! - `pausing`: nothing is taken in or begun while a pause holds; the flood guard.
+//! - `intake`: fetched records become rows (`prepare`) and are accepted, the lanes taking `turns`; positions advance after that.
+//! - `pausing`: nothing is taken in or begun while a pause holds (read by `pause_watch`); the flood guard.
 //! - `regulate`: too much in memory pauses the fetching, the greediest partition first.
 //! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
 //! - `upstreams`: which call goes next. Each upstream has its `bulkheads` (queue, breaker, limit); a `verdict` on it is what
@@ -29,6 +29,7 @@ mod milestone;
 mod notes;
 mod outcome;
 mod ownership;
+mod pause_watch;
 mod pausing;
 mod positions;
 mod prepare;
@@ -43,10 +44,12 @@ mod start;
 mod starting;
 mod takeover;
 mod timeline;
+mod turns;
 mod upstreams;
 mod verdict;
 
 pub use milestone::{Milestone, Step};
+pub use pause_watch::PauseWatch;
 pub use start::{StartError, Worker, WorkerParts};
 
 /// Why a running worker ended by itself.

@@ -9,38 +9,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
+use super::pause_watch::{PauseWatch, Reading};
+use crate::conditions::{Health, Part, Trouble};
 use crate::config::DeadLetterSettings;
 use crate::contract::{OutgoingRecord, TopicRole};
 use crate::domain::EventKey;
 use crate::domain::flow_control::{FloodGuard, FloodRules};
-use crate::ledger::{Act, LedgerError, Pause, PauseKind};
+use crate::ledger::{Act, Pause, PauseKind};
 
 /// Pause before the guard's row is written again that met an unavailable ledger.
 const REPEAT: Duration = Duration::from_secs(1);
 
 /// What is known of pauses, and the guard that makes one.
 pub(super) struct Pausing {
+    pub watch: PauseWatch,
     guard: FloodGuard,
     /// The ledger's rows, as they were read last; `None` before that.
     rows: Option<Vec<Pause>>,
-    /// The guard stopped this worker, and its row is being written.
+    /// How often the guard stopped this worker.
+    trips: u64,
+    /// It did, and its row is being written.
     tripped: bool,
-    /// A reading that began before the guard's row was written says nothing of it.
-    round: u64,
+    /// What is told of that until the row is.
+    trouble: Option<Trouble>,
+    /// Readings up to this one began before the guard's row was written, and say nothing of it.
+    stale: u64,
     reading: bool,
     /// Why the rows could not be read was said.
     said: bool,
 }
 
 impl Pausing {
-    pub fn new(settings: &DeadLetterSettings) -> Self {
+    pub fn new(settings: &DeadLetterSettings, watch: PauseWatch) -> Self {
         let rules = FloodRules {
             run: settings.pause_after_run,
             share: settings.pause_share,
             window: settings.window,
             least: settings.pause_min,
         };
-        Self { guard: FloodGuard::new(rules), rows: None, tripped: false, round: 0, reading: false, said: false }
+        let (guard, rows, trouble) = (FloodGuard::new(rules), None, None);
+        Self { watch, guard, rows, trips: 0, tripped: false, trouble, stale: 0, reading: false, said: false }
     }
 
     /// Whether nothing is taken in, begun or called.
@@ -49,10 +57,15 @@ impl Pausing {
     }
 }
 
+/// Whether an end is a dead letter.
+pub(super) fn is_dead_letter(records: &[OutgoingRecord]) -> bool {
+    records.iter().any(|record| record.topic == TopicRole::DeadLetter)
+}
+
 impl Dispatcher {
-    /// Counts an end, and stops if there are too many dead letters. A replay's are not counted: an operator is looking.
-    pub fn guard_against_flood(&mut self, records: &[OutgoingRecord]) {
-        let dead_letter = records.iter().any(|record| record.topic == TopicRole::DeadLetter);
+    /// Counts an end by what it publishes, and stops if there are too many dead letters. A replay's are not counted: an operator
+    /// is looking.
+    pub fn guard_against_flood(&mut self, dead_letter: bool) {
         let now = self.shared.clock.tick();
         let Some(why) = self.pausing.guard.count(dead_letter, now) else { return };
         if self.pausing.is_on() {
@@ -64,6 +77,9 @@ impl Dispatcher {
             "the flood guard stops all workers: look at the dead letters, mend what makes them, then `intake resume`",
         );
         self.pausing.tripped = true;
+        self.pausing.trips += 1;
+        let told = format!("paused by the flood guard: {why}");
+        self.pausing.trouble = Some(self.shared.conditions.trouble(Part::Intake, Health::Paused, &told));
         self.stop_intake();
         self.write_pause(why);
     }
@@ -75,9 +91,11 @@ impl Dispatcher {
         self.apply_pause();
     }
 
+    /// Until it is there, however often that takes: under a name of its own for each time that the guard trips, by which the
+    /// ledger tells the repeat of a write whose answer was lost. So a repeat does not undo what an operator resumed meanwhile.
     fn write_pause(&self, why: String) {
-        let shared = Arc::clone(&self.shared);
-        let act = Act { actor: shared.owner.clone(), why: Some(why) };
+        let (shared, watch) = (Arc::clone(&self.shared), self.pausing.watch.clone());
+        let act = Act { actor: format!("{}#{}", shared.owner, self.pausing.trips), why: Some(why) };
         self.spawn(async move {
             let mut said = false;
             while let Err(error) = shared.ledger.pause(PauseKind::FloodGuard, &act).await {
@@ -86,35 +104,40 @@ impl Dispatcher {
                 }
                 tokio::time::sleep(REPEAT).await;
             }
-            Report::PauseWritten
+            Report::PauseWritten(watch.begun())
         });
     }
 
-    /// The guard's row is there: from now on the rows say how long it holds.
-    pub fn on_pause_written(&mut self) {
-        self.pausing.round += 1;
+    /// The guard's row is there: from now on the rows say how long it holds, once they are read again.
+    pub fn on_pause_written(&mut self, stale: u64) {
+        self.pausing.stale = stale;
         self.pausing.tripped = false;
-        // Until they are read again.
         self.pausing.rows = None;
         self.read_pauses();
     }
 
     /// Reads the pauses beside the dispatcher.
     pub fn read_pauses(&mut self) {
-        if self.pausing.reading {
+        if std::mem::replace(&mut self.pausing.reading, true) {
             return;
         }
-        self.pausing.reading = true;
-        let (shared, round) = (Arc::clone(&self.shared), self.pausing.round);
-        self.spawn(async move { Report::Pauses(round, shared.ledger.pauses().await) });
+        let watch = self.pausing.watch.clone();
+        self.spawn(async move {
+            watch.refresh().await;
+            Report::PausesRead
+        });
     }
 
-    /// The pauses as they stand. A ledger that does not answer changes nothing.
-    pub fn on_pauses(&mut self, round: u64, rows: Result<Vec<Pause>, LedgerError>) {
+    /// The next reading may begin.
+    pub fn on_pauses_read(&mut self) {
         self.pausing.reading = false;
-        let said = std::mem::replace(&mut self.pausing.said, rows.is_err());
-        let rows = match rows {
-            Ok(rows) if round == self.pausing.round => rows,
+    }
+
+    /// The pauses as they stand, whoever asked for them to be read. A ledger that does not answer changes nothing.
+    pub fn on_reading(&mut self, reading: Reading) {
+        let said = std::mem::replace(&mut self.pausing.said, reading.rows.is_err());
+        let rows = match reading.rows {
+            Ok(rows) if reading.number > self.pausing.stale => rows,
             Ok(_) => return,
             Err(error) => {
                 if !said {
@@ -123,6 +146,10 @@ impl Dispatcher {
                 return;
             }
         };
+        if !self.pausing.tripped {
+            // The rows are told by whoever read them.
+            self.pausing.trouble = None;
+        }
         let before = self.pausing.is_on();
         self.pausing.rows = Some(rows);
         match (before, self.pausing.is_on()) {

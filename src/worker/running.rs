@@ -6,6 +6,7 @@ use super::dispatcher::{Answered, Dispatcher};
 use super::event::{Count, Event};
 use super::measure;
 use super::outcome;
+use super::pausing::is_dead_letter;
 use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
@@ -168,17 +169,19 @@ impl Dispatcher {
         event.ended = Some(measure::reason_of(end));
         let timeline = std::mem::take(&mut event.timeline);
         let ending = outcome::ending(&self.shared.preparer, event, end);
+        let (counts, dead_letter) = (event.generation == 1, is_dead_letter(&ending.records));
         let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts, timeline };
         self.ask(claim.lane, Job::End(claim, job));
+        if counts {
+            // Now, not when it is durable: until then as many calls more could be begun as the ledger takes time.
+            self.guard_against_flood(dead_letter);
+        }
     }
 
     /// An end is durable: it may be published, and its customer's next event has its turn.
     pub fn on_ended(&mut self, claim: Claim, key: EventKey, result: EndedResult) {
         if !self.is_current(claim) {
             return;
-        }
-        if self.events.get(&key).is_none_or(|event| event.generation == 1) {
-            self.guard_against_flood(&result.records);
         }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
             lane.push(result.seq, result.records);

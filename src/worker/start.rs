@@ -14,11 +14,13 @@ use super::customers::Customers;
 use super::dispatcher::{Dispatcher, Ears, Shared};
 use super::gate::Confirmations;
 use super::milestone::Milestone;
+use super::pause_watch::PauseWatch;
 use super::pausing::Pausing;
 use super::prepare::Preparer;
 use super::retaking;
 use super::retention::Retention;
 use super::scribe::Scribe;
+use super::turns::Turns;
 use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::config::{Config, LookSettings, RetrySettings};
@@ -135,6 +137,8 @@ impl Worker {
             tokio::spawn(scribe.run());
             scribes.push(sender);
         }
+        let (watch, pauses) =
+            PauseWatch::new(Arc::clone(&parts.ledger), parts.conditions.clone(), parts.metrics.clone());
         let (source, events) = parts.source;
         let shared = Shared {
             source,
@@ -168,7 +172,8 @@ impl Worker {
             lone: VecDeque::new(),
             let_go: false,
             reading_notes: false,
-            pausing: Pausing::new(&parts.config.dead_letters),
+            turns: Turns::of(&parts.config.worker),
+            pausing: Pausing::new(&parts.config.dead_letters, watch),
             retention: Retention::of(&parts.config),
             timers: DelayQueue::new(),
             scribes,
@@ -190,7 +195,13 @@ impl Worker {
             stopping: None,
             failed: None,
         };
-        Self { dispatcher, ears: Ears { source: events, written, reports, stop } }
+        Self { dispatcher, ears: Ears { source: events, written, reports, pauses, stop } }
+    }
+
+    /// What reads the pauses that it obeys: to be asked by whoever has changed them.
+    #[must_use]
+    pub fn pauses(&self) -> PauseWatch {
+        self.dispatcher.pausing.watch.clone()
     }
 
     /// Runs until it is stopped and has given everything up, or cannot go on; then leaves the group.

@@ -10,6 +10,8 @@ mod bench;
 mod commands;
 #[path = "cli/configuration.rs"]
 mod configuration;
+#[path = "cli/damage.rs"]
+mod damage;
 #[path = "cli/deploying.rs"]
 mod deploying;
 #[path = "cli/examples.rs"]

@@ -25,15 +25,21 @@ mod duplicates;
 mod ends;
 #[path = "real_parts/failures.rs"]
 mod failures;
+#[path = "real_parts/floods.rs"]
+mod floods;
 #[path = "real_parts/leaving.rs"]
 mod leaving;
+#[path = "real_parts/ledger_accidents.rs"]
+mod ledger_accidents;
 #[path = "real_parts/ledger_outages.rs"]
 mod ledger_outages;
 #[path = "real_parts/ledgers.rs"]
 mod ledgers;
+#[path = "real_parts/letting_go.rs"]
+mod letting_go;
 #[path = "real_parts/looking.rs"]
 mod looking;
-#[path = "real_parts/outages.rs"]
+#[path = "real_parts/outages/mod.rs"]
 mod outages;
 #[path = "real_parts/pauses.rs"]
 mod pauses;
@@ -111,7 +117,10 @@ const CASES: &[&[Case]] = &[
     shown::CASES,
     outages::CASES,
     pauses::CASES,
+    floods::CASES,
+    letting_go::CASES,
     ledger_outages::CASES,
+    ledger_accidents::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
+use crate::support::admin::Admin;
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
@@ -66,9 +67,9 @@ async fn a_ledger_whose_server_is_killed_and_restarted_loses_nothing(parts: &Rea
 }
 
 /// A worker with events half way.
-struct Outage<'a> {
-    stand: Stand<'a>,
-    worker: Worker,
+pub struct Outage<'a> {
+    pub stand: Stand<'a>,
+    pub worker: Worker,
     ids: BTreeSet<String>,
 }
 
@@ -77,17 +78,24 @@ impl<'a> Outage<'a> {
         Self::begin_at(Stand::prepare(parts, Delivery::Transactional).await).await
     }
 
-    async fn begin_at(stand: Stand<'a>) -> Self {
+    /// The same on a stand whose ledger is another one.
+    pub async fn begin_at(stand: Stand<'a>) -> Self {
         stand.sandbox.fault(json!({"route": "*", "action": "delay", "delay": 0.2})).await;
         let worker = stand.worker().await;
-        let mut ids = BTreeSet::new();
-        for number in 0..EVENTS {
-            let (customer, id) = (stand.sandbox.create_customer().await, format!("event-{number}"));
+        let mut outage = Self { stand, worker, ids: BTreeSet::new() };
+        outage.publish_more().await;
+        outage
+    }
+
+    /// Publishes events.
+    pub async fn publish_more(&mut self) {
+        let stand = &self.stand;
+        for _ in 0..EVENTS {
+            let (customer, id) = (stand.sandbox.create_customer().await, format!("event-{}", self.ids.len()));
             let token = stand.sandbox.tokenise(json!({})).await;
             stand.publish(&events::temporary(&id, &customer, &token)).await;
-            ids.insert(id);
+            self.ids.insert(id);
         }
-        Self { stand, worker, ids }
     }
 
     /// A statement about the database, from outside of it.
@@ -103,19 +111,26 @@ impl<'a> Outage<'a> {
         self.on_server("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'").await;
     }
 
-    async fn is_noticed(&self) {
+    /// The worker, and its readiness, say that the ledger is away; the process lives.
+    pub async fn is_noticed(&self) {
         eventually("the worker says that its ledger is down", PATIENCE, async || {
             self.worker.log().contains("ledger is down").then_some(())
         })
         .await;
+        let admin = Admin::of(&self.worker);
+        let body = admin.until("ledger", "down").await;
+        assert_eq!((&body["ready"], &body["checks"]["loanpro"]["status"]), (&json!(false), &json!("ok")), "{body}");
+        assert_eq!(admin.get("/healthz").await.status, 200, "a restart would mend nothing");
     }
 
-    async fn assert_all_linked_once(self) {
+    /// After the outage, and without anybody's help.
+    pub async fn assert_all_linked_once(self) {
         let Self { stand, worker, ids } = self;
         let of = |record: &Record| record.json()["causationid"].as_str().map(str::to_owned);
         let complete = |seen: &[Record]| seen.len() >= ids.len();
         let mut reader = stand.reader(&[&stand.topics.linked, &stand.topics.rejected]);
         reader.read_until("every event has a result", PATIENCE, complete).await;
+        Admin::of(&worker).until("ledger", "ok").await;
         assert_eq!(worker.terminate(), 0, "it is the process that met the outage");
         let linked: Vec<String> = stand.all(&stand.topics.linked).await.iter().filter_map(of).collect();
         assert!(stand.all(&stand.topics.rejected).await.is_empty(), "nothing is rejected because of it");

@@ -1,6 +1,8 @@
-//! A way to the broker that can be cut.
+//! A way to the broker, or the database, that can be cut, and led elsewhere.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,6 +16,7 @@ const CHUNK: usize = 64 << 10;
 /// Passes on what comes to one port of loopback to another one. Cut, it lets nothing through and says so to nobody; what
 /// was under way arrives late, when it is restored, as what a kernel sends again after a true cut.
 pub struct Detour {
+    to: Arc<AtomicU16>,
     open: watch::Sender<bool>,
     passing: JoinHandle<()>,
 }
@@ -23,12 +26,19 @@ impl Detour {
     pub async fn open(from: u16, to: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, from)).await.expect("the detour's port is free");
         let (open, is_open) = watch::channel(true);
+        let to = Arc::new(AtomicU16::new(to));
+        let target = Arc::clone(&to);
         let passing = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, to, is_open.clone()));
+                tokio::spawn(connect(client, target.load(Ordering::Relaxed), is_open.clone()));
             }
         });
-        Self { open, passing }
+        Self { to, open, passing }
+    }
+
+    /// Leads what connects from now on to another port, as an address does that moves to another machine.
+    pub fn lead_to(&self, port: u16) {
+        self.to.store(port, Ordering::Relaxed);
     }
 
     /// From now on nothing gets through.

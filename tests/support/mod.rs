@@ -7,6 +7,7 @@ pub mod admin;
 pub mod authority;
 pub mod child;
 pub mod detour;
+pub mod disk;
 pub mod events;
 pub mod kafka;
 pub mod parts;

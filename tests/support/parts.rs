@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
+use super::disk::SmallDisk;
 use super::kafka::{JavaBroker, Kafka, java_is_there};
 use super::postgres::Postgres;
 use super::{Absent, required_part};
@@ -24,6 +25,8 @@ pub enum Part {
     JavaKafka,
     /// A PostgreSQL server.
     Postgres,
+    /// The right to mount a small disk.
+    SmallDisk,
 }
 
 /// What a test of real parts is.
@@ -105,6 +108,7 @@ impl RealParts {
             Part::SecuredKafka => self.secured_or_absent().map(drop).map_err(Clone::clone),
             Part::JavaKafka => java_is_there(),
             Part::Postgres => self.postgres.get_or_init(Postgres::start).as_ref().map(drop).map_err(Clone::clone),
+            Part::SmallDisk => SmallDisk::mount(1).map(drop),
         }
     }
 }

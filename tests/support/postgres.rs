@@ -14,6 +14,8 @@ use super::child::{Guarded, Signal};
 use super::patience::within;
 use super::ports::free_ports;
 
+mod standby;
+
 /// A running server; stopped when dropped.
 pub struct Postgres {
     url: String,
@@ -70,11 +72,25 @@ impl Postgres {
     pub async fn create_database(&self) -> String {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        let mut connection =
-            PgConnection::connect(&format!("{}/postgres", self.url)).await.expect("a connection to the server");
-        let statement = sqlx::AssertSqlSafe(format!("create database {name}"));
-        connection.execute(statement).await.expect("a database is created");
+        self.say(&format!("create database {name}")).await;
         format!("{}/{name}", self.url)
+    }
+
+    /// A new, empty database whose tables are in this folder, which becomes the server's; answers its URL.
+    pub async fn create_database_in(&self, folder: &Path) -> String {
+        own(folder).expect("a folder that can be given away");
+        self.say(&format!("create tablespace small location '{}'", folder.display())).await;
+        self.say("create database small tablespace small").await;
+        format!("{}/small", self.url)
+    }
+
+    async fn say(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        self.connection().await.execute(statement).await.expect("the statement");
+    }
+
+    async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&format!("{}/postgres", self.url)).await.expect("a connection to the server")
     }
 }
 
@@ -148,7 +164,7 @@ fn run(binaries: &Path, folder: &Path, port: u16, further: Vec<String>) -> Resul
     let mut server = Guarded::start(&words, &[], &folder.join("server.log"))
         .map_err(|e| Absent(format!("the server does not start: {e}")))?;
     let ready = within(Duration::from_secs(30), || {
-        (server.output().contains("ready to accept connections") || !server.is_running()).then_some(())
+        (server.output().contains("ready to accept") || !server.is_running()).then_some(())
     });
     match ready {
         Some(()) if server.is_running() => Ok(server),

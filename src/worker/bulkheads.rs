@@ -16,6 +16,12 @@ use crate::metrics::BreakerState;
 const OWN_SHARE: usize = 8;
 /// A probe is looked for among so many of those that wait.
 const PROBE_CHOICE: usize = 256;
+/// A link target that was called within this time is in use. One without traffic must not make a worker take in more than can
+/// be worked on, and a minute outlasts the pauses between the events of one with little.
+const IN_USE: Duration = Duration::from_secs(60);
+
+/// Where profiles are linked; every event needs one of them.
+const TARGETS: [Upstream; 2] = [Upstream::Loanpro, Upstream::Aloha];
 
 /// What is known of an event in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,8 @@ struct Bulkhead {
     in_flight: usize,
     /// Slots that are its own.
     own: usize,
+    /// When it was called last.
+    called_at: Option<Duration>,
 }
 
 /// All of them.
@@ -94,6 +102,7 @@ impl Bulkheads {
             limit: Limit::new(most.min(usable(config, upstream))),
             in_flight: 0,
             own: if is_configured(config, upstream) { own } else { 0 },
+            called_at: None,
         });
         Self { all, turn: 0, slots }
     }
@@ -126,9 +135,21 @@ impl Bulkheads {
         }
     }
 
-    /// Events that could call if there were slots; those of an upstream that is away wait.
-    pub fn runnable(&self) -> usize {
-        self.all.iter().filter(|bulkhead| bulkhead.breaker.is_closed()).map(|bulkhead| bulkhead.queue.len()).sum()
+    /// Events that could call if there were slots. Those of an upstream that is away wait. So do those of a link target while
+    /// another one that is in use has nothing to do: its events may stand behind them in the topic, and a slow target must
+    /// not keep them out.
+    pub fn runnable(&self, now: Duration) -> usize {
+        let goes = |upstream: &Upstream| !self.is_away(*upstream) && !self.stands_in_the_way(*upstream, now);
+        Upstream::ALL.iter().filter(|upstream| goes(upstream)).map(|upstream| self.at(*upstream).queue.len()).sum()
+    }
+
+    fn stands_in_the_way(&self, upstream: Upstream, now: Duration) -> bool {
+        let idle = |other: &Upstream| {
+            let bulkhead = self.at(*other);
+            let in_use = bulkhead.called_at.is_some_and(|at| at + IN_USE > now);
+            *other != upstream && in_use && bulkhead.queue.is_empty() && bulkhead.breaker.is_closed()
+        };
+        TARGETS.contains(&upstream) && TARGETS.iter().any(idle)
     }
 
     /// The next event that may call, upstream by upstream; it stays in its queue.
@@ -166,6 +187,7 @@ impl Bulkheads {
         let place = bulkhead.queue.iter().position(|queued| *queued == key);
         place.and_then(|place| bulkhead.queue.remove(place));
         bulkhead.in_flight += 1;
+        bulkhead.called_at = Some(now);
         Some(Ticket { upstream, permit, began: now, answered_then: bulkhead.limit.answered() })
     }
 

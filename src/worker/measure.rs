@@ -18,7 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 impl Dispatcher {
     /// What is in memory now.
     pub fn measure_load(&self) {
-        let waiting = self.events.len().saturating_sub(self.bulkheads.runnable() + self.running);
+        let runnable = self.bulkheads.runnable(self.shared.clock.tick());
+        let waiting = self.events.len().saturating_sub(runnable + self.running);
         self.shared.metrics.load(self.running, waiting);
     }
 

@@ -61,7 +61,7 @@ impl Dispatcher {
     fn gauges(&self) -> [Gauge; 3] {
         let settings = &self.shared.settings;
         let accepting: usize = self.lanes.values().map(|lane| lane.accepting).sum();
-        let working = self.bulkheads.runnable() + self.running;
+        let working = self.bulkheads.runnable(self.shared.clock.tick()) + self.running;
         let runnable = working + accepting;
         let waiting = self.events.len().saturating_sub(working);
         let bytes = self.lanes.values().map(Lane::bytes).sum();

@@ -15,6 +15,7 @@ fn bulkheads(most: usize) -> Bulkheads {
         limit: Limit::new(most),
         in_flight: 0,
         own: 0,
+        called_at: None,
     });
     Bulkheads { all, turn: 0, slots: 100 }
 }
@@ -71,7 +72,7 @@ fn an_upstream_that_is_away_is_not_called_and_the_others_are() {
     open(&mut bulkheads, Upstream::Loanpro);
     bulkheads.push(Upstream::Loanpro, key(1));
     bulkheads.push(Upstream::Aloha, key(2));
-    assert_eq!(bulkheads.runnable(), 1, "what waits for it is not runnable");
+    assert_eq!(bulkheads.runnable(NOW), 1, "what waits for it is not runnable");
     assert_eq!(take(&mut bulkheads, NOW, fresh).map(|(key, _)| key), Some(key(2)));
     assert!(take(&mut bulkheads, NOW, fresh).is_none());
     assert_eq!(bulkheads.wakes_at(), Some(NOW + RULES.probe_interval));
@@ -163,6 +164,22 @@ fn an_upstream_that_hangs_leaves_the_others_their_own_slots() {
     assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 2);
     bulkheads.push(Upstream::Aloha, key(61));
     assert!(take(&mut bulkheads, NOW, fresh).is_some(), "nobody took what is Aloha's");
+}
+
+#[test]
+fn what_waits_for_a_slow_target_keeps_nothing_out_that_another_one_could_do() {
+    let mut bulkheads = bulkheads(9);
+    (1..=50).for_each(|n| bulkheads.push(Upstream::Loanpro, key(n)));
+    assert_eq!(bulkheads.runnable(NOW), 50, "nobody else is in use");
+    bulkheads.push(Upstream::Aloha, key(60));
+    assert_eq!(bulkheads.runnable(NOW), 51, "the other one has something to do");
+    bulkheads.take(Upstream::Aloha, key(60), NOW).expect("it goes");
+    assert_eq!(bulkheads.runnable(NOW), 0, "it could do more");
+    bulkheads.push(Upstream::Payiq, key(70));
+    assert_eq!(bulkheads.runnable(NOW), 1, "the converter is needed by all");
+    assert_eq!(bulkheads.runnable(NOW + IN_USE), 51, "it is not in use any more");
+    open(&mut bulkheads, Upstream::Aloha);
+    assert_eq!(bulkheads.runnable(NOW), 51, "it is away");
 }
 
 #[test]

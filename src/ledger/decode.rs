@@ -116,17 +116,13 @@ pub(super) fn note(row: &impl Columns) -> Result<Note, LedgerError> {
 
 /// A row of `input` and `event`, for people.
 pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
-    let customer = match (row.optional_text("customer_system")?, row.optional_text("customer_id")?) {
-        (Some(system), Some(id)) => Some(Customer { system: system_of_name(&system)?, id }),
-        _ => None,
-    };
     Ok(EventSummary {
         identity: EventIdentity { source: row.text("source")?, id: row.text("id")? },
         key: row.key("key")?,
         state: RowState::of_code(row.int("state")?)?,
         generation: row.small("generation")?,
         attempts: attempts(row)?,
-        customer,
+        customer: customer(row)?,
         accepted_at: row.int("accepted_at")?,
         ended_at: row.optional_int("ended_at")?,
         reason: row.optional_text("reason_code")?,
@@ -134,7 +130,22 @@ pub(super) fn summary(row: &impl Columns) -> Result<EventSummary, LedgerError> {
     })
 }
 
-fn attempts(row: &impl Columns) -> Result<crate::domain::Attempts, LedgerError> {
+/// The customer's two columns.
+pub(super) fn customer(row: &impl Columns) -> Result<Option<Customer>, LedgerError> {
+    match (row.optional_text("customer_system")?, row.optional_text("customer_id")?) {
+        (Some(system), Some(id)) => Ok(Some(Customer { system: system_of_name(&system)?, id })),
+        _ => Ok(None),
+    }
+}
+
+/// The identity's two columns, where a record has one.
+pub(super) fn optional_identity(row: &impl Columns) -> Result<Option<EventIdentity>, LedgerError> {
+    let columns = row.optional_text("source")?.zip(row.optional_text("id")?);
+    Ok(columns.map(|(source, id)| EventIdentity { source, id }))
+}
+
+/// The calls' three columns.
+pub(super) fn attempts(row: &impl Columns) -> Result<crate::domain::Attempts, LedgerError> {
     attempts_of_counts(row.int("convert_attempts")?, row.int("link_attempts")?, row.int("lookup_attempts")?)
 }
 

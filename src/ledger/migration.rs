@@ -17,12 +17,14 @@ const POSTGRES: &[Step] = &[
     (2, "reopening", include_str!("../../migrations/postgres/0002_reopening.sql")),
     (3, "retention", include_str!("../../migrations/postgres/0003_retention.sql")),
     (4, "pauses", include_str!("../../migrations/postgres/0004_pauses.sql")),
+    (5, "dead_letters", include_str!("../../migrations/postgres/0005_dead_letters.sql")),
 ];
 const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
     (2, "reopening", include_str!("../../migrations/sqlite/0002_reopening.sql")),
     (3, "retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
     (4, "pauses", include_str!("../../migrations/sqlite/0004_pauses.sql")),
+    (5, "dead_letters", include_str!("../../migrations/sqlite/0005_dead_letters.sql")),
 ];
 
 type Step = (i64, &'static str, &'static str);

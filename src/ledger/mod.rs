@@ -8,6 +8,7 @@
 mod address;
 mod batch;
 mod codes;
+mod dead_letters;
 mod decode;
 mod failure;
 pub mod hash_key;
@@ -26,6 +27,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use dead_letters::{
+    AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters, Fate,
+    LetterState, Story,
+};
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
 pub use pause::{Pause, PauseKind};
@@ -37,7 +42,7 @@ pub use vault::Vault;
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Why the ledger did not do a step.
 #[derive(Debug, thiserror::Error)]
@@ -147,13 +152,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// Leaves notes for whoever owns the rows' lanes. Not fenced: that is what they are for. A key without a row is left out.
     async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError>;
 
-    /// The notes of these lanes' rows, by number, at most 1,000; only while the claim's epoch is still the lane's.
+    /// The notes of these lanes' rows, those of links first, each kind by number, at most 1,000; only while the claim's epoch is still the lane's.
     async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError>;
 
     /// Removes notes that were acted on; fenced by the lane of each note's row.
     async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError>;
 
-    /// Reopens dead-lettered rows, each only if it is dead-lettered with this generation and its record is there: next
+    /// Reopens dead-lettered rows, each only if it is dead-lettered with this generation, was not discarded, and its record is there: next
     /// generation, accepted (or converted, if its permanent token is there), due at once, nothing spent, no starts, under
     /// the lane's present epoch; the record no longer kept; a `Reopened` note and an audit line (`replay`, the key in hex).
     /// The outbox, attempts, first failure, timeline, number and `possibly_sent` stay. Answers the keys reopened: the repeat
@@ -196,8 +201,22 @@ pub type Refused = BTreeSet<Lane>;
 /// `Unusable` for an address that cannot be used; its text never repeats the address. PostgreSQL is connected to when it
 /// is first used. For SQLite, `WrongVersion` if there is no such file, `Unavailable` if another process uses it.
 pub async fn open(url: &Secret) -> Result<Arc<dyn Ledger>, LedgerError> {
+    Ok(open_with_dead_letters(url).await?.0)
+}
+
+/// Opens the ledger at `url` for a worker and for an operator: the same ledger, by its two ports.
+///
+/// # Errors
+/// See [`open`].
+pub async fn open_with_dead_letters(url: &Secret) -> Result<(Arc<dyn Ledger>, Arc<dyn DeadLetters>), LedgerError> {
     Ok(match address::Address::parse(url)? {
-        address::Address::Postgres(options) => Arc::new(postgres::PostgresLedger::new(&options)),
-        address::Address::Sqlite(path) => Arc::new(sqlite::SqliteLedger::open(&path).await?),
+        address::Address::Postgres(options) => {
+            let ledger = Arc::new(postgres::PostgresLedger::new(&options));
+            (Arc::clone(&ledger) as _, ledger as _)
+        }
+        address::Address::Sqlite(path) => {
+            let ledger = Arc::new(sqlite::SqliteLedger::open(&path).await?);
+            (Arc::clone(&ledger) as _, ledger as _)
+        }
     })
 }

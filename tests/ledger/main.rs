@@ -8,6 +8,8 @@
 mod accepting;
 mod adopting;
 mod correcting;
+mod dead_letters;
+mod dead_letters_beside;
 mod ending;
 mod fencing;
 mod interleavings;
@@ -49,6 +51,8 @@ const CASES: &[&[Case]] = &[
     noting::CASES,
     reopening::CASES,
     pausing::CASES,
+    dead_letters::CASES,
+    dead_letters_beside::CASES,
     purging::CASES,
     purging_beside::CASES,
 ];

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
 use profile_linker::domain::Secret;
-use profile_linker::ledger::{self, Ledger, Vault};
+use profile_linker::ledger::{self, DeadLetters, Ledger, Vault};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -118,6 +118,11 @@ impl Stage {
     /// The ledger that is there: another worker's view of it.
     pub async fn open(&self) -> Arc<dyn Ledger> {
         ledger::open(&self.url()).await.expect("a ledger")
+    }
+
+    /// The same, by both of its ports.
+    pub async fn open_with_dead_letters(&self) -> (Arc<dyn Ledger>, Arc<dyn DeadLetters>) {
+        ledger::open_with_dead_letters(&self.url()).await.expect("a ledger")
     }
 
     /// A connection around the ledger. PostgreSQL only.

@@ -55,6 +55,13 @@ WITH held AS MATERIALIZED (
     FROM unnest($22::bigint[], $23::smallint[], $24::smallint[], $25::bytea[], $26::bytea[], $27::text[])
         AS o(n, place, topic_role, key, value, headers)
     JOIN news ON news.n = o.n
+), shown AS (
+    INSERT INTO dead_letter (key, state, generation, accepted_at, lane, record_offset, record_timestamp, source, id,
+        customer_system, customer_id, reason_code, reason_stage, convert_attempts, link_attempts, lookup_attempts,
+        dead_lettered_at)
+    SELECT key, 1, generation, now(), lane, record_offset, record_timestamp, source, id, customer_system, customer_id,
+        reason_code, reason_stage, 0, 0, 0, now()
+    FROM news WHERE state = 5
 ), moved AS (
     UPDATE lane l SET position = GREATEST(l.position, h.position)
     FROM held h

@@ -49,7 +49,8 @@ const CONVERTED: &str = held_and_rows!(
     )"
 );
 
-/// A number at or below the saved cursor would never be published.
+/// A number at or below the saved cursor would never be published. `dead_letter` is touched by dead letters and by the ends of
+/// replays only; for all others its parts find an empty list.
 const END: &str = held_and_rows!(
     "r AS MATERIALIZED (
         SELECT c.*, r.state, r.publish_seq, r.reason_code, r.reason_stage
@@ -63,7 +64,8 @@ const END: &str = held_and_rows!(
         FROM r JOIN held h ON h.lane = r.lane
         WHERE e.key = r.key AND e.lane = r.lane AND e.state IN (1, 2) AND r.publish_seq > h.saved_cursor
             AND e.publish_seq IS DISTINCT FROM r.publish_seq
-        RETURNING r.n, e.key, e.lane, e.state, e.publish_seq
+        RETURNING r.n, e.key, e.lane, e.state, e.publish_seq, e.generation, e.reason_code, e.reason_stage,
+            e.convert_attempts, e.link_attempts, e.lookup_attempts, e.ended_at
     ), outgoing AS (
         INSERT INTO outbox (lane, publish_seq, n, topic_role, key, value, headers)
         SELECT c.lane, c.publish_seq, o.place, o.topic_role, o.key, o.value, o.headers
@@ -76,6 +78,22 @@ const END: &str = held_and_rows!(
         DELETE FROM sealed_record s USING changed c WHERE s.key = c.key AND c.state <> 5
     ), erased_token AS (
         DELETE FROM sealed_token t USING changed c WHERE t.key = c.key AND c.state <> 5
+    ), shown AS (
+        INSERT INTO dead_letter (key, state, generation, accepted_at, lane, record_offset, record_timestamp, source, id,
+            customer_system, customer_id, reason_code, reason_stage, convert_attempts, link_attempts, lookup_attempts,
+            dead_lettered_at)
+        SELECT c.key, 1, c.generation, i.accepted_at, i.lane, i.record_offset, i.record_timestamp, i.source, i.id,
+            i.customer_system, i.customer_id, c.reason_code, c.reason_stage, c.convert_attempts, c.link_attempts,
+            c.lookup_attempts, c.ended_at
+        FROM changed c JOIN input i ON i.key = c.key
+        WHERE c.state = 5
+        ON CONFLICT (key) DO UPDATE SET state = 1, generation = excluded.generation, reason_code = excluded.reason_code,
+            reason_stage = excluded.reason_stage, convert_attempts = excluded.convert_attempts,
+            link_attempts = excluded.link_attempts, lookup_attempts = excluded.lookup_attempts,
+            dead_lettered_at = excluded.dead_lettered_at
+    ), done_with AS (
+        DELETE FROM dead_letter
+        WHERE key = ANY (ARRAY(SELECT c.key FROM changed c WHERE c.generation > 1 AND c.state <> 5))
     )"
 );
 

@@ -14,6 +14,7 @@
 //! the last number in the outbox) is read by a second statement with a snapshot of its own.
 
 mod accept;
+mod dead_letters;
 mod end;
 mod lanes;
 mod notes;
@@ -74,7 +75,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {
-        setup::bind(&self.readers, serves).await
+        setup::bind(&self.readers, serves).await?;
+        dead_letters::catch_up(&self.readers).await
     }
 
     async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
@@ -178,5 +180,52 @@ impl Ledger for PostgresLedger {
 
     async fn row(&self, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
         read::row(&self.readers, key).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for PostgresLedger {
+    async fn now_ms(&self) -> Result<i64, LedgerError> {
+        dead_letters::now_ms(&self.readers).await
+    }
+
+    async fn page(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterPlace>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, LedgerError> {
+        dead_letters::page(&self.readers, filter, after, limit).await
+    }
+
+    async fn stats(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetterGroup>, LedgerError> {
+        dead_letters::stats(&self.readers, filter).await
+    }
+
+    async fn discard(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        let states = [LetterState::DeadLettered, LetterState::Discarded];
+        dead_letters::change(&self.options, rows, act, "discard", states).await
+    }
+
+    async fn restore(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        let states = [LetterState::Discarded, LetterState::DeadLettered];
+        dead_letters::change(&self.options, rows, act, "restore", states).await
+    }
+
+    async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError> {
+        dead_letters::fates(&self.readers, keys).await
+    }
+
+    async fn story(&self, key: EventKey) -> Result<Option<Story>, LedgerError> {
+        dead_letters::story(&self.readers, key).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditLine>, LedgerError> {
+        dead_letters::audit(&self.readers, filter, before, limit).await
     }
 }

@@ -12,14 +12,15 @@ const LEAVE: &str = "
 INSERT INTO note (key, kind)
 SELECT r.key, r.kind FROM unnest($1::bytea[], $2::smallint[]) AS r(key, kind) JOIN event e ON e.key = r.key";
 
-/// A thousand are more than an owner can act on in the second until it asks again.
+/// A thousand are more than an owner can act on in the second until it asks again. Workers' notes come first: those of a long
+/// replay may wait.
 const NOTES: &str = "
 SELECT n.number, e.lane::bigint AS lane, n.key, n.kind::bigint AS kind
 FROM note n
 JOIN event e ON e.key = n.key
 JOIN unnest($1::int[], $2::bigint[]) AS c(lane, epoch) ON c.lane = e.lane
 JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
-ORDER BY n.number
+ORDER BY n.kind, n.number
 LIMIT 1000";
 
 const REMOVE: &str = "

@@ -15,7 +15,9 @@ const ADOPTION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600
 
 /// No claim is asked for, but the lanes are locked like by any write: the epoch is that of the lane's row as the lock found
 /// it, and a raise waits for the reopening, so that its owner's next read has the row. Two operators meet at the lane's lock,
-/// and the later one's condition is checked again on the row as the first one left it. The end has cleared when it was due.
+/// and the later one's condition is checked again on the row as the first one left it. `taken` locks the line in `dead_letter`,
+/// so that a discarding that came first is seen, too. Notes are numbered in the order of the input: a lane's owner takes them up
+/// in that order. The end has cleared when it was due.
 const REOPEN: &str = "
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::bytea[], $2::int[]) AS r(key, generation)
@@ -25,19 +27,31 @@ WITH asked AS MATERIALIZED (
     WHERE l.lane IN (SELECT e.lane FROM asked a JOIN event e ON e.key = a.key)
     ORDER BY l.lane
     FOR NO KEY UPDATE OF l
+), taken AS MATERIALIZED (
+    SELECT d.key
+    FROM asked a
+    JOIN dead_letter d ON d.key = a.key
+    JOIN event e ON e.key = a.key
+    JOIN held h ON h.lane = e.lane
+    WHERE d.state = 1
+    FOR UPDATE OF d
 ), reopened AS (
     UPDATE event e SET state = CASE WHEN t.key IS NULL THEN 1 ELSE 2 END, generation = a.generation + 1,
         epoch = h.epoch, spent_ms = 0, starts = 0, ended_at = NULL, reason_code = NULL, reason_stage = NULL
     FROM asked a
+    JOIN taken ON taken.key = a.key
     JOIN sealed_record s ON s.key = a.key
     LEFT JOIN sealed_token t ON t.key = a.key
     CROSS JOIN held h
     WHERE e.key = a.key AND e.lane = h.lane AND e.state = 5 AND e.generation = a.generation
-    RETURNING e.key
+    RETURNING e.key, s.lane, s.record_offset
 ), unkept AS (
     UPDATE sealed_record s SET kept = false FROM reopened r WHERE s.key = r.key
 ), noted AS (
-    INSERT INTO note (key, kind) SELECT key, 2 FROM reopened
+    INSERT INTO note (key, kind) SELECT key, 2 FROM reopened ORDER BY lane, record_offset
+), shown AS (
+    UPDATE dead_letter d SET state = 2, generation = e.generation + 1
+    FROM reopened r JOIN asked e ON e.key = r.key WHERE d.key = r.key
 ), audited AS (
     INSERT INTO audit (actor, act, target, why) SELECT $3, 'replay', encode(key, 'hex'), $4 FROM reopened
 )
@@ -71,11 +85,7 @@ pub(super) async fn reopen(
         .bind(rows.iter().map(|row| row.generation).collect::<Vec<_>>())?
         .bind(act.actor.as_str())?
         .bind(act.why.as_deref())?;
-    let mut connection = session::connect(options).await?;
-    let reopened = session::until_no_collision(&mut connection, &statement).await?;
-    // All is written; the server notices a lost connection by itself.
-    drop(connection.close().await);
-    reopened.iter().map(|row| row.key("key")).collect()
+    session::once(options, &statement).await?.iter().map(|row| row.key("key")).collect()
 }
 
 pub(super) async fn adopt(options: &PgConnectOptions, serves: &Serves, act: &Act) -> Result<(), LedgerError> {

@@ -39,6 +39,8 @@ WITH looked AS MATERIALIZED (
     DELETE FROM sealed_token WHERE key = ANY (ARRAY(SELECT key FROM removed))
 ), notes AS (
     DELETE FROM note WHERE key = ANY (ARRAY(SELECT key FROM removed))
+), letters AS (
+    DELETE FROM dead_letter WHERE key = ANY (ARRAY(SELECT key FROM removed))
 )
 SELECT (SELECT count(*) FROM removed) AS removed, (SELECT count(*) FROM looked) AS looked,
     (extract(epoch FROM last.accepted_at) * 1000000)::bigint AS accepted_at, last.key

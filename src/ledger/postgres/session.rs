@@ -143,6 +143,15 @@ impl WriteConnection {
     }
 }
 
+/// Sends a statement on a connection of its own: an operator's, which may wait for a lane, and no worker's write with it.
+pub(super) async fn once(options: &PgConnectOptions, statement: &Statement) -> Result<Vec<PgRow>, LedgerError> {
+    let mut connection = connect(options).await?;
+    let rows = until_no_collision(&mut connection, statement).await?;
+    // All is written; the server notices a lost connection by itself.
+    drop(connection.close().await);
+    Ok(rows)
+}
+
 fn no_answer(limit: Duration) -> LedgerError {
     LedgerError::Unavailable(format!("no answer in {} s", limit.as_secs()))
 }

@@ -20,6 +20,13 @@ VALUES (?1, ?2, (SELECT epoch FROM lane WHERE lane = ?2), ?3, ?4, ?5, ?6, ?7, ?8
 const SEALED: &str = "INSERT INTO sealed_record (key, lane, record_offset, kept, bytes) VALUES (?, ?, ?, ?, ?)";
 const OUTGOING: &str = "
 INSERT INTO outbox (lane, publish_seq, n, topic_role, key, value, headers) VALUES (?, ?, ?, ?, ?, ?, ?)";
+/// An ended row becomes a line of the dead letters.
+pub(super) const SHOW: &str = "
+INSERT OR REPLACE INTO dead_letter
+SELECT e.key, 1, e.generation, i.accepted_at, i.lane, i.record_offset, i.record_timestamp, i.source, i.id,
+    i.customer_system, i.customer_id, e.reason_code, e.reason_stage, e.convert_attempts, e.link_attempts,
+    e.lookup_attempts, e.ended_at
+FROM event e JOIN input i ON i.key = e.key WHERE e.key = ?";
 const POSITION: &str = "UPDATE lane SET position = MAX(COALESCE(position, ?2), ?2) WHERE lane = ?1";
 
 pub(super) async fn accept(file: &File, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
@@ -90,6 +97,9 @@ async fn insert_event(work: &mut Work<'_>, row: &NewRow, number: Option<PublishS
     work.run(query).await?;
     if state.is_unfinished() || state == RowState::DeadLettered {
         insert_sealed(work, row, state == RowState::DeadLettered).await?;
+    }
+    if state == RowState::DeadLettered {
+        work.run(sqlx::query(SHOW).bind(row.key.0.as_slice())).await?;
     }
     match (ended, number) {
         (Some(EndedAtOnce { records, .. }), Some(number)) => insert_outgoing(work, row.lane, number, records).await,

@@ -1,6 +1,6 @@
 //! The writes of an event's way: started again, converted, waiting, ended.
 
-use super::accept::insert_outgoing;
+use super::accept::{SHOW, insert_outgoing};
 use super::session::{File, Values, Work};
 use crate::domain::{Attempts, EventKey, Lane};
 use crate::ledger::batch::{each_is_claimed, refused};
@@ -29,6 +29,7 @@ const IS_ENDED: &str = "SELECT 1 FROM event WHERE key = ? AND lane = ? AND publi
 const KEEP: &str = "UPDATE sealed_record SET kept = 1 WHERE key = ?";
 const ERASE_RECORD: &str = "DELETE FROM sealed_record WHERE key = ?";
 const ERASE_TOKEN: &str = "DELETE FROM sealed_token WHERE key = ?";
+const DONE_WITH: &str = "DELETE FROM dead_letter WHERE key = ?";
 
 const BACK_OFF: &str = "
 UPDATE event SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?7, spent_ms = ?8,
@@ -87,11 +88,11 @@ async fn end_one(work: &mut Work<'_>, row: &EndedRow) -> Result<(), LedgerError>
         let query = sqlx::query(IS_ENDED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.publish_seq.0);
         return stands(work, query, row.key, row.lane).await;
     }
-    let secrets: &[_] = match row.state {
-        RowState::DeadLettered => &[KEEP],
-        _ => &[ERASE_RECORD, ERASE_TOKEN],
+    let follow: &[_] = match row.state {
+        RowState::DeadLettered => &[KEEP, SHOW],
+        _ => &[ERASE_RECORD, ERASE_TOKEN, DONE_WITH],
     };
-    for &sql in secrets {
+    for &sql in follow {
         work.run(sqlx::query(sql).bind(row.key.0.as_slice())).await?;
     }
     insert_outgoing(work, row.lane, row.publish_seq, &row.records).await

@@ -5,6 +5,7 @@
 //! here has to think of concurrent writers; epochs are checked all the same, since a process may take a lane twice.
 
 mod accept;
+mod dead_letters;
 mod end;
 mod lanes;
 mod notes;
@@ -147,5 +148,52 @@ impl Ledger for SqliteLedger {
 
     async fn row(&self, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
         read::row(&self.file, key).await
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqliteLedger {
+    async fn now_ms(&self) -> Result<i64, LedgerError> {
+        dead_letters::now_ms(&self.file).await
+    }
+
+    async fn page(
+        &self,
+        filter: &DeadLetterFilter,
+        after: Option<DeadLetterPlace>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, LedgerError> {
+        dead_letters::page(&self.file, filter, after, limit).await
+    }
+
+    async fn stats(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetterGroup>, LedgerError> {
+        dead_letters::stats(&self.file, filter).await
+    }
+
+    async fn discard(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        let states = [LetterState::DeadLettered, LetterState::Discarded];
+        dead_letters::change(&self.file, rows, act, "discard", states).await
+    }
+
+    async fn restore(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        let states = [LetterState::Discarded, LetterState::DeadLettered];
+        dead_letters::change(&self.file, rows, act, "restore", states).await
+    }
+
+    async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError> {
+        dead_letters::fates(&self.file, keys).await
+    }
+
+    async fn story(&self, key: EventKey) -> Result<Option<Story>, LedgerError> {
+        dead_letters::story(&self.file, key).await
+    }
+
+    async fn audit(
+        &self,
+        filter: &AuditFilter,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<AuditLine>, LedgerError> {
+        dead_letters::audit(&self.file, filter, before, limit).await
     }
 }

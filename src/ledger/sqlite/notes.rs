@@ -10,7 +10,7 @@ const NOTES: &str = "
 SELECT n.number, e.lane, n.key, n.kind
 FROM note n JOIN event e ON e.key = n.key JOIN lane l ON l.lane = e.lane
 WHERE l.lane = ? AND l.epoch = ?
-ORDER BY n.number
+ORDER BY n.kind, n.number
 LIMIT 1000";
 const REMOVE: &str = "
 DELETE FROM note WHERE number = ?1 AND EXISTS (SELECT 1 FROM event e WHERE e.key = note.key AND e.lane = ?2)";
@@ -34,7 +34,7 @@ pub(super) async fn notes(file: &File, claims: &[Claim]) -> Result<Vec<Note>, Le
     }
     work.done();
     let mut notes: Vec<_> = found.iter().map(decode::note).collect::<Result<_, _>>()?;
-    notes.sort_by_key(|note| note.number);
+    notes.sort_by_key(|note| (note.kind.code(), note.number));
     notes.truncate(MOST);
     Ok(notes)
 }

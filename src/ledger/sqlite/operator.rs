@@ -12,8 +12,10 @@ const REOPEN: &str = "
 UPDATE event SET state = CASE WHEN EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = event.key) THEN 2 ELSE 1 END,
     generation = generation + 1, epoch = (SELECT epoch FROM lane l WHERE l.lane = event.lane), spent_ms = 0,
     starts = 0, ended_at = NULL, reason_code = NULL, reason_stage = NULL
-WHERE key = ?1 AND state = 5 AND generation = ?2 AND EXISTS (SELECT 1 FROM sealed_record s WHERE s.key = event.key)";
+WHERE key = ?1 AND state = 5 AND generation = ?2 AND EXISTS (SELECT 1 FROM sealed_record s WHERE s.key = event.key)
+    AND EXISTS (SELECT 1 FROM dead_letter d WHERE d.key = event.key AND d.state = 1)";
 const UNKEEP: &str = "UPDATE sealed_record SET kept = 0 WHERE key = ?";
+const SHOW: &str = "UPDATE dead_letter SET state = 2, generation = generation + 1 WHERE key = ?";
 const NOTE: &str = "INSERT INTO note (key, kind) VALUES (?, ?)";
 const AUDIT: &str = "INSERT INTO audit (actor, act, target, why) VALUES (?, ?, ?, ?)";
 
@@ -35,6 +37,7 @@ pub(super) async fn reopen(file: &File, rows: &[Reopening], act: &Act) -> Result
         let key = row.key.0.as_slice();
         if work.run(sqlx::query(REOPEN).bind(key).bind(row.generation)).await? == 1 {
             work.run(sqlx::query(UNKEEP).bind(key)).await?;
+            work.run(sqlx::query(SHOW).bind(key)).await?;
             work.run(sqlx::query(NOTE).bind(key).bind(NoteKind::Reopened.code())).await?;
             audit(&mut work, act, "replay", &HEXLOWER.encode(key)).await?;
             reopened.push(row.key);

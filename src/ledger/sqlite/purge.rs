@@ -17,7 +17,8 @@ WHERE e.key = i.key AND l.lane = e.lane AND i.accepted_at <= now - ?1 AND (i.acc
 ORDER BY i.accepted_at, i.key
 LIMIT ?7";
 /// In the order that their references want.
-const REMOVE: [&str; 5] = [
+const REMOVE: [&str; 6] = [
+    "DELETE FROM dead_letter WHERE key = ?",
     "DELETE FROM note WHERE key = ?",
     "DELETE FROM sealed_token WHERE key = ?",
     "DELETE FROM sealed_record WHERE key = ?",

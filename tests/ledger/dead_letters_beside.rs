@@ -1,0 +1,79 @@
+//! Acts on dead letters beside other writes, which only PostgreSQL has.
+
+use std::sync::Arc;
+
+use profile_linker::ledger::{DeadLetterFilter, DeadLetters, Ledger, LetterState, RowState, Serves};
+
+use crate::interleavings::{run, waiting};
+use crate::rows::*;
+use crate::stage::Stage;
+
+crate::ledger_cases!(Postgres:
+    a_replay_that_waited_for_a_discarding_replays_nothing,
+    a_discarding_that_waited_for_a_replay_discards_nothing,
+    what_workers_of_the_version_before_ended_is_listed_after_the_next_start,
+);
+
+/// A ledger by both ports, with one dead letter.
+async fn one(stage: &Stage) -> (Arc<dyn Ledger>, Arc<dyn DeadLetters>, profile_linker::ledger::NewRow) {
+    let ledger = stage.ledger().await;
+    let [claim] = raise(&*ledger, [0]).await;
+    let row = new_row(claim, 0, "a");
+    dead_letter(&*ledger, claim, &row, 1).await;
+    (ledger, stage.open_with_dead_letters().await.1, row)
+}
+
+async fn a_replay_that_waited_for_a_discarding_replays_nothing(stage: &Stage) {
+    let (ledger, letters, row) = one(stage).await;
+    let mut blocker = stage.connection().await;
+    run(&mut blocker, "BEGIN; SELECT 1 FROM lane WHERE lane = 0 FOR NO KEY UPDATE").await;
+    let asked = reopening(&row, 1);
+    let discarded = tokio::spawn(async move { letters.discard(&[asked], &act()).await.unwrap() });
+    waiting(stage, 1).await;
+    let reopened = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { ledger.reopen(&[asked], &act()).await.unwrap() }
+    });
+    waiting(stage, 2).await;
+    run(&mut blocker, "COMMIT").await;
+    // Either may have come first, but not both.
+    let (discarded, reopened) = (discarded.await.unwrap(), reopened.await.unwrap());
+    assert_eq!(discarded.len() + reopened.len(), 1, "{discarded:?} {reopened:?}");
+    let expected = if reopened.is_empty() { RowState::DeadLettered } else { RowState::Accepted };
+    assert_eq!(stored(&*ledger, row.key).await.state, expected);
+    assert_eq!(stage.audit().await.len(), 1);
+}
+
+async fn a_discarding_that_waited_for_a_replay_discards_nothing(stage: &Stage) {
+    let (ledger, letters, row) = one(stage).await;
+    let mut reader = stage.connection().await;
+    run(&mut reader, "BEGIN; SELECT 1 FROM event FOR UPDATE").await;
+    let asked = reopening(&row, 1);
+    let reopened = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { ledger.reopen(&[asked], &act()).await.unwrap() }
+    });
+    waiting(stage, 1).await;
+    let discarded = tokio::spawn(async move { letters.discard(&[asked], &act()).await.unwrap() });
+    // It waits for the replay's lane.
+    waiting(stage, 2).await;
+    run(&mut reader, "COMMIT").await;
+    assert_eq!(reopened.await.unwrap(), [row.key]);
+    assert!(discarded.await.unwrap().is_empty());
+    assert_eq!(stage.audit().await.len(), 1);
+}
+
+async fn what_workers_of_the_version_before_ended_is_listed_after_the_next_start(stage: &Stage) {
+    let (ledger, letters, row) = one(stage).await;
+    let [claim] = raise(&*ledger, [0]).await;
+    let linked = new_row(claim, 1, "linked");
+    dead_letter(&*ledger, claim, &linked, 2).await;
+    ledger.reopen(&[reopening(&linked, 1)], &act()).await.unwrap();
+    // What such a worker does, who does not know the table: it dead-letters one, and links the other.
+    stage.sql("DELETE FROM dead_letter WHERE id = 'a'; UPDATE event SET state = 3 WHERE generation = 2").await;
+    let serves = Serves { cluster_id: "c".to_owned(), group: "g".to_owned(), topic: "t".to_owned() };
+    ledger.bind(&serves).await.unwrap();
+    let filter = DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() };
+    let found = letters.page(&filter, None, 10).await.unwrap();
+    assert_eq!(found.iter().map(|letter| letter.key).collect::<Vec<_>>(), [row.key]);
+}

@@ -178,6 +178,7 @@ impl Reading {
             pause_share: self.number("dead_letters.pause_share")?,
             window: self.duration("dead_letters.window")?,
             pause_min: self.count("dead_letters.pause_min")?,
+            replay_share: self.number("dead_letters.replay_share")?,
             retention: self.duration("dead_letters.retention")?,
         })
     }

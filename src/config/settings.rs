@@ -213,6 +213,8 @@ pub struct DeadLetterSettings {
     pub window: Duration,
     /// From so many ended events on.
     pub pause_min: u32,
+    /// Share of the calls in flight that replays may have.
+    pub replay_share: f64,
     /// How long dead letters are kept.
     pub retention: Duration,
 }

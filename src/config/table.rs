@@ -117,6 +117,12 @@ pub const KEYS: &[Key] = &[
     key("dead_letters.pause_share", SHARE, "0.5", "such a share of dead letters over the window pauses the worker"),
     key("dead_letters.window", Duration("1s", "1d"), "1m", "the window of the share"),
     key("dead_letters.pause_min", Count(1, 1_000_000), "50", "the share counts from so many ended events on"),
+    key(
+        "dead_letters.replay_share",
+        SHARE,
+        "0.25",
+        "share of `worker.max_in_flight` that replayed events may have at once; the rest is for live events",
+    ),
     key("dead_letters.retention", KEPT, "90d", "how long dead letters are kept in the ledger"),
     key("keys.active", Text, "k1", "id of the key that seals; every key in `[keys]` opens"),
     key("admin.listen", Listen, "127.0.0.1:8700", "where the console, the API, health and metrics listen"),

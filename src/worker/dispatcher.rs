@@ -17,11 +17,13 @@ use super::gate::Confirmations;
 use super::intake::Drafted;
 use super::lane::Lane;
 use super::milestone::{Milestone, Step};
+use super::notes::Heard;
 use super::ownership::Leaving;
 use super::pause_watch::Reading;
 use super::pausing::Pausing;
 use super::prepare::Preparer;
 use super::publishing::CycleInFlight;
+use super::replaying::Replays;
 use super::retention::{Retention, Run};
 use super::scribe::{Job, Written};
 use super::takeover::Opened;
@@ -33,7 +35,7 @@ use crate::contract::Account;
 use crate::domain::machine::{Observation, Rules};
 use crate::domain::{EventKey, Secret, System};
 use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
-use crate::ledger::{self, Claim, Ledger, StoredRow};
+use crate::ledger::{self, Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::upstream::Upstreams;
@@ -99,7 +101,7 @@ pub(super) enum Report {
     /// The ledger told the present epochs.
     Epochs(Vec<Claim>, Duration),
     /// The notes of our lanes, and the rows that were reopened.
-    Notes((Vec<ledger::Note>, Vec<StoredRow>)),
+    Notes(Heard),
     /// A note was left or removed.
     NoteLeft,
     /// The pauses were read, and are on their way to the dispatcher.
@@ -143,6 +145,7 @@ pub(super) struct Dispatcher {
     pub reading_notes: bool,
     /// Whose drafts are accepted next.
     pub turns: Turns,
+    pub replays: Replays,
     pub pausing: Pausing,
     pub retention: Retention,
     pub timers: DelayQueue<(EventKey, Claim)>,

@@ -13,6 +13,7 @@
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
 //! - `publishing`: durable results, positions and cursors, cycle by cycle.
 //! - `ownership`: taking partitions over (`takeover`, `starting`, `resuming`) and giving them up; `notes` between owners.
+//! - `replaying`: what an operator reopened, beside live events and behind them.
 //! - `retention`: old rows are removed. `measure`: what the metrics are told.
 
 mod bulkheads;
@@ -35,6 +36,7 @@ mod positions;
 mod prepare;
 mod publishing;
 mod regulate;
+mod replaying;
 mod resuming;
 mod retaking;
 mod retention;
@@ -50,6 +52,8 @@ mod verdict;
 
 pub use milestone::{Milestone, Step};
 pub use pause_watch::PauseWatch;
+pub(crate) use outcome::MAX_SEALED_BASE64;
+pub(crate) use prepare::record_context;
 pub use start::{StartError, Worker, WorkerParts};
 
 /// Why a running worker ended by itself.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
+use super::replaying;
 use crate::domain::EventKey;
 use crate::domain::machine::{Effect, Observation};
 use crate::domain::outcome::CallOutcome;
@@ -12,6 +13,16 @@ use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
 
 /// Pause before a note is written again that met an unavailable ledger.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a reading of the notes told.
+pub(super) struct Heard {
+    /// Those to act on now.
+    notes: Vec<Note>,
+    /// The rows that were reopened, as far as there is room for them.
+    reopened: Vec<StoredRow>,
+    /// More of them wait in the ledger.
+    left: bool,
+}
 
 impl Dispatcher {
     /// A link's outcome that came after its lane was lost: its owner must look before its next step.
@@ -41,13 +52,15 @@ impl Dispatcher {
         }
         self.reading_notes = true;
         self.ended_meanwhile.clear();
-        let shared = Arc::clone(&self.shared);
-        self.spawn(async move { Report::Notes(read(&*shared.ledger, &claims).await) });
+        let (shared, room) = (Arc::clone(&self.shared), self.room_for_replays());
+        self.spawn(async move { Report::Notes(read(&*shared.ledger, &claims, room).await) });
     }
 
     /// Acts on notes; what was acted on is removed, each over its lane's own connection.
-    pub fn on_notes(&mut self, (notes, reopened): (Vec<Note>, Vec<StoredRow>)) {
+    pub fn on_notes(&mut self, heard: Heard) {
+        let Heard { notes, reopened, left } = heard;
         self.reading_notes = false;
+        self.note_replays_left(left);
         for row in reopened {
             // One that ended meanwhile was unfinished only when it was read; to begin it again would link it again.
             let ended = self.ended_meanwhile.contains(&row.key);
@@ -106,15 +119,17 @@ impl Dispatcher {
 }
 
 /// An unavailable ledger tells nothing this time; the scribe says why.
-async fn read(ledger: &dyn Ledger, claims: &[Claim]) -> (Vec<Note>, Vec<StoredRow>) {
-    let notes = ledger.notes(claims).await.unwrap_or_default();
-    let reopened: Vec<EventKey> =
-        notes.iter().filter(|note| matches!(note.kind, NoteKind::Reopened)).map(|note| note.key).collect();
-    if reopened.is_empty() {
-        return (notes, Vec::new());
+async fn read(ledger: &dyn Ledger, claims: &[Claim], room: usize) -> Heard {
+    let mut notes = ledger.notes(claims).await.unwrap_or_default();
+    let (chosen, left) = replaying::choose(&mut notes, room);
+    if chosen.is_empty() {
+        return Heard { notes, reopened: Vec::new(), left };
     }
-    match ledger.unfinished(claims, Some(&reopened)).await {
-        Ok(rows) => (notes, rows),
-        Err(_) => (notes.into_iter().filter(|note| !matches!(note.kind, NoteKind::Reopened)).collect(), Vec::new()),
+    match ledger.unfinished(claims, Some(&chosen)).await {
+        Ok(reopened) => Heard { notes, reopened, left },
+        Err(_) => {
+            notes.retain(|note| !matches!(note.kind, NoteKind::Reopened));
+            Heard { notes, reopened: Vec::new(), left: false }
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::ledger::{RowState, Vault};
 
 /// A dead letter above this carries no sealed original: Kafka's default limit of a record is 1,048,576 bytes, and 64 KB
 /// are the rest of a dead letter.
-const MAX_SEALED_BASE64: usize = 1_000_000 - 65_536;
+pub(crate) const MAX_SEALED_BASE64: usize = 1_000_000 - 65_536;
 
 /// An end ready to be written down; its number is given by the scribe.
 pub(super) struct Ending {

@@ -331,7 +331,7 @@ fn record_bytes_of(record: &InputRecord) -> Zeroizing<Vec<u8>> {
 }
 
 /// What a sealed record is bound to: its origin, which a dead letter shows too. Must never change.
-pub(super) fn record_context(origin: &Origin) -> Vec<u8> {
+pub(crate) fn record_context(origin: &Origin) -> Vec<u8> {
     format!("record\n{}\n{}\n{}\n{}", origin.topic, origin.partition, origin.offset, origin.timestamp).into_bytes()
 }
 

@@ -14,6 +14,7 @@ use super::dispatcher::Dispatcher;
 use super::event::{Count, Event};
 use super::gate::OWNERSHIP_FRESH;
 use super::prepare::{ReviveError, Revived};
+use super::replaying::live_first;
 use super::scribe::Job;
 use super::starting::Start;
 use crate::domain::machine::State;
@@ -30,10 +31,10 @@ impl Dispatcher {
         }
     }
 
-    /// Resumes unfinished rows in input order.
+    /// Resumes unfinished rows in input order, replays behind live events.
     pub fn resume(&mut self, claim: Claim, clean: bool, rows: Vec<StoredRow>) {
         let mut places = BTreeMap::new();
-        for row in rows {
+        for row in live_first(rows) {
             let due = due_in(&row);
             let Some(mut event) = self.revive(claim, row) else { continue };
             let ordered = self.shared.settings.per_customer_order;

@@ -195,6 +195,9 @@ impl Dispatcher {
             for next in self.customers.remove(claim.lane, &event.profile.customer, key) {
                 self.on_turn_may_have_come(next, claim);
             }
+            if event.generation > 1 {
+                self.go_on_replaying();
+            }
         }
         self.room_made();
     }

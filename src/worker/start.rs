@@ -17,6 +17,7 @@ use super::milestone::Milestone;
 use super::pause_watch::PauseWatch;
 use super::pausing::Pausing;
 use super::prepare::Preparer;
+use super::replaying::Replays;
 use super::retaking;
 use super::retention::Retention;
 use super::scribe::Scribe;
@@ -174,6 +175,7 @@ impl Worker {
             reading_notes: false,
             turns: Turns::of(&parts.config.worker),
             pausing: Pausing::new(&parts.config.dead_letters, watch),
+            replays: Replays::new(parts.config.dead_letters.replay_share, parts.config.worker.max_in_flight),
             retention: Retention::of(&parts.config),
             timers: DelayQueue::new(),
             scribes,

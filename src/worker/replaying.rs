@@ -1,0 +1,109 @@
+//! Replays beside live events: a share of the work at most, and never more of them in memory than that.
+//!
+//! The ledger is the queue: a row that an operator reopened stays there with its note until there is room for it. So a replay of
+//! a hundred thousand dead letters takes no more memory than one of a hundred, and the slots beyond the share are live events'.
+//! What an earlier owner had begun is resumed with everything else, behind the live events.
+
+use super::dispatcher::Dispatcher;
+use crate::domain::EventKey;
+use crate::ledger::{Note, NoteKind, StoredRow};
+
+/// How many replays may be in memory, and whether more wait in the ledger.
+pub(super) struct Replays {
+    most: usize,
+    /// The last reading of the notes left some behind.
+    more: bool,
+}
+
+impl Replays {
+    /// A share of all calls that may be in flight, one at least.
+    pub fn new(share: f64, max_in_flight: usize) -> Self {
+        // Both are within the configuration's limits, so the product is a small positive number.
+        let most = (share * max_in_flight as f64).floor() as usize;
+        Self { most: most.max(1), more: false }
+    }
+}
+
+impl Dispatcher {
+    /// How many replays may be taken up now.
+    pub fn room_for_replays(&self) -> usize {
+        let there = self.events.values().filter(|event| event.generation > 1).count();
+        self.replays.most.saturating_sub(there)
+    }
+
+    /// Whether the ledger has more replays than there was room for.
+    pub fn note_replays_left(&mut self, left: bool) {
+        self.replays.more = left;
+    }
+
+    /// A replay has ended: the next ones are read without waiting for the heartbeat, but not for each end.
+    pub fn go_on_replaying(&mut self) {
+        if self.replays.more && self.room_for_replays() > self.replays.most / 2 {
+            self.read_notes();
+        }
+    }
+}
+
+/// The first notes of reopened rows that there is room for; whether others were left out.
+pub(super) fn choose(notes: &mut Vec<Note>, room: usize) -> (Vec<EventKey>, bool) {
+    let mut chosen: Vec<EventKey> = Vec::new();
+    let before = notes.len();
+    notes.retain(|note| {
+        if note.kind != NoteKind::Reopened {
+            return true;
+        }
+        let fits = chosen.contains(&note.key) || chosen.len() < room;
+        if fits && !chosen.contains(&note.key) {
+            chosen.push(note.key);
+        }
+        fits
+    });
+    (chosen, notes.len() < before)
+}
+
+/// Live events first: they did not wait for a person.
+pub(super) fn live_first(mut rows: Vec<StoredRow>) -> Vec<StoredRow> {
+    rows.sort_by_key(|row| row.generation > 1);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Lane;
+
+    fn note(number: i64, key: u8, kind: NoteKind) -> Note {
+        Note { number, lane: Lane(0), key: EventKey([key; 16]), kind }
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_stays_in_the_ledger_in_its_order() {
+        let (link, reopened) = (NoteKind::LinkSent, NoteKind::Reopened);
+        let all = vec![
+            note(1, 1, link),
+            note(2, 1, reopened),
+            note(3, 2, reopened),
+            note(4, 1, reopened),
+            note(5, 3, reopened),
+        ];
+        for (room, keys, kept, left) in [
+            (0, &[][..], &[1][..], true),
+            (1, &[1], &[1, 2, 4], true),
+            (2, &[1, 2], &[1, 2, 3, 4], true),
+            (3, &[1, 2, 3], &[1, 2, 3, 4, 5], false),
+        ] {
+            let mut notes = all.clone();
+            let (chosen, more) = choose(&mut notes, room);
+            assert_eq!(chosen, keys.iter().map(|key| EventKey([*key; 16])).collect::<Vec<_>>(), "{room}");
+            assert_eq!(notes.iter().map(|note| note.number).collect::<Vec<_>>(), kept, "{room}");
+            assert_eq!(more, left, "{room}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_one_replay_at_least() {
+        for (share, slots, most) in [(0.25, 1024, 256), (0.01, 40, 1), (1.0, 7, 7)] {
+            assert_eq!(Replays::new(share, slots).most, most, "{share} of {slots}");
+        }
+    }
+}

@@ -78,6 +78,7 @@
 //! | [`clock`] | what time it is, and chance |
 //! | [`conditions`] | how the parts are that a worker stands on: what `/readyz` tells |
 //! | [`worker`] | when: the shell that drives the domain, start with its `dispatcher` |
+//! | [`dead_letters`] | what is replayed, in which steps, and when to stop |
 //! | [`admin`] | what people see of a running worker, and what they may tell it, over HTTP |
 //! | [`sandbox`] | the vendors, played; shares no code with [`upstream`] |
 //! | [`cli`] | the commands, one file each; exit codes |
@@ -105,6 +106,8 @@ pub mod clock;
 pub mod conditions;
 
 pub mod worker;
+
+pub mod dead_letters;
 
 pub mod admin;
 

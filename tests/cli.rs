@@ -12,6 +12,8 @@ mod commands;
 mod configuration;
 #[path = "cli/damage.rs"]
 mod damage;
+#[path = "cli/dead_letters.rs"]
+mod dead_letters;
 #[path = "cli/deploying.rs"]
 mod deploying;
 #[path = "cli/examples.rs"]

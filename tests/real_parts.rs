@@ -19,6 +19,8 @@ mod brokers;
 mod checkup;
 #[path = "real_parts/cursors.rs"]
 mod cursors;
+#[path = "real_parts/dead_letters.rs"]
+mod dead_letters;
 #[path = "real_parts/duplicates.rs"]
 mod duplicates;
 #[path = "real_parts/ends.rs"]
@@ -51,6 +53,10 @@ mod refusals;
 mod refused_records;
 #[path = "real_parts/remade_topics.rs"]
 mod remade_topics;
+#[path = "real_parts/replay_how_to.rs"]
+mod replay_how_to;
+#[path = "real_parts/replaying.rs"]
+mod replaying;
 #[path = "real_parts/retention.rs"]
 mod retention;
 #[path = "real_parts/securely.rs"]
@@ -121,6 +127,9 @@ const CASES: &[&[Case]] = &[
     letting_go::CASES,
     ledger_outages::CASES,
     ledger_accidents::CASES,
+    dead_letters::CASES,
+    replaying::CASES,
+    replay_how_to::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -30,7 +30,7 @@ fn kind(text: &str) -> Result<String, String> {
         .ok_or_else(|| format!("no such result; there are linked ({}) and rejected ({})", names[0], names[1]))
 }
 
-fn reason_code(text: &str) -> Result<ReasonCode, String> {
+pub(super) fn reason_code(text: &str) -> Result<ReasonCode, String> {
     let found = ReasonCode::ALL.into_iter().find(|code| code.as_str() == text);
     found.ok_or_else(|| {
         let names = ReasonCode::ALL.map(ReasonCode::as_str);

@@ -8,6 +8,7 @@ mod completions;
 mod config;
 pub mod connection;
 mod dev;
+mod dlq;
 mod endpoint;
 mod exit;
 mod filter;
@@ -71,6 +72,7 @@ enum Command {
     Watch(watch::Args),
     Status(status::Args),
     Intake(intake::Args),
+    Dlq(dlq::Args),
     Check(check::Args),
     Migrate(migrate::Args),
     Sandbox(sandbox::Args),
@@ -133,7 +135,11 @@ impl Command {
 
     /// Whether the command handles signals itself, since it has something to finish.
     fn has_own_end(&self) -> bool {
-        matches!(self, Self::Dev(_) | Self::Run(_) | Self::Sandbox(_))
+        match self {
+            Self::Dev(_) | Self::Run(_) | Self::Sandbox(_) => true,
+            Self::Dlq(args) => args.has_own_end(),
+            _ => false,
+        }
     }
 
     async fn execute(self, shell: &Shell) -> anyhow::Result<Exit> {
@@ -144,6 +150,7 @@ impl Command {
             Self::Watch(args) => watch::execute(args, shell).await,
             Self::Status(args) => status::execute(args, shell).await,
             Self::Intake(args) => intake::execute(args, shell).await,
+            Self::Dlq(args) => dlq::execute(args, shell).await,
             Self::Check(args) => check::execute(args, shell).await,
             Self::Migrate(args) => migrate::execute(args, shell).await,
             Self::Sandbox(args) => sandbox::execute(args, shell).await,

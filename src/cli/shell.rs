@@ -95,6 +95,21 @@ impl Shell {
         std::io::stderr().is_terminal()
     }
 
+    /// Asks a question that is answered with yes or no. Off a terminal nobody is asked, and `--yes` answers for them.
+    ///
+    /// # Errors
+    /// The terminal cannot be read.
+    pub fn confirm(&self, question: &str) -> anyhow::Result<bool> {
+        if self.yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Ok(true);
+        }
+        // A closed stderr has no reader to miss it.
+        let _ = write!(anstream::stderr(), "{question} [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
     /// Prints one result: as JSON, or as this text. Colours in the text are dropped where they do not belong.
     ///
     /// # Errors

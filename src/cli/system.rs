@@ -16,7 +16,7 @@ use crate::kafka::consumer::KafkaSource;
 use crate::kafka::idempotent::IdempotentPublisher;
 use crate::kafka::transactional::{Limits, TransactionalPublisher};
 use crate::kafka::{KafkaTrouble, Publisher, Source};
-use crate::ledger::{self, Act, Ledger, LedgerError, Vault};
+use crate::ledger::{self, Act, DeadLetters, Ledger, LedgerError, Vault};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::upstream;
@@ -123,14 +123,21 @@ fn conditions(config: &Config, clock: Arc<SystemClock>) -> Conditions {
 
 /// The ledger, of this build's version.
 pub(super) async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
+    Ok(open_ledger_with_dead_letters(config).await?.0)
+}
+
+/// The ledger by both of its ports.
+pub(super) async fn open_ledger_with_dead_letters(
+    config: &Config,
+) -> Result<(Arc<dyn Ledger>, Arc<dyn DeadLetters>), Failure> {
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let checked = async {
-        let ledger = ledger::open(&config.ledger.url).await?;
-        ledger.identity().await?;
-        Ok(ledger)
+        let opened = ledger::open_with_dead_letters(&config.ledger.url).await?;
+        opened.0.identity().await?;
+        Ok(opened)
     };
     match tokio::time::timeout(LEDGER_LIMIT, checked).await {
-        Ok(Ok(ledger)) => Ok(ledger),
+        Ok(Ok(opened)) => Ok(opened),
         Ok(Err(error)) => Err(ledger_failure(&error, &place)),
         Err(_) => {
             let late = format!("no answer within {} s", LEDGER_LIMIT.as_secs());

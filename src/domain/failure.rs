@@ -119,6 +119,9 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the order of an event's way.
+    pub const ALL: [Self; 4] = [Self::Decode, Self::Validate, Self::Convert, Self::Link];
+
     /// The stage as the contract spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -47,6 +47,11 @@ fn wrong_arguments_are_exit_2_and_say_what_is_meant() {
         (&["publish", "--wait", "--timeout", "soon", "x"], "60s"),
         (&["schema", "show", "nonsense"], "payments.profile-created.v1"),
         (&["sandbox", "--strict", "nonsense"], "name=value"),
+        (&["dlq", "list", "--reason", "nonsense"], "token_rejected"),
+        (&["dlq", "stats", "--stage", "nonsense"], "validate"),
+        (&["dlq", "list", "--since", "yesterday"], "RFC 3339"),
+        (&["dlq", "show", "--origin", "3/17"], "topic/partition/offset"),
+        (&["dlq", "replay", "--rate", "fast"], "50/s"),
     ];
     for (arguments, said) in cases {
         let ended = bench.run(arguments);

@@ -20,9 +20,10 @@ const FIRST: [&str; 5] = [
 ];
 
 /// Examples that may rightly end otherwise than with 0.
-const OTHERWISE: [(&str, &[i32]); 2] = [
+const OTHERWISE: [(&str, &[i32]); 3] = [
     // There is no such event here.
     ("ledger show order-4711 --config worker.toml", &[1]),
+    ("dlq show order-4711 --config worker.toml", &[1]),
     // The embedded broker cannot answer everything that a doctor asks.
     ("check --config worker.toml", &[0, 1]),
 ];

@@ -1,0 +1,60 @@
+//! `dlq export`: dead letters as the events that others know, one a line.
+
+use super::Desk;
+use super::selection::{Selection, States};
+use crate::cli::exit::Exit;
+use crate::cli::shell::{Shell, print};
+use crate::cli::system;
+use crate::cli::text::escaped;
+use crate::config::Config;
+use crate::dead_letters;
+use crate::ledger::{DeadLetter, LedgerError, Vault};
+
+/// Read at once.
+const PAGE: usize = 200;
+
+/// Print dead letters as `DeadLetter` events, one a line, whatever the output mode; sealed payloads stay sealed
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  profile-linker dlq export --since 1d --config worker.toml > dead-letters.ndjson")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// In these states only
+    #[arg(long, value_enum, default_value = "open")]
+    state: States,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Prints them.
+///
+/// # Errors
+/// The ledger is unreachable (69), or a key file cannot be used (78).
+pub async fn execute(args: &Args, desk: &Desk, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
+    let vault = system::vault(config)?;
+    let filter = args.selection.filter(desk, args.state.states()).await?;
+    let (mut after, mut left, mut count) = (None, args.limit.unwrap_or(usize::MAX), 0);
+    while left > 0 {
+        let page = desk.letters.page(&filter, after, left.min(PAGE)).await.map_err(|error| desk.failed(&error))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.place());
+        left -= page.len();
+        for letter in &page {
+            if let Some(line) = line(letter, desk, &vault).await.map_err(|error| desk.failed(&error))? {
+                print(line.as_bytes())?;
+                count += 1;
+            }
+        }
+    }
+    shell.note(&format!("exported {count}"));
+    Ok(Exit::Done)
+}
+
+/// None if it has gone since it was listed: linked by a replay, or removed.
+async fn line(letter: &DeadLetter, desk: &Desk, vault: &Vault) -> Result<Option<String>, LedgerError> {
+    let (story, row) = (desk.letters.story(letter.key).await?, desk.ledger.row(letter.key).await?);
+    let there = story.zip(row).filter(|(_, row)| !row.sealed_record.is_empty());
+    let event = there.map(|(story, row)| dead_letters::event(letter, &story, &row, &desk.topic, vault));
+    Ok(event.map(|event| escaped(&event.to_string()) + "\n"))
+}

@@ -1,0 +1,76 @@
+//! `dlq list`: one line a dead letter.
+
+use super::Desk;
+use super::selection::{Selection, States};
+use super::shown::{as_json, customer, event_id, origin, time};
+use super::table::{self, Cell};
+use crate::cli::exit::Exit;
+use crate::cli::shell::Shell;
+use crate::cli::text::escaped;
+use crate::ledger::DeadLetter;
+
+/// Read at once; a table has the column widths of such a page.
+const PAGE: usize = 1000;
+
+const HEAD: [&str; 8] = ["DEAD-LETTERED AT", "STATE", "REASON", "STAGE", "GEN", "CUSTOMER", "EVENT", "ORIGIN"];
+
+/// List dead letters, the first accepted first
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  profile-linker dlq list --reason retries_exhausted --since 1h --config worker.toml"
+)]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    /// In these states only
+    #[arg(long, value_enum, default_value = "open")]
+    state: States,
+    /// So many at most
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Lists.
+///
+/// # Errors
+/// The ledger is unreachable (69).
+pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
+    let filter = args.selection.filter(desk, args.state.states()).await?;
+    let (mut left, mut after) = (args.limit.unwrap_or(usize::MAX), None);
+    while left > 0 {
+        let asked = left.min(PAGE);
+        let page = desk.letters.page(&filter, after, asked).await.map_err(|error| desk.failed(&error))?;
+        print(&page, after.is_none(), desk, shell)?;
+        left -= page.len();
+        after = page.last().map(DeadLetter::place);
+        if page.len() < asked {
+            break;
+        }
+    }
+    if after.is_none() && left > 0 && args.limit.is_none_or(|limit| limit == left) {
+        shell.note("no dead letters");
+    }
+    Ok(Exit::Done)
+}
+
+fn print(page: &[DeadLetter], first: bool, desk: &Desk, shell: &Shell) -> anyhow::Result<()> {
+    if shell.is_json() {
+        return page.iter().try_for_each(|letter| shell.line(&as_json(letter, &desk.topic), String::new));
+    }
+    let lines = table::lines(HEAD, page.iter().map(|letter| row(letter, &desk.topic)).collect());
+    let shown = if first && !page.is_empty() { 0 } else { 1 };
+    lines.into_iter().skip(shown).try_for_each(|line| shell.line(&(), || line))
+}
+
+fn row(letter: &DeadLetter, topic: &str) -> [Cell; 8] {
+    [
+        time(letter.dead_lettered_at).into(),
+        letter.state.into(),
+        letter.reason.as_str().into(),
+        letter.stage.as_str().into(),
+        letter.generation.to_string().into(),
+        customer(letter.customer.as_ref()).into(),
+        event_id(letter).map_or_else(|| "-".to_owned(), escaped).into(),
+        escaped(&origin(letter, topic)).into(),
+    ]
+}

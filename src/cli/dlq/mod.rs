@@ -1,0 +1,105 @@
+//! `dlq`: dead letters for the one who replays them. Everything is asked of the ledger; no token is ever shown.
+
+mod acts;
+mod audit;
+mod export;
+mod list;
+mod rate;
+mod replay;
+mod selection;
+mod show;
+mod shown;
+mod stats;
+mod table;
+
+use std::sync::Arc;
+
+use super::exit::{Exit, Failure};
+use super::shell::Shell;
+use super::system;
+use crate::config::Config;
+use crate::ledger::{DeadLetters, Ledger, LedgerError};
+
+/// Dead letters: what they are, why, and their replay
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: what is there, and a careful replay of what one outage left:\n  profile-linker dlq stats --config worker.toml\n  profile-linker dlq replay --reason retries_exhausted --ramp --why outage --config worker.toml"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    List(list::Args),
+    Stats(stats::Args),
+    Show(show::Args),
+    Replay(replay::Args),
+    /// Set dead letters aside: listed only when asked for, not replayed, removed by retention as all others
+    #[command(
+        after_help = "Example:\n  profile-linker dlq discard --event-id order-4711 --why duplicate --config worker.toml"
+    )]
+    Discard(acts::Args),
+    /// Take discarded dead letters back
+    #[command(after_help = "Example:\n  profile-linker dlq restore --event-id order-4711 --config worker.toml")]
+    Restore(acts::Args),
+    Export(export::Args),
+    Audit(audit::Args),
+}
+
+impl Args {
+    /// Whether the command has something to say before it ends at a signal.
+    pub fn has_own_end(&self) -> bool {
+        matches!(self.command, Command::Replay(_))
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// The ledger is unreachable (69) or of another version (78), or the arguments fit nothing that is there (1).
+pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    let config = shell.load()?;
+    let desk = Desk::open(&config).await?;
+    match args.command {
+        Command::List(args) => list::execute(&args, &desk, shell).await,
+        Command::Stats(args) => stats::execute(&args, &desk, shell).await,
+        Command::Show(args) => show::execute(&args, &desk, shell).await,
+        Command::Replay(args) => replay::execute(args, &desk, shell).await,
+        Command::Discard(args) => acts::discard(&args, &desk, shell).await,
+        Command::Restore(args) => acts::restore(&args, &desk, shell).await,
+        Command::Export(args) => export::execute(&args, &desk, &config, shell).await,
+        Command::Audit(args) => audit::execute(&args, &desk, shell).await,
+    }
+}
+
+/// What every one of these commands works with.
+struct Desk {
+    ledger: Arc<dyn Ledger>,
+    letters: Arc<dyn DeadLetters>,
+    /// The input topic, which every origin names.
+    topic: String,
+    /// The ledger, as people may see it.
+    place: String,
+    /// Whether a worker can use the ledger at the same time.
+    is_shared: bool,
+}
+
+impl Desk {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        let (ledger, letters) = system::open_ledger_with_dead_letters(config).await?;
+        let url = config.ledger.url.expose_str().unwrap_or_default();
+        Ok(Self {
+            ledger,
+            letters,
+            topic: config.kafka.topics.created.clone(),
+            place: crate::config::ledger_shown(url),
+            is_shared: !url.starts_with("sqlite:"),
+        })
+    }
+
+    fn failed(&self, error: &LedgerError) -> Failure {
+        system::ledger_failure(error, &self.place)
+    }
+}

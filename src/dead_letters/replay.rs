@@ -1,0 +1,105 @@
+//! A replay: the dead letters that a filter admits, the first accepted first, reopened in batches.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::domain::EventKey;
+use crate::ledger::{
+    Act, DeadLetter, DeadLetterFilter, DeadLetterPlace, DeadLetters, Ledger, LedgerError, LetterState, Reopening,
+};
+
+/// Dead letters read at once: they are small, and a page is one question.
+const PAGE: usize = 500;
+
+/// What is to be replayed.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Which dead letters.
+    pub filter: DeadLetterFilter,
+    /// So many at most.
+    pub limit: Option<u64>,
+    /// Who wants it, and why.
+    pub act: Act,
+}
+
+/// A dead letter, and whether this replay reopened it. If not, somebody else did, or discarded it, since it was read.
+#[derive(Debug, Clone)]
+pub struct Replayed {
+    /// As it was read.
+    pub letter: DeadLetter,
+    /// Whether it is replayed now.
+    pub reopened: bool,
+}
+
+/// A replay under way. Dropped, it has done what it told of, and perhaps the batch that it was asked for last.
+pub struct Replay {
+    ledger: Arc<dyn Ledger>,
+    letters: Arc<dyn DeadLetters>,
+    order: Order,
+    after: Option<DeadLetterPlace>,
+    ahead: VecDeque<DeadLetter>,
+    /// How many more may be taken.
+    left: u64,
+    at_end: bool,
+}
+
+impl Replay {
+    /// Begins. What is dead-lettered from now on is not part of it: a replay ends, whatever goes wrong meanwhile.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn begin(
+        ledger: Arc<dyn Ledger>,
+        letters: Arc<dyn DeadLetters>,
+        mut order: Order,
+    ) -> Result<Self, LedgerError> {
+        let now = letters.now_ms().await?;
+        let until = order.filter.until.map_or(now, |until| until.min(now));
+        order.filter.until = Some(until);
+        order.filter.states.retain(|state| *state == LetterState::DeadLettered);
+        let left = order.limit.unwrap_or(u64::MAX);
+        Ok(Self { ledger, letters, order, after: None, ahead: VecDeque::new(), left, at_end: false })
+    }
+
+    /// How many there are to replay.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn count(&self) -> Result<u64, LedgerError> {
+        let groups = self.letters.stats(&self.order.filter).await?;
+        Ok(groups.iter().map(|group| group.count).sum::<u64>().min(self.left))
+    }
+
+    /// The next dead letters, at most so many, without doing anything to them. None: there are no more.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn candidates(&mut self, most: usize) -> Result<Vec<DeadLetter>, LedgerError> {
+        if self.ahead.is_empty() && !self.at_end {
+            let page = self.letters.page(&self.order.filter, self.after, PAGE).await?;
+            self.at_end = page.len() < PAGE;
+            self.after = page.last().map(DeadLetter::place).or(self.after);
+            self.ahead.extend(page);
+        }
+        let most = u64::try_from(most).unwrap_or(u64::MAX).min(self.left);
+        let taken: Vec<DeadLetter> =
+            self.ahead.drain(..self.ahead.len().min(usize::try_from(most).unwrap_or(usize::MAX))).collect();
+        self.left -= taken.len() as u64;
+        Ok(taken)
+    }
+
+    /// Reopens the next dead letters, at most so many, in one write. None: there are no more.
+    ///
+    /// # Errors
+    /// The ledger's; whether the batch was reopened is then unknown, and the next replay tells.
+    pub async fn step(&mut self, most: usize) -> Result<Vec<Replayed>, LedgerError> {
+        let letters = self.candidates(most).await?;
+        if letters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<Reopening> = letters.iter().map(DeadLetter::as_seen).collect();
+        let reopened: BTreeSet<EventKey> = self.ledger.reopen(&asked, &self.order.act).await?.into_iter().collect();
+        let told = |letter: DeadLetter| Replayed { reopened: reopened.contains(&letter.key), letter };
+        Ok(letters.into_iter().map(told).collect())
+    }
+}

@@ -1,0 +1,198 @@
+//! The one who replays dead letters: by the commands alone, while workers and other replays live and die beside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::support::child::{Guarded, Signal};
+use crate::support::events;
+use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
+use crate::support::records::Record;
+use crate::support::stand::{Delivery, PATIENCE, Stand};
+use crate::support::worker::Worker;
+
+crate::cases! {
+    the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_meanwhile needs [Kafka, Postgres];
+    a_replay_that_is_interrupted_says_how_to_go_on_and_does_so needs [Kafka, Postgres];
+    a_replay_trips_no_flood_guard_and_starves_no_live_event needs [Kafka, Postgres];
+}
+
+/// One event each.
+const CUSTOMERS: usize = 200;
+/// A short budget, and nothing that stops the events from spending it.
+const WIDE: [(&str, &str); 5] = [
+    ("RETRY__BUDGET", "2s"),
+    ("BREAKER__FAILURES", "10000"),
+    ("BREAKER__FAILURE_RATE", "1.0"),
+    ("DEAD_LETTERS__PAUSE_AFTER_RUN", "10000"),
+    ("DEAD_LETTERS__PAUSE_MIN", "1000000"),
+];
+
+async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_meanwhile(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    let converted = dead_letters_of_an_outage(&stand, CUSTOMERS).await;
+    let stats = dlq(&stand, &["stats"]);
+    assert_eq!(stats.len(), 1, "one reason: {stats:?}");
+    let group = &stats[0];
+    assert_eq!((&group["count"], &group["customers"]), (&json!(CUSTOMERS), &json!(CUSTOMERS)), "{group}");
+    assert_eq!((&group["reason"], &group["stage"]), (&json!("retries_exhausted"), &json!("link")), "{group}");
+    assert_eq!(dlq(&stand, &["replay", "--dry-run"]), [json!({"wouldReplay": {"retries_exhausted": CUSTOMERS}})]);
+    // While the outage lasts a ramp costs one replay.
+    let ramp = stand.command(&["dlq", "replay", "--ramp", "--by", "ada", "--output", "json"]);
+    let told = String::from_utf8_lossy(&ramp.stderr).into_owned();
+    assert_eq!(ramp.status.code(), Some(1), "{told}");
+    assert!(told.contains("1 of the last 1 failed again") && told.contains("start the same command again"), "{told}");
+    assert_eq!(lines(&ramp.stdout).last(), Some(&json!({"replayed": 1, "skipped": 0})));
+    stand.sandbox.heal().await;
+    // Mended: a replay that is killed, and the worker with it.
+    let mut first = replay(&stand, "ada", &["--ramp"]);
+    eventually("some are replayed", PATIENCE, async || (actions(&first, "replayed") >= 8).then_some(())).await;
+    first.signal(Signal::Kill);
+    worker.kill();
+    let before = actions(&first, "replayed");
+    drop(first);
+    // Two operators at once, while another worker takes over.
+    let mut operators = [replay(&stand, "ada", &["--rate", "300/s"]), replay(&stand, "bob", &["--rate", "300/s"])];
+    let worker = started(&stand, &WIDE).await;
+    for operator in &mut operators {
+        let end = operator.end_within(PATIENCE).expect("it ends");
+        assert_eq!(end.code(), Some(0), "{}", operator.output());
+    }
+    none_is_left(&stand).await;
+    let by_them: usize = operators.iter().map(|operator| actions(operator, "replayed")).sum();
+    assert!(by_them > 0 && by_them + before <= CUSTOMERS, "{before} and {by_them}");
+    assert_once_each(&stand, converted).await;
+    assert_eq!(worker.terminate(), 0);
+}
+
+/// Each customer has one profile, each result its generation, each reopening its line in the audit.
+async fn assert_once_each(stand: &Stand<'_>, converted: usize) {
+    let linked: BTreeMap<String, i64> = stand.all(&stand.topics.linked).await.iter().map(generation).collect();
+    assert_eq!(linked.len(), CUSTOMERS, "every event is linked");
+    let profiles = stand.sandbox.booked("profiles").await;
+    let customers: BTreeSet<String> = profiles.iter().map(|profile| profile["customerId"].to_string()).collect();
+    assert_eq!((profiles.len(), customers.len()), (CUSTOMERS, CUSTOMERS), "once each");
+    assert_eq!(stand.sandbox.booked("conversions").await.len(), converted, "no token was converted twice");
+    let audit = dlq(stand, &["audit", "--act", "replay"]);
+    let mut acts: BTreeMap<&str, i64> = BTreeMap::new();
+    for act in &audit {
+        *acts.entry(act["eventId"].as_str().expect("an event")).or_default() += 1;
+        assert!(["ada", "bob"].contains(&act["actor"].as_str().unwrap_or_default()), "{act}");
+    }
+    let replays: BTreeMap<&str, i64> = linked.iter().map(|(id, generation)| (id.as_str(), generation - 1)).collect();
+    assert_eq!(acts, replays, "as many lines as generations");
+}
+
+async fn a_replay_that_is_interrupted_says_how_to_go_on_and_does_so(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    dead_letters_of_an_outage(&stand, 10).await;
+    stand.sandbox.heal().await;
+    let mut slow = replay(&stand, "ada", &["--rate", "1/s"]);
+    eventually("one is replayed", PATIENCE, async || (actions(&slow, "replayed") >= 1).then_some(())).await;
+    slow.signal(Signal::Interrupt);
+    assert_eq!(slow.end_within(PATIENCE).expect("it ends").code(), Some(130), "{}", slow.output());
+    let done = actions(&slow, "replayed");
+    assert!(done < 10, "it was interrupted");
+    assert!(slow.output().contains(&format!("{{\"replayed\":{done},\"skipped\":0}}")), "{}", slow.output());
+    let rest = dlq(&stand, &["replay", "--limit", "2"]);
+    assert_eq!(rest.last(), Some(&json!({"replayed": 2, "skipped": 0})));
+    let text = stand.command(&["dlq", "replay", "--yes"]);
+    assert_eq!(String::from_utf8_lossy(&text.stdout), format!("replayed {}, skipped 0\n", 10 - done - 2));
+    none_is_left(&stand).await;
+    assert_eq!(stand.sandbox.booked("profiles").await.len(), 10, "once each");
+    let again = dlq(&stand, &["replay", "--all"]);
+    assert_eq!(again, [json!({"replayed": 0, "skipped": 0})], "there is nothing more to replay");
+    assert_eq!(worker.terminate(), 0);
+}
+
+async fn a_replay_trips_no_flood_guard_and_starves_no_live_event(parts: &RealParts) {
+    const BAD: usize = 30;
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    for number in 0..BAD {
+        stand.publish_bytes(&format!("key {number}"), b"{\"no event\"").await;
+    }
+    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
+    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= BAD).await;
+    assert_eq!(worker.terminate(), 0);
+    let touchy = [("DEAD_LETTERS__PAUSE_AFTER_RUN", "5"), ("DEAD_LETTERS__REPLAY_SHARE", "0.1")];
+    let worker = started(&stand, &touchy).await;
+    assert_eq!(dlq(&stand, &["replay"]).last(), Some(&json!({"replayed": BAD, "skipped": 0})));
+    letters.read_until("they end again", PATIENCE, |seen| seen.len() >= 2 * BAD).await;
+    let customer = stand.sandbox.create_customer().await;
+    let token = stand.sandbox.permanent_token().await;
+    stand.publish(&events::permanent("live", &customer, &token)).await;
+    let mut linked = stand.reader(&[&stand.topics.linked]);
+    linked.read_until("a live event is linked", PATIENCE, |seen| !seen.is_empty()).await;
+    assert!(!worker.log().contains("the flood guard stops"), "{}", worker.log());
+    let generations: BTreeSet<i64> =
+        dlq(&stand, &["list"]).iter().filter_map(|letter| letter["generation"].as_i64()).collect();
+    assert_eq!(generations, BTreeSet::from([2]));
+    assert_eq!(worker.terminate(), 0);
+}
+
+async fn started(stand: &Stand<'_>, settings: &[(&str, &str)]) -> Worker {
+    let settings: Vec<_> =
+        settings.iter().map(|(name, value)| (format!("PROFILE_LINKER_{name}"), (*value).to_owned())).collect();
+    let mut worker = stand.start_worker_with(&settings);
+    worker.ready().await;
+    worker
+}
+
+/// The link target is away for longer than the budget. Answers how many tokens were converted before.
+async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize {
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
+    for number in 0..count {
+        let customer = stand.sandbox.create_customer().await;
+        let id = format!("e{number}");
+        let event = match number % 2 {
+            0 => events::permanent(&id, &customer, &stand.sandbox.permanent_token().await),
+            _ => events::temporary(&id, &customer, &stand.sandbox.tokenise(json!({})).await),
+        };
+        stand.publish(&event).await;
+    }
+    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
+    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= count).await;
+    count / 2
+}
+
+fn generation(record: &Record) -> (String, i64) {
+    let data = &record.json()["data"];
+    let id = data["created"]["id"].as_str().expect("an id").to_owned();
+    (id, data["generation"].as_i64().expect("a generation"))
+}
+
+async fn none_is_left(stand: &Stand<'_>) {
+    eventually("every replay has ended well", PATIENCE, async || dlq(stand, &["list"]).is_empty().then_some(())).await;
+}
+
+/// A replay that runs beside the test.
+fn replay(stand: &Stand<'_>, by: &str, arguments: &[&str]) -> Guarded {
+    let config = stand.config().display().to_string();
+    let words = [env!("CARGO_BIN_EXE_profile-linker"), "dlq", "replay", "--yes", "--by", by, "--output", "json"];
+    let words = words.into_iter().chain(["--config", &config]).chain(arguments.iter().copied());
+    let program: Vec<String> = words.map(str::to_owned).collect();
+    let log = stand.folder().join(format!("replay-{}.log", uuid::Uuid::new_v4().simple()));
+    Guarded::start(&program, &[], &log).expect("the replay starts")
+}
+
+fn actions(replay: &Guarded, action: &str) -> usize {
+    replay.output().matches(&format!("\"action\":\"{action}\"")).count()
+}
+
+/// Runs a command that must succeed; answers its lines.
+fn dlq(stand: &Stand<'_>, arguments: &[&str]) -> Vec<Value> {
+    let words: Vec<&str> = ["dlq"].into_iter().chain(arguments.iter().copied()).chain(["--output", "json"]).collect();
+    let output = stand.command(&words);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {told}");
+    lines(&output.stdout)
+}
+
+fn lines(bytes: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}

@@ -62,6 +62,7 @@ async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_m
     }
     none_is_left(&stand).await;
     let by_them: usize = operators.iter().map(|operator| actions(operator, "replayed")).sum();
+    println!("replayed {before} until the kill, {by_them} by two at once");
     assert!(by_them > 0 && by_them + before <= CUSTOMERS, "{before} and {by_them}");
     assert_once_each(&stand, converted).await;
     assert_eq!(worker.terminate(), 0);
@@ -72,7 +73,7 @@ async fn assert_once_each(stand: &Stand<'_>, converted: usize) {
     let linked: BTreeMap<String, i64> = stand.all(&stand.topics.linked).await.iter().map(generation).collect();
     assert_eq!(linked.len(), CUSTOMERS, "every event is linked");
     let profiles = stand.sandbox.booked("profiles").await;
-    let customers: BTreeSet<String> = profiles.iter().map(|profile| profile["customerId"].to_string()).collect();
+    let customers: BTreeSet<String> = profiles.iter().map(|profile| profile["customer"].to_string()).collect();
     assert_eq!((profiles.len(), customers.len()), (CUSTOMERS, CUSTOMERS), "once each");
     assert_eq!(stand.sandbox.booked("conversions").await.len(), converted, "no token was converted twice");
     let audit = dlq(stand, &["audit", "--act", "replay"]);

@@ -105,6 +105,7 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         sealed_record: row.optional_bytes("sealed_record")?.unwrap_or_default(),
         sealed_token: row.optional_bytes("sealed_token")?,
         account: row.optional_text("account")?,
+        overtaken: false,
     })
 }
 

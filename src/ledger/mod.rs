@@ -115,7 +115,7 @@ pub trait Ledger: Send + Sync + 'static {
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError>;
 
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
-    /// claim's epoch is still the lane's. `only`: of these keys.
+    /// claim's epoch is still the lane's. `only`: of these keys. Of replays it is told whether they are overtaken.
     async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError>;
 
     /// The outbox of these lanes beyond the given cursors, by lane and number; the same condition.

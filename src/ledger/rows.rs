@@ -206,6 +206,8 @@ pub struct StoredRow {
     pub sealed_token: Option<Vec<u8>>,
     /// The converter's account, JSON of [`crate::contract::Account`]; from `Converted` on.
     pub account: Option<String>,
+    /// It is a replay, and a later event of its customer was linked: told by [`super::Ledger::unfinished`] only.
+    pub overtaken: bool,
 }
 
 impl std::fmt::Debug for StoredRow {

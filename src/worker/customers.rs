@@ -39,6 +39,11 @@ impl Customers {
         next
     }
 
+    /// The unfinished events of a customer, in their order.
+    pub fn of(&self, lane: Lane, customer: &Customer) -> impl Iterator<Item = EventKey> {
+        self.queues.get(&(lane, customer.clone())).into_iter().flatten().copied()
+    }
+
     /// Forgets a lane.
     pub fn drop_lane(&mut self, lane: Lane) {
         self.queues.retain(|(of, _), _| *of != lane);

@@ -31,6 +31,8 @@ pub(super) struct Event {
     pub context: Context,
     pub profile: Arc<ProfileCreated>,
     pub record_key: Option<Vec<u8>>,
+    /// It is a replay, and its place was given up to a later event of its customer: that one keeps being primary.
+    pub overtaken: bool,
     /// The original record as it stands in the ledger: what a dead letter carries.
     pub sealed_record: Arc<[u8]>,
     pub flow: Flow,
@@ -77,10 +79,15 @@ impl Event {
             temporary: matches!(self.profile.token, Token::Temporary(_)),
             expires_at: self.profile.expires_at,
             // Aloha knows no primary.
-            wants_primary: self.profile.primary && self.profile.customer.system == System::Loanpro,
+            wants_primary: self.wants_primary() && !self.overtaken,
             refusal_needs_customer: self.profile.customer.system == System::Loanpro,
             found_by_marker: self.profile.customer.system == System::Loanpro,
         }
+    }
+
+    /// Whether its profile is to be the primary one, as it says itself.
+    pub fn wants_primary(&self) -> bool {
+        self.profile.primary && self.profile.customer.system == System::Loanpro
     }
 
     /// The upstream that its next call goes to.

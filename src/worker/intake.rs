@@ -208,6 +208,7 @@ impl Dispatcher {
         if let Some(lane) = self.lanes.get(&claim.lane.0) {
             event.load = lane.tally.add(size_of_event(&event));
         }
+        event.overtaken |= self.is_overtaken(&event);
         let in_window = self.customers.push(claim.lane, &event.profile.customer, key);
         event.in_window = in_window || !self.shared.settings.per_customer_order;
         event.held = wait > Duration::ZERO;

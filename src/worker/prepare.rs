@@ -274,6 +274,7 @@ fn revived(
     let past = Past { resumed, possibly_sent: row.possibly_sent, starts: u32::try_from(row.starts).unwrap_or(0) };
     let mut event = new_event(claim, row.generation, record, created, row.sealed_record, flow);
     event.past = past;
+    event.overtaken = row.overtaken;
     event.first_failed_at = row.first_failed_at;
     if let Some(token) = token {
         event.token = Some(Secret::new(token.to_vec()));
@@ -305,6 +306,7 @@ fn new_event(
         account: created.profile.account.clone(),
         profile: Arc::new(created.profile),
         record_key: record.key,
+        overtaken: false,
         sealed_record: sealed_record.into(),
         flow,
         token,

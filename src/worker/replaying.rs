@@ -5,6 +5,7 @@
 //! What an earlier owner had begun is resumed with everything else, behind the live events.
 
 use super::dispatcher::Dispatcher;
+use super::event::Event;
 use crate::domain::EventKey;
 use crate::ledger::{Note, NoteKind, StoredRow};
 
@@ -34,6 +35,18 @@ impl Dispatcher {
     /// Whether the ledger has more replays than there was room for.
     pub fn note_replays_left(&mut self, left: bool) {
         self.replays.more = left;
+    }
+
+    /// Whether a replay stands behind a later event of its customer that will be the primary one: to be so after it would take that
+    /// from it.
+    pub fn is_overtaken(&self, event: &Event) -> bool {
+        let is_later = |other: &Event| other.origin.offset > event.origin.offset && other.wants_primary();
+        event.generation > 1
+            && self
+                .customers
+                .of(event.claim.lane, &event.profile.customer)
+                .filter_map(|key| self.events.get(&key))
+                .any(is_later)
     }
 
     /// A replay has ended: the next ones are read without waiting for the heartbeat, but not for each end.

@@ -1,7 +1,7 @@
 //! An operator reopens dead-lettered rows.
 
-use profile_linker::domain::Epoch;
-use profile_linker::ledger::{Act, NoteKind, Reopening, RowState};
+use profile_linker::domain::{Epoch, System};
+use profile_linker::ledger::{Act, NewRow, NoteKind, Reopening, RowState};
 
 use crate::rows::*;
 use crate::stage::Stage;
@@ -16,6 +16,7 @@ crate::ledger_cases!(Both:
     a_reopened_row_ends_again_under_a_new_number,
     a_repeated_end_of_before_does_not_end_a_reopened_row,
     a_row_whose_record_is_gone_is_not_reopened,
+    a_replay_knows_whether_a_later_event_of_its_customer_was_linked,
 );
 
 async fn a_reopened_row_is_accepted_again_as_the_next_generation_and_due_at_once(stage: &Stage) {
@@ -167,4 +168,34 @@ async fn a_row_whose_record_is_gone_is_not_reopened(stage: &Stage) {
     stage.sql("DELETE FROM sealed_record").await;
     assert!(ledger.reopen(&[reopening(&row, 1)], &act()).await.unwrap().is_empty());
     assert_eq!(stored(&*ledger, row.key).await.state, RowState::DeadLettered);
+}
+
+async fn a_replay_knows_whether_a_later_event_of_its_customer_was_linked(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let of = |customer: &str, offset: i64, id: &str| {
+        let customer = Some(profile_linker::domain::Customer { system: System::Loanpro, id: customer.to_owned() });
+        NewRow { customer, ..new_row(claim, offset, id) }
+    };
+    // Each customer by what became of another event: linked after it, linked before it, rejected after it, not ended.
+    let rows = [of("2", 0, "earlier"), of("1", 1, "a"), of("2", 2, "b"), of("3", 3, "c"), of("4", 4, "d")];
+    let others = [of("1", 5, "linked"), of("3", 6, "rejected"), of("4", 7, "unfinished")];
+    for row in rows.iter().chain(&others) {
+        accept(ledger, claim, row).await;
+    }
+    ledger.end(&[claim], &[ended(&rows[0], RowState::Linked, 1)]).await.unwrap();
+    for (number, row) in (2..).zip(&rows[1..]) {
+        ledger.end(&[claim], &[ended(row, RowState::DeadLettered, number)]).await.unwrap();
+    }
+    ledger
+        .end(&[claim], &[ended(&others[0], RowState::Linked, 6), ended(&others[1], RowState::Rejected, 7)])
+        .await
+        .unwrap();
+    let asked: Vec<_> = rows[1..].iter().map(|row| reopening(row, 1)).collect();
+    assert_eq!(ledger.reopen(&asked, &act()).await.unwrap().len(), 4);
+    let unfinished = ledger.unfinished(&[claim], None).await.unwrap();
+    let overtaken: Vec<_> = unfinished.iter().filter(|row| row.overtaken).map(|row| row.key).collect();
+    assert_eq!((unfinished.len(), overtaken), (5, vec![key("a")]));
+    let [one] = &ledger.unfinished(&[claim], Some(&[key("a")])).await.unwrap()[..] else { panic!("not one") };
+    assert!(one.overtaken, "also when it is asked for by its key");
 }

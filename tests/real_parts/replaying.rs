@@ -16,6 +16,7 @@ crate::cases! {
     the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_meanwhile needs [Kafka, Postgres];
     a_replay_that_is_interrupted_says_how_to_go_on_and_does_so needs [Kafka, Postgres];
     a_replay_trips_no_flood_guard_and_starves_no_live_event needs [Kafka, Postgres];
+    a_replay_never_takes_primary_from_a_later_event needs [Kafka, Postgres];
 }
 
 /// One event each.
@@ -133,6 +134,41 @@ async fn a_replay_trips_no_flood_guard_and_starves_no_live_event(parts: &RealPar
         dlq(&stand, &["list"]).iter().filter_map(|letter| letter["generation"].as_i64()).collect();
     assert_eq!(generations, BTreeSet::from([2]));
     assert_eq!(worker.terminate(), 0);
+}
+
+async fn a_replay_never_takes_primary_from_a_later_event(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
+    let [alone, overtaken] = [stand.sandbox.create_customer().await, stand.sandbox.create_customer().await];
+    for (id, customer) in [("alone", &alone), ("overtaken", &overtaken)] {
+        publish_primary(&stand, id, customer).await;
+    }
+    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
+    letters.read_until("both are dead letters", PATIENCE, |seen| seen.len() >= 2).await;
+    stand.sandbox.heal().await;
+    publish_primary(&stand, "later", &overtaken).await;
+    let mut linked = stand.reader(&[&stand.topics.linked]);
+    linked.read_until("the later one is linked", PATIENCE, |seen| !seen.is_empty()).await;
+    dlq(&stand, &["replay"]);
+    linked.read_until("all are linked", PATIENCE, |seen| seen.len() >= 3).await;
+    let told: BTreeMap<String, bool> = stand.all(&stand.topics.linked).await.iter().map(primary).collect();
+    let expected = [("alone", true), ("later", true), ("overtaken", false)];
+    assert_eq!(told, expected.map(|(id, primary)| (id.to_owned(), primary)).into());
+    let primaries = stand.sandbox.booked("profiles").await.iter().filter(|one| one["primary"] == true).count();
+    assert_eq!(primaries, 2, "one a customer");
+    assert_eq!(worker.terminate(), 0);
+}
+
+async fn publish_primary(stand: &Stand<'_>, id: &str, customer: &str) {
+    let mut event = events::permanent(id, customer, &stand.sandbox.permanent_token().await);
+    event["data"]["primary"] = json!(true);
+    stand.publish(&event).await;
+}
+
+fn primary(record: &Record) -> (String, bool) {
+    let data = &record.json()["data"];
+    (data["created"]["id"].as_str().expect("an id").to_owned(), data["primary"] == true)
 }
 
 async fn started(stand: &Stand<'_>, settings: &[(&str, &str)]) -> Worker {

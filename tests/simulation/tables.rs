@@ -185,6 +185,7 @@ impl Tables {
             sealed_record: if state == RowState::Rejected { Vec::new() } else { row.sealed_record.clone() },
             sealed_token: None,
             account: None,
+            overtaken: false,
         };
         let new = Row {
             stored,

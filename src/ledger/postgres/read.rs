@@ -1,6 +1,6 @@
 //! What is read: after a takeover, after an acceptance, to confirm ownership, and for people.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::postgres::{PgConnection, PgPool};
 
@@ -56,6 +56,18 @@ const ROW: &str = stored!(
     WHERE e.key = $1"
 );
 
+/// Which of these rows have a later one of their customer, in the order of the input, that was linked. Later ones were accepted
+/// later, so none is looked at that is older than all of these.
+const OVERTAKEN: &str = "
+WITH asked AS MATERIALIZED (
+    SELECT key, lane, record_offset, accepted_at, customer_system, customer_id FROM input WHERE key = ANY($1::bytea[])
+)
+SELECT DISTINCT a.key
+FROM asked a
+JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system AND l.lane = a.lane
+    AND l.record_offset > a.record_offset AND l.accepted_at >= (SELECT min(accepted_at) FROM asked)
+JOIN event e ON e.key = l.key AND e.state = 3";
+
 const UNPUBLISHED: &str = "
 SELECT o.lane::bigint AS lane, o.publish_seq, o.topic_role::bigint AS topic_role, o.key, o.value, o.headers
 FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS c(lane, epoch, cursor)
@@ -84,7 +96,20 @@ pub(super) async fn unfinished(
 ) -> Result<Vec<StoredRow>, LedgerError> {
     let only = only.map(|keys| keys.iter().map(|key| key.0.as_slice()).collect::<Vec<_>>());
     let rows = of_claims(UNFINISHED, claims)?.bind(only)?.ask(readers).await?;
-    rows.iter().map(decode::stored_row).collect()
+    let mut rows: Vec<StoredRow> = rows.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
+    mark_overtaken(readers, &mut rows).await?;
+    Ok(rows)
+}
+
+async fn mark_overtaken(readers: &PgPool, rows: &mut [StoredRow]) -> Result<(), LedgerError> {
+    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key.0.to_vec()).collect();
+    if replays.is_empty() {
+        return Ok(());
+    }
+    let overtaken = Statement::new(OVERTAKEN).bind(replays)?.ask(readers).await?;
+    let overtaken = overtaken.iter().map(|row| row.key("key")).collect::<Result<BTreeSet<_>, _>>()?;
+    rows.iter_mut().for_each(|row| row.overtaken = overtaken.contains(&row.key));
+    Ok(())
 }
 
 pub(super) async fn unpublished(readers: &PgPool, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {

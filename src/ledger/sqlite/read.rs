@@ -28,6 +28,12 @@ const UNFINISHED: &str = stored!(
     "JOIN lane l ON l.lane = s.lane AND l.epoch = ?2
     WHERE s.lane = ?1 AND NOT s.kept AND e.epoch <= ?2"
 );
+const OVERTAKEN: &str = "
+SELECT 1 FROM input a
+JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system AND l.lane = a.lane
+    AND l.record_offset > a.record_offset AND l.accepted_at >= a.accepted_at
+JOIN event e ON e.key = l.key AND e.state = 3
+WHERE a.key = ? LIMIT 1";
 const UNPUBLISHED: &str = "
 SELECT o.lane, o.publish_seq, o.topic_role, o.key, o.value, o.headers
 FROM outbox o JOIN lane l ON l.lane = o.lane AND l.epoch = ?2
@@ -50,10 +56,13 @@ pub(super) async fn unfinished(
     for claim in claims {
         found.extend(work.rows(sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0)).await?);
     }
-    work.done();
-    let mut rows: Vec<_> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
+    let mut rows: Vec<StoredRow> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
     rows.retain(|row| only.is_none_or(|keys| keys.contains(&row.key)));
     rows.sort_by_key(|row| (row.lane, row.offset));
+    for row in rows.iter_mut().filter(|row| row.generation > 1) {
+        row.overtaken = work.row(sqlx::query(OVERTAKEN).bind(row.key.0.to_vec())).await?.is_some();
+    }
+    work.done();
     Ok(rows)
 }
 

@@ -1,4 +1,6 @@
-//! `keys generate`: a key that seals tokens at rest.
+//! `keys generate`: a key that seals tokens at rest; `keys rotate`: from one key to the next.
+
+mod rotate;
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -13,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::shell::{Shell, print};
 use crate::config::KEY_LENGTH;
 
-/// Make keys that seal tokens at rest
+/// Make keys that seal tokens at rest, and change from one to the next
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  profile-linker keys generate --out k1.key")]
 pub struct Args {
@@ -30,14 +32,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Seal what older keys have sealed anew under the active one, while workers run; a run that was cut short goes on
+    #[command(after_help = "Example:\n  profile-linker keys rotate --config worker.toml --why yearly\n\n\
+        Every worker must have the new key, and seal with it, before. A SQLite ledger serves one process: end its worker first.")]
+    Rotate {
+        /// Why, for the audit table
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
 }
 
-/// Makes a key.
+/// Makes a key, or seals anew.
 ///
 /// # Errors
-/// The file is there already or cannot be written, or the system gives no random bytes.
-pub fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
-    let Command::Generate { out } = args.command;
+/// The file is there already or cannot be written, or the system gives no random bytes; see [`rotate::execute`].
+pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Generate { out } => make(out, shell),
+        Command::Rotate { why } => rotate::execute(why, shell).await,
+    }
+}
+
+fn make(out: Option<PathBuf>, shell: &Shell) -> anyhow::Result<Exit> {
     match out {
         Some(path) => {
             write_new(&path)?;

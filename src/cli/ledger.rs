@@ -1,4 +1,6 @@
-//! `ledger show`: the timeline of one event.
+//! `ledger show`: the timeline of one event; `ledger erase`: what is known of one customer.
+
+mod erase;
 
 use serde_json::{Value, json};
 
@@ -9,7 +11,7 @@ use super::text::escaped;
 use crate::domain::timeline::{self, Entry};
 use crate::ledger::{EventSummary, RowState};
 
-/// What the ledger knows
+/// What the ledger knows, and what it is to forget
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  profile-linker ledger show order-4711 --config worker.toml")]
 pub struct Args {
@@ -26,18 +28,38 @@ enum Command {
         #[arg(value_name = "EVENT_ID")]
         event_id: String,
     },
+    /// Erase what tells of one customer from all rows that ended: tokens, records, ids, timelines. Audited
+    #[command(
+        after_help = "Example:\n  profile-linker ledger erase --customer loanpro:42 --why request-17 --yes --config worker.toml\n\n\
+        It cannot be undone: a dead letter of the customer cannot be replayed any more. What tells duplicates stays: a digest\n\
+        of each event's source and id, and of its payload. Topics and backups keep what they have for as long as they keep it."
+    )]
+    Erase {
+        /// Whose: SYSTEM:ID, as loanpro:42
+        #[arg(long, value_name = "SYSTEM:ID")]
+        customer: erase::Named,
+        /// Why, for the audit table; name the request, not the customer
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
 }
 
-/// Shows.
+/// Shows, or erases.
 ///
 /// # Errors
 /// The ledger is unreachable (69) or of another version (78).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
-    let Command::Show { event_id } = args.command;
+    match args.command {
+        Command::Show { event_id } => show(&event_id, shell).await,
+        Command::Erase { customer, why } => erase::execute(customer, why, shell).await,
+    }
+}
+
+async fn show(event_id: &str, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     let place = crate::config::ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let ledger = system::open_ledger(&config).await?;
-    let found = ledger.find(&event_id).await.map_err(|error| system::ledger_failure(&error, &place))?;
+    let found = ledger.find(event_id).await.map_err(|error| system::ledger_failure(&error, &place))?;
     if found.is_empty() {
         return Err(Failure::new(Exit::Failed, format!("the ledger holds no event with the id {event_id:?}"))
             .at(place)

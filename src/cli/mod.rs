@@ -156,7 +156,7 @@ impl Command {
             Self::Sandbox(args) => sandbox::execute(args, shell).await,
             Self::Schema(args) => schema::execute(args, shell),
             Self::Ledger(args) => ledger::execute(args, shell).await,
-            Self::Keys(args) => keys::execute(args, shell),
+            Self::Keys(args) => keys::execute(args, shell).await,
             Self::Config(args) => config::execute(args, shell),
             Self::Completions(args) => completions::execute(args),
             Self::Man(args) => man::execute(args),

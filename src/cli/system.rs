@@ -197,7 +197,15 @@ fn start_failure(error: &StartError, place: &str) -> Failure {
         StartError::Keys(_) => Failure::new(Exit::BadConfig, error.to_string())
             .at("[keys]")
             .fix("configure the key that this ledger was made with"),
+        StartError::MissingKey { key_id, .. } => missing_key(error.to_string(), key_id),
     }
+}
+
+/// Sealed rows need a key that is not configured.
+pub(super) fn missing_key(what: String, key_id: &str) -> Failure {
+    Failure::new(Exit::BadConfig, what).at("[keys]").fix(format!(
+        "configure {key_id} again; `profile-linker keys rotate` seals its rows under the active key, then it may go"
+    ))
 }
 
 /// What a ledger's refusal means for the one who started the command.

@@ -11,8 +11,9 @@ use crate::contract::decode::{Decoded, decode};
 use crate::contract::results::{DeadLetterParts, OutputMode, SealedOriginal, Subject, dead_letter};
 use crate::contract::{Context, InputRecord, record_bytes};
 use crate::domain::{Origin, Reason, ReasonCode, Secret, Stage, timeline};
+use crate::ledger::custody::record_context;
 use crate::ledger::{DeadLetter, StoredRow, Story, Vault};
-use crate::worker::{MAX_SEALED_BASE64, record_context};
+use crate::worker::MAX_SEALED_BASE64;
 
 /// The event. `topic` is the input topic; a record that does not open under the vault's keys is exported all the same, sealed as
 /// it is.

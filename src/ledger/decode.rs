@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::codes::{attempts_of_counts, headers_of_text, system_of_name, topic_of_code};
+use super::custody::{SealedBlob, SealedCount};
 use super::{Claim, EventSummary, LedgerError, Note, NoteKind, RowState, StoredRow, Unpublished};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Customer, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
@@ -106,6 +107,28 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         sealed_token: row.optional_bytes("sealed_token")?,
         account: row.optional_text("account")?,
         overtaken: false,
+    })
+}
+
+/// How much one key has sealed.
+pub(super) fn sealed_count(row: &impl Columns) -> Result<SealedCount, LedgerError> {
+    let count = |name| row.int(name).map(i64::unsigned_abs);
+    Ok(SealedCount {
+        key_id: String::from_utf8_lossy(&row.bytes("key_id")?).into_owned(),
+        records: count("records")?,
+        tokens: count("tokens")?,
+        hash_key: row.flag("hash_key")?,
+    })
+}
+
+/// Sealed bytes with their origin.
+pub(super) fn sealed_blob(row: &impl Columns) -> Result<SealedBlob, LedgerError> {
+    Ok(SealedBlob {
+        key: row.key("key")?,
+        lane: row.lane()?,
+        offset: row.int("record_offset")?,
+        timestamp: row.int("record_timestamp")?,
+        bytes: row.bytes("bytes")?,
     })
 }
 

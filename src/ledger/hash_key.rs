@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::LedgerIdentity;
 use super::vault::{Vault, VaultError};
-use crate::domain::{EventKey, Origin};
+use crate::domain::{Customer, EventKey, Origin};
 
 /// What the key is sealed for.
 const CONTEXT: &[u8] = b"hash-key";
@@ -19,6 +19,7 @@ const CONTEXT: &[u8] = b"hash-key";
 const PAYLOAD: &[u8] = b"payload\0";
 const FINGERPRINT: &[u8] = b"fingerprint\0";
 const UNREADABLE: &[u8] = b"unreadable\0";
+const CUSTOMER: &[u8] = b"customer\0";
 /// Bytes of a fingerprint: enough to correlate, shown as twice as many hex characters.
 const FINGERPRINT_BYTES: usize = 16;
 
@@ -41,6 +42,23 @@ impl HashKey {
         let key = vault.open(CONTEXT, &identity.sealed_hash_key)?;
         let key = Some(key).filter(|key| key.len() == 32).ok_or(VaultError::Malformed)?;
         Hmac::new_from_slice(&key).map(Self).map_err(|_| VaultError::Malformed)
+    }
+
+    /// The same key, sealed under the vault's active key.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub fn resealed(identity: &LedgerIdentity, vault: &Vault) -> Result<Vec<u8>, VaultError> {
+        vault.open(CONTEXT, &identity.sealed_hash_key).map(|key| vault.seal(CONTEXT, &key))
+    }
+
+    /// What an erased customer is called in the audit table: whoever knows the customer can tell the line, nobody else can
+    /// tell the customer.
+    #[must_use]
+    pub fn customer_mark(&self, customer: &Customer) -> String {
+        let id = customer.id.to_ascii_lowercase();
+        let hash = self.hash(CUSTOMER, &[customer.system.as_str().as_bytes(), b"\n", id.as_bytes()]);
+        HEXLOWER.encode(&hash[..FINGERPRINT_BYTES])
     }
 
     /// Hash of an event's canonical payload (of a record's bytes, where there is no payload).

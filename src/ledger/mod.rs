@@ -8,6 +8,7 @@
 mod address;
 mod batch;
 mod codes;
+pub mod custody;
 mod dead_letters;
 mod decode;
 mod failure;
@@ -17,6 +18,7 @@ mod pause;
 mod postgres;
 mod probe;
 mod purge;
+pub mod rotation;
 mod rows;
 mod setup;
 mod sqlite;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use custody::Custody;
 pub use dead_letters::{
     AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters, Fate,
     LetterState, Story,
@@ -183,6 +186,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// `limit` looked at. Asks for no claim, since what may go cannot come back but by an operator's reopening, which it never
     /// waits for nor undoes: a row that somebody is writing to is passed over.
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError>;
+
+    /// The operators' side of it; `None` where nothing is kept that would outlive the process.
+    fn custody(&self) -> Option<&dyn Custody> {
+        None
+    }
 
     /// Events with this id, whatever their source.
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError>;

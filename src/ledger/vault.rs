@@ -62,6 +62,12 @@ impl Vault {
         &self.active
     }
 
+    /// Whether this key is among the keys.
+    #[must_use]
+    pub fn opens(&self, id: &str) -> bool {
+        self.opens.contains_key(id)
+    }
+
     /// Id of the key under which a blob is sealed; it need not be configured.
     ///
     /// # Errors
@@ -80,10 +86,8 @@ impl Vault {
         )]
         let ciphertext =
             self.seals.encrypt(&nonce, Payload { msg: plain, aad: context }).expect("plain text of a sane length");
-        let mut blob = Vec::with_capacity(2 + self.active.len() + NONCE_BYTES + ciphertext.len());
-        // `new` has checked that the length fits.
-        blob.extend([VERSION, u8::try_from(self.active.len()).unwrap_or(u8::MAX)]);
-        blob.extend(self.active.as_bytes());
+        let mut blob = prefix(&self.active);
+        blob.reserve_exact(NONCE_BYTES + ciphertext.len());
         blob.extend(&nonce);
         blob.extend(ciphertext);
         blob
@@ -101,6 +105,14 @@ impl Vault {
             .map(Zeroizing::new)
             .map_err(|_| VaultError::DoesNotOpen)
     }
+}
+
+/// What every blob that this key sealed begins with, and no other.
+pub(super) fn prefix(id: &str) -> Vec<u8> {
+    // A vault's keys have at most 255 bytes of id: `new` has checked it.
+    let mut prefix = vec![VERSION, u8::try_from(id.len()).unwrap_or(u8::MAX)];
+    prefix.extend(id.as_bytes());
+    prefix
 }
 
 /// The cipher of a configured key.

@@ -51,9 +51,8 @@ mod upstreams;
 mod verdict;
 
 pub use milestone::{Milestone, Step};
-pub use pause_watch::PauseWatch;
 pub(crate) use outcome::MAX_SEALED_BASE64;
-pub(crate) use prepare::record_context;
+pub use pause_watch::PauseWatch;
 pub use start::{StartError, Worker, WorkerParts};
 
 /// Why a running worker ended by itself.

@@ -17,6 +17,7 @@ use crate::contract::results::OutputMode;
 use crate::contract::{InputRecord, Token, record_bytes};
 use crate::domain::machine::{Flow, Past};
 use crate::domain::{Attempts, Disposition, EventIdentity, Lane, Origin, Reason, ReasonCode, Secret, Stage};
+use crate::ledger::custody::{record_context, token_context};
 use crate::ledger::vault::VaultError;
 use crate::ledger::{Claim, EndedAtOnce, HashKey, NewRow, RowState, StoredRow, Vault};
 
@@ -330,16 +331,4 @@ fn new_event(
 
 fn record_bytes_of(record: &InputRecord) -> Zeroizing<Vec<u8>> {
     record_bytes::encode(record.key.as_deref(), record.value.as_ref().map(Secret::expose), &record.headers)
-}
-
-/// What a sealed record is bound to: its origin, which a dead letter shows too. Must never change.
-pub(crate) fn record_context(origin: &Origin) -> Vec<u8> {
-    format!("record\n{}\n{}\n{}\n{}", origin.topic, origin.partition, origin.offset, origin.timestamp).into_bytes()
-}
-
-/// What a sealed permanent token is bound to: its event. Must never change.
-pub(super) fn token_context(key: crate::domain::EventKey) -> Vec<u8> {
-    let mut context = b"token\n".to_vec();
-    context.extend_from_slice(&key.0);
-    context
 }

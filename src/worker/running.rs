@@ -7,11 +7,11 @@ use super::event::{Count, Event};
 use super::measure;
 use super::outcome;
 use super::pausing::is_dead_letter;
-use super::prepare::token_context;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
 use crate::domain::machine::{Effect, End, Moment, Observation};
 use crate::domain::outcome::{CallOutcome, LookOutcome};
+use crate::ledger::custody::token_context;
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 
 /// A back-off that one that runs alone keeps its place through. Waiting but for a moment, it would else be taken for running

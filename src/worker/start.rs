@@ -30,7 +30,7 @@ use crate::domain::machine::Rules;
 use crate::domain::retry::RetryPolicy;
 use crate::kafka::{Publisher, Source, SourceEvent};
 use crate::ledger::vault::VaultError;
-use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault};
+use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault, rotation};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
 use crate::upstream::Upstreams;
@@ -81,6 +81,14 @@ pub enum StartError {
     /// The ledger's own key does not open.
     #[error("the ledger's hash key: {0}")]
     Keys(#[from] VaultError),
+    /// A dead letter could not be replayed, or an unfinished event not gone on with: better told now than then.
+    #[error("{rows} sealed rows of the ledger need the key {key_id:?}, which is not configured")]
+    MissingKey {
+        /// The key.
+        key_id: String,
+        /// How many rows.
+        rows: u64,
+    },
 }
 
 /// A worker that is ready to run.
@@ -106,8 +114,14 @@ impl Worker {
             None => parts.ledger.bind(&serves).await?,
         }
         let identity = parts.ledger.identity().await?;
+        let hash_key = HashKey::open(&identity, &parts.vault)?;
+        if let Some(custody) = parts.ledger.custody()
+            && let Some((key_id, rows)) = rotation::missing(&custody.sealed_counts().await?, &parts.vault)
+        {
+            return Err(StartError::MissingKey { key_id, rows });
+        }
         let preparer = Arc::new(Preparer {
-            hash_key: HashKey::open(&identity, &parts.vault)?,
+            hash_key,
             vault: Arc::clone(&parts.vault),
             mode: kafka.output_mode,
             topics: kafka.topics.clone(),

@@ -11,6 +11,7 @@ mod correcting;
 mod dead_letters;
 mod dead_letters_beside;
 mod ending;
+mod erasing;
 mod fencing;
 mod interleavings;
 mod locking;
@@ -21,6 +22,8 @@ mod pausing;
 mod purging;
 mod purging_beside;
 mod reopening;
+mod rotating;
+mod rotating_beside;
 mod rows;
 mod setting_up;
 mod stage;
@@ -55,6 +58,9 @@ const CASES: &[&[Case]] = &[
     dead_letters_beside::CASES,
     purging::CASES,
     purging_beside::CASES,
+    rotating::CASES,
+    rotating_beside::CASES,
+    erasing::CASES,
 ];
 
 fn main() -> ExitCode {

@@ -1,14 +1,17 @@
 //! The ledger: reachable, migrated, ours; the keys that open it; its clock.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::clocks::{self, Reading};
 use super::finding::Finding;
 use crate::cli::broker::{ANSWER_LIMIT, Reader};
 use crate::cli::endpoint::Endpoint;
-use crate::cli::system;
+use crate::cli::{system, text};
 use crate::config::{Config, ledger_shown};
-use crate::ledger::{self, HashKey, LedgerError, LedgerIdentity, LedgerProbe, Serves};
+use crate::ledger::custody::SealedCount;
+use crate::ledger::{self, HashKey, Ledger, LedgerError, LedgerIdentity, LedgerProbe, Serves, Vault, rotation};
 
 const CHECK: &str = "ledger";
 
@@ -30,12 +33,15 @@ pub fn lines(config: &Config) -> Vec<String> {
 /// What `check` says about it.
 pub async fn findings(config: &Config) -> Vec<Finding> {
     let place = ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
-    let identity = match identity(config).await {
-        Ok(identity) => identity,
+    let (ledger, identity) = match opened(config).await {
+        Ok(opened) => opened,
         Err(error) => return vec![trouble(&error, &place)],
     };
-    let mut found =
-        vec![Finding::ok(CHECK, format!("{place}: schema {}", ledger::SCHEMA_VERSION)), keys(config, &identity)];
+    let mut found = vec![
+        Finding::ok(CHECK, format!("{place}: schema {}", ledger::SCHEMA_VERSION)),
+        keys(config, &*ledger, &identity).await,
+    ];
+    drop(ledger);
     match ledger::probe(&config.ledger.url).await {
         Ok(probe) => {
             if probe.clock.is_some() {
@@ -48,8 +54,10 @@ pub async fn findings(config: &Config) -> Vec<Finding> {
     found
 }
 
-async fn identity(config: &Config) -> Result<LedgerIdentity, LedgerError> {
-    ledger::open(&config.ledger.url).await?.identity().await
+async fn opened(config: &Config) -> Result<(Arc<dyn Ledger>, LedgerIdentity), LedgerError> {
+    let ledger = ledger::open(&config.ledger.url).await?;
+    let identity = ledger.identity().await?;
+    Ok((ledger, identity))
 }
 
 fn trouble(error: &LedgerError, place: &str) -> Finding {
@@ -63,15 +71,44 @@ fn trouble(error: &LedgerError, place: &str) -> Finding {
     }
 }
 
-/// Whether the configured keys open what this ledger sealed.
-fn keys(config: &Config, identity: &LedgerIdentity) -> Finding {
+/// Whether the configured keys open what this ledger sealed, and how much each of them has sealed.
+async fn keys(config: &Config, ledger: &dyn Ledger, identity: &LedgerIdentity) -> Finding {
     let fix = "configure the key that this ledger was made with; `profile-linker keys generate` makes a new ledger's";
-    let opened = system::vault(config).map_err(|failure| failure.in_one_line());
-    let opened = opened.and_then(|vault| HashKey::open(identity, &vault).map_err(|error| error.to_string()));
-    match opened {
-        Ok(_) => Finding::ok(KEYS, format!("{} configured, {} seals", config.keys.keys.len(), config.keys.active)),
-        Err(why) => Finding::fail(KEYS, format!("they do not open this ledger: {why}"), fix),
+    let vault = match system::vault(config) {
+        Ok(vault) => vault,
+        Err(failure) => return Finding::fail(KEYS, failure.in_one_line(), fix),
+    };
+    if let Err(error) = HashKey::open(identity, &vault) {
+        return Finding::fail(KEYS, format!("they do not open this ledger: {error}"), fix);
     }
+    let counted = match ledger.custody() {
+        Some(custody) => custody.sealed_counts().await,
+        None => Ok(Vec::new()),
+    };
+    match counted {
+        Ok(counts) => sealed(config, &vault, &counts),
+        Err(error) => Finding::warn(KEYS, format!("what they sealed cannot be counted: {error}"), "look again"),
+    }
+}
+
+fn sealed(config: &Config, vault: &Vault, counts: &[SealedCount]) -> Finding {
+    let shown: Vec<String> = counts.iter().map(sealed_by).collect();
+    let detail = format!("{} configured, {} seals; {}", config.keys.keys.len(), config.keys.active, shown.join("; "));
+    if let Some((key_id, _)) = rotation::missing(counts, vault) {
+        let fix = format!("configure {key_id:?} again: what it sealed opens with nothing else");
+        return Finding::fail(KEYS, format!("{key_id:?} is needed and not configured; {detail}"), fix);
+    }
+    Finding::ok(KEYS, detail)
+}
+
+fn sealed_by(count: &SealedCount) -> String {
+    let hash_key = if count.hash_key { " and the ledger's hash key" } else { "" };
+    let (records, tokens) = (counted(count.records, "record", "records"), counted(count.tokens, "token", "tokens"));
+    format!("{} has sealed {records}, {tokens}{hash_key}", count.key_id)
+}
+
+fn counted(number: u64, one: &str, many: &str) -> String {
+    text::counted(usize::try_from(number).unwrap_or(usize::MAX), one, many)
 }
 
 /// What the ledger is bound to, against what is configured.

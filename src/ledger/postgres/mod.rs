@@ -14,6 +14,7 @@
 //! the last number in the outbox) is read by a second statement with a snapshot of its own.
 
 mod accept;
+mod custody;
 mod dead_letters;
 mod end;
 mod lanes;
@@ -172,6 +173,10 @@ impl Ledger for PostgresLedger {
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
         purge::purge(&self.readers, purge).await
+    }
+
+    fn custody(&self) -> Option<&dyn Custody> {
+        Some(self)
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

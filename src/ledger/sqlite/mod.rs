@@ -5,6 +5,7 @@
 //! here has to think of concurrent writers; epochs are checked all the same, since a process may take a lane twice.
 
 mod accept;
+mod custody;
 mod dead_letters;
 mod end;
 mod lanes;
@@ -140,6 +141,10 @@ impl Ledger for SqliteLedger {
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
         purge::purge(&self.file, purge).await
+    }
+
+    fn custody(&self) -> Option<&dyn Custody> {
+        Some(self)
     }
 
     async fn find(&self, event_id: &str) -> Result<Vec<EventSummary>, LedgerError> {

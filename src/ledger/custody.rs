@@ -1,0 +1,122 @@
+//! What operators do with what the ledger keeps sealed: count it by key, seal it anew under another key, erase one
+//! customer's part of it. Beside the work of the workers, who know nothing of it: no lane is locked, no claim asked for.
+
+use async_trait::async_trait;
+
+use super::{Act, LedgerError};
+use crate::domain::{Customer, EventKey, Lane, Origin};
+
+/// Where sealed bytes are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedKind {
+    /// Original records: of unfinished events, and of dead letters.
+    Record,
+    /// Permanent tokens.
+    Token,
+}
+
+/// How much one key has sealed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealedCount {
+    /// The key's id, as the blobs tell it.
+    pub key_id: String,
+    /// Original records.
+    pub records: u64,
+    /// Permanent tokens.
+    pub tokens: u64,
+    /// Whether the ledger's hash key is among it.
+    pub hash_key: bool,
+}
+
+/// Sealed bytes as they stand, with what their context is made of.
+#[derive(Clone)]
+pub struct SealedBlob {
+    /// The row.
+    pub key: EventKey,
+    /// Its lane; 0 for a token.
+    pub lane: Lane,
+    /// Its offset; 0 for a token.
+    pub offset: i64,
+    /// Its record's timestamp; 0 for a token.
+    pub timestamp: i64,
+    /// The blob.
+    pub bytes: Vec<u8>,
+}
+
+impl SealedBlob {
+    /// What it is bound to: see [`record_context`] and [`token_context`].
+    #[must_use]
+    pub fn context(&self, kind: SealedKind, topic: &str) -> Vec<u8> {
+        match kind {
+            SealedKind::Token => token_context(self.key),
+            SealedKind::Record => record_context(&Origin {
+                topic: topic.to_owned(),
+                partition: self.lane.0,
+                offset: self.offset,
+                timestamp: self.timestamp,
+            }),
+        }
+    }
+}
+
+/// Bytes to take the place of others.
+#[derive(Clone)]
+pub struct Resealing {
+    /// The row.
+    pub key: EventKey,
+    /// What must stand there still.
+    pub old: Vec<u8>,
+    /// What is to stand there: the same, sealed under another key.
+    pub new: Vec<u8>,
+}
+
+/// What an erasure came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Rows that tell nothing of the customer any more.
+    pub erased: u64,
+    /// Rows that were left as they are: unfinished, not published yet, or being written to.
+    pub left: u64,
+}
+
+/// The operators' side of a ledger.
+#[async_trait]
+pub trait Custody: Send + Sync {
+    /// How much each key has sealed, by id. Looks at every sealed row.
+    async fn sealed_counts(&self) -> Result<Vec<SealedCount>, LedgerError>;
+
+    /// The next blobs, by key, behind `after`, that another key than `active` has sealed; at most `limit`.
+    async fn sealed_otherwise(
+        &self,
+        kind: SealedKind,
+        active: &str,
+        after: Option<EventKey>,
+        limit: u32,
+    ) -> Result<Vec<SealedBlob>, LedgerError>;
+
+    /// Puts new bytes in the place of old ones, each only where the old ones still stand. Waits for nobody: a row that is
+    /// being written to is passed over. Answers how many were replaced; the repeat of a call that was applied: none.
+    async fn reseal(&self, kind: SealedKind, rows: &[Resealing]) -> Result<u64, LedgerError>;
+
+    /// The same for the ledger's hash key, with an audit line (`keys-rotate`, the keys' ids). Answers whether it was done.
+    async fn reseal_hash_key(&self, old: &[u8], new: &[u8], target: &str, act: &Act) -> Result<bool, LedgerError>;
+
+    /// Erases what tells of a customer from rows that ended and are published: sealed bytes, the converter's account, the
+    /// timeline, the event's source and id, the customer. What stays tells duplicates: the row's key and payload hash. Writes
+    /// an audit line (`erase-customer`, `mark`), also where nothing was found.
+    async fn erase_customer(&self, customer: &Customer, mark: &str, act: &Act) -> Result<Erased, LedgerError>;
+}
+
+/// What a sealed record is bound to: its origin, which a dead letter shows too. Must never change.
+#[must_use]
+pub fn record_context(origin: &Origin) -> Vec<u8> {
+    format!("record\n{}\n{}\n{}\n{}", origin.topic, origin.partition, origin.offset, origin.timestamp).into_bytes()
+}
+
+/// What a sealed permanent token is bound to: its event. Must never change.
+#[must_use]
+pub fn token_context(key: EventKey) -> Vec<u8> {
+    let mut context = b"token\n".to_vec();
+    context.extend_from_slice(&key.0);
+    context
+}

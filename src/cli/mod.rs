@@ -9,6 +9,7 @@ mod config;
 pub mod connection;
 mod dev;
 mod dlq;
+mod dumps;
 mod endpoint;
 mod exit;
 mod filter;
@@ -108,6 +109,8 @@ fn start(cli: Cli) -> anyhow::Result<Exit> {
     if !cli.command.has_own_logging() {
         telemetry::init(false, telemetry::COMMAND_FILTER);
     }
+    dumps::forbid();
+    panics::say_where_only();
     let runtime = tokio::runtime::Runtime::new()?;
     let end = runtime.block_on(dispatch(cli));
     // Not waited for: a question to a broker that is away may still hold a thread.

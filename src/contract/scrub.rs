@@ -13,16 +13,32 @@ const MAX_READ_CHARS: usize = 16 * 1024;
 /// Vendors cut and escape what they echo: each piece of a secret of this length is taken for the secret. Shorter would
 /// hit plain words.
 const PIECE_BYTES: usize = 8;
+/// A run of characters of which tokens are made is taken for one from this length on, whose ever it may be: a vendor can quote
+/// a token that was not sent to it. Longer than an error's id of 32 hex digits, or a GUID: support asks for these.
+const OPAQUE_BYTES: usize = 41;
 const REMOVED: &str = "[removed]";
 
-/// The text without the given secrets (whole, or pieces of 8 bytes and more), without digits that could be a card
-/// number, without control characters; at most 500 characters.
+/// The text without the given secrets (whole, or pieces of 8 bytes and more), without long runs that could be another token,
+/// without digits that could be a card number, without control characters; at most 500 characters.
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     let text: String = text.chars().take(MAX_READ_CHARS).collect();
-    let found: Vec<Range<usize>> = secrets.iter().flat_map(|secret| occurrences(&text, secret.expose())).collect();
+    let given = secrets.iter().flat_map(|secret| occurrences(&text, secret.expose()));
+    let found: Vec<Range<usize>> = given.chain(opaque_runs(&text)).collect();
     let calm: String = without(&text, &found).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     without(&calm, &card_numbers::candidates(&calm)).chars().take(MAX_DETAIL_CHARS).collect()
+}
+
+/// Where letters, digits and the signs of base64 follow each other for as long as in no word.
+fn opaque_runs(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-\\".contains(&byte);
+    let runs = text.as_bytes().split(move |byte| !belongs(*byte));
+    let mut at = 0;
+    runs.filter_map(move |run| {
+        let range = at..at + run.len();
+        at = range.end + 1;
+        (run.len() >= OPAQUE_BYTES).then_some(range)
+    })
 }
 
 /// Where a secret, or a piece of it, stands. Byte ranges.

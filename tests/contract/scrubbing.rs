@@ -53,3 +53,20 @@ fn control_characters_go_and_the_length_is_limited() {
     assert_eq!(scrub("a\u{1b}[31m\nb\u{0}", &[]), "a [31m b ");
     assert_eq!(scrub(&"é".repeat(20_000), &[]).chars().count(), 500);
 }
+
+#[test]
+fn a_long_run_that_could_be_somebody_elses_token_is_removed() {
+    let token = "Q2hlY2tpbmc/NDI+MTExMQ==Q2hlY2tpbmc/NDI+MTExMQ==";
+    let rows = [
+        (format!("{{\"Token\":\"{token}\",\"Acc"), "{\"Token\":\"[removed]\",\"Acc".to_owned()),
+        (token.replace('/', "\\/"), "[removed]".to_owned()),
+        (format!("é{token}"), "é[removed]".to_owned()),
+        (format!("{} {token}", "x".repeat(16 * 1024 - 44)), "[removed] [removed]".to_owned()),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(scrub(&text, &[]), expected);
+    }
+    for kept in ["error id a1d0f726ce614f88a0d65091bf90454a", "id 93f5f620-ec93-47dd-ab24-c07bbf0b16bf of a customer"] {
+        assert_eq!(scrub(kept, &[]), kept);
+    }
+}

@@ -197,3 +197,16 @@ fn the_token_is_taken_byte_for_byte() {
     let CallOutcome::Done(converted) = outcome else { panic!("not done") };
     assert!(converted.token.same_as(odd.as_bytes()));
 }
+
+#[test]
+fn an_answer_that_cannot_be_read_is_not_quoted() {
+    // Cut off on its way, it holds a token that nobody knows yet, and a short one is like any word.
+    let whole = success(&[("/Result/Token", json!("201:new"))]);
+    for body in [&whole[..whole.len() - 5], "201:new", "{\"Token\":\"201:new\""] {
+        let outcome = classify(answer(200, body), &[]);
+        assert_eq!(word(&outcome), "unknown", "{body}");
+        assert!(!detail(&outcome).contains("201:new"), "{}", detail(&outcome));
+    }
+    let said = detail(&classify(answer(500, "the gate is closed"), &[]));
+    assert!(said.contains("the gate is closed"), "a refusal's own words help: {said}");
+}

@@ -59,6 +59,8 @@ mod replay_how_to;
 mod replaying;
 #[path = "real_parts/retention.rs"]
 mod retention;
+#[path = "real_parts/secrets/mod.rs"]
+mod secrets;
 #[path = "real_parts/securely.rs"]
 mod securely;
 #[path = "real_parts/shown.rs"]
@@ -109,6 +111,9 @@ const CASES: &[&[Case]] = &[
     broker_faults::clusters::CASES,
     broker_faults::cuts::CASES,
     broker_faults::freezes::CASES,
+    secrets::CASES,
+    secrets::PLANTED,
+    secrets::KEYS,
     securely::CASES,
     checkup::CASES,
     upgrading::CASES,

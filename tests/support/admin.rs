@@ -44,8 +44,13 @@ impl Answer {
 impl Admin {
     /// That of a worker that is ready.
     pub fn of(worker: &Worker) -> Self {
+        Self::at(&format!("http://{}", worker.admin_address()))
+    }
+
+    /// That at this address.
+    pub fn at(url: &str) -> Self {
         let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().expect("a client");
-        Self { client, url: format!("http://{}", worker.admin_address()) }
+        Self { client, url: url.to_owned() }
     }
 
     /// A request, to be completed.

@@ -29,21 +29,27 @@ impl Postgres {
         if let Ok(url) = std::env::var("PROFILE_LINKER_TEST_POSTGRES_URL") {
             return Ok(Self { url: url.trim_end_matches('/').to_owned(), databases: AtomicU32::new(0), server: None });
         }
-        Self::launch(None)
+        Self::launch(None, &[])
     }
 
     /// A server of one's own that speaks TLS with this certificate.
     pub fn start_with_tls(pem: &ServerPem) -> Result<Self, Absent> {
-        Self::launch(Some(pem))
+        Self::launch(Some(pem), &[])
     }
 
-    fn launch(tls: Option<&ServerPem>) -> Result<Self, Absent> {
+    /// A server of one's own whose log tells every statement with its values.
+    pub fn start_talkative() -> Result<Self, Absent> {
+        Self::launch(None, &["log_min_duration_statement=0", "log_parameter_max_length_on_error=-1"])
+    }
+
+    fn launch(tls: Option<&ServerPem>, further: &[&str]) -> Result<Self, Absent> {
         let binaries =
             binaries().ok_or_else(|| Absent("there is no PostgreSQL server (initdb, postgres)".to_owned()))?;
         let folder = tempfile::tempdir().map_err(|e| Absent(format!("no folder for its data: {e}")))?;
         own(folder.path())?;
         initialise(&binaries, folder.path())?;
-        let settings = tls.map(|pem| tls_settings(pem, folder.path())).transpose()?.unwrap_or_default();
+        let mut settings = tls.map(|pem| tls_settings(pem, folder.path())).transpose()?.unwrap_or_default();
+        settings.extend(further.iter().map(|setting| (*setting).to_owned()));
         let [port] = free_ports();
         let server = run(&binaries, folder.path(), port, settings)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}");
@@ -52,7 +58,27 @@ impl Postgres {
 
     /// A server of one's own, to be restarted.
     pub fn start_own() -> Result<Self, Absent> {
-        Self::launch(None)
+        Self::launch(None, &[])
+    }
+
+    /// The folder of a server of one's own: its data and its log.
+    pub fn folder(&self) -> Option<&Path> {
+        self.server.as_ref().map(|(_, folder)| folder.path())
+    }
+
+    /// Everything that a database holds, as `pg_dump` writes it.
+    pub fn dump(&self, url: &str) -> Vec<u8> {
+        let program = binaries().expect("a server that runs").join("pg_dump");
+        let dumped = Command::new(program).arg(url).stdin(Stdio::null()).output().expect("pg_dump starts");
+        assert!(dumped.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dumped.stderr));
+        dumped.stdout
+    }
+
+    /// Writes what is in the server's memory only into its files.
+    pub async fn checkpoint(&self) {
+        let url = format!("{}/postgres", self.url);
+        let mut connection = PgConnection::connect(&url).await.expect("a connection to the server");
+        connection.execute("CHECKPOINT").await.expect("a checkpoint");
     }
 
     /// Kills it, as a power cut would, and starts it again at its port with its data.

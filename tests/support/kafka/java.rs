@@ -1,5 +1,6 @@
 //! Brokers as plain Java processes.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -64,6 +65,11 @@ impl JavaBroker {
     /// `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The folder of its logs.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Its number in the cluster, and its ports.

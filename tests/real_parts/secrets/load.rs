@@ -105,12 +105,14 @@ impl Load {
             let id = self.named("echoed-by-loanpro", &token);
             stand.publish(&events::permanent(&id, &customer, &token)).await;
         }
+        // The converter's answers name no customer: whoever asks next gets them, so nobody else may ask meanwhile.
+        self.ends(stand).await;
         for number in 0..EACH {
             self.echoed_by_payiq(stand, number).await;
         }
     }
 
-    /// One at a time: the vendor's answer names no customer, so the next one would get it.
+    /// One at a time, as above.
     async fn echoed_by_payiq(&mut self, stand: &Stand<'_>, number: usize) {
         let token = format!("{}{AWKWARD}", fresh());
         let fresh_one = stand.sandbox.permanent_token().await;

@@ -96,6 +96,8 @@ async fn everywhere(stand: &Stand<'_>, load: &Load, sweep: &mut Sweep<'_>) -> Ve
     let mut last = start(stand);
     last.ready().await;
     load.ends(stand).await;
+    // The client does tell everything: how it speaks to the broker, request by request.
+    assert!(last.log().contains("\"kafka.facility\":\"SEND\""), "the Kafka client's own lines are not in the log");
     sweep.process(last.pid());
     let admin = Admin::of(&last);
     sweep.admin(&admin).await;

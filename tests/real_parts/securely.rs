@@ -24,7 +24,8 @@ crate::cases! {
     a_ledger_is_reached_with_its_certificate_checked_to_the_full needs [Kafka, Postgres];
 }
 
-type Environment = Vec<(String, String)>;
+/// Settings from the environment.
+pub type Environment = Vec<(String, String)>;
 
 async fn an_event_is_linked_over_tls_with_sasl_plain(parts: &RealParts) {
     play(parts, "PLAIN").await;
@@ -151,7 +152,7 @@ async fn a_ledger_is_reached_with_its_certificate_checked_to_the_full(parts: &Re
 }
 
 /// Settings that lead to the secured listener; the password is in a file.
-fn secured(stand: &Stand<'_>, doors: &Doors, mechanism: &str, password: &str, ca: &Path) -> Environment {
+pub fn secured(stand: &Stand<'_>, doors: &Doors, mechanism: &str, password: &str, ca: &Path) -> Environment {
     let password = stand.file("password", &format!("{password}\n"));
     let properties = [
         ("SECURITY__PROTOCOL", "sasl_ssl"),

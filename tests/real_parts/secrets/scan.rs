@@ -3,8 +3,11 @@
 use serde_json::json;
 
 use super::load::Load;
+use super::needles::Needles;
 use super::sweep::{Sweep, is_log_of};
+use crate::securely::secured;
 use crate::support::admin::{Admin, TOKEN};
+use crate::support::kafka::doors::LINKER;
 use crate::support::parts::RealParts;
 use crate::support::postgres::Postgres;
 use crate::support::sandbox::{LOANPRO_TOKEN, PAYIQ_API_KEY};
@@ -14,6 +17,7 @@ use crate::support::worker::Worker;
 crate::cases! {
     no_secret_leaves_with_postgres_at_trace_level needs [Kafka, Postgres];
     no_secret_leaves_with_sqlite_at_trace_level needs [Kafka, Postgres];
+    kafkas_password_is_in_no_log_whatever_the_client_tells needs [SecuredKafka, Kafka, Postgres];
 }
 
 /// What the stand's configuration holds besides.
@@ -157,4 +161,28 @@ async fn topics(stand: &Stand<'_>, sweep: &mut Sweep<'_>) {
     let Topics { linked, rejected, dead_letter, .. } = &stand.topics;
     let ours = [linked.as_str(), rejected, dead_letter, "__consumer_offsets", "__transaction_state"];
     sweep.files("topics", &broker.data(), &|path| is_log_of(path, &ours));
+}
+
+/// The client itself tells its settings and its log-in, request by request.
+async fn kafkas_password_is_in_no_log_whatever_the_client_tells(parts: &RealParts) {
+    let stand = stand(parts, &parts.postgres().create_database().await).await;
+    let mut needles = Needles::default();
+    needles.add("Kafka's password", LINKER.password);
+    let mut sweep = Sweep::new(&needles);
+    let doors = parts.secured_kafka().doors();
+    for mechanism in ["PLAIN", "SCRAM-SHA-512"] {
+        let mut environment = secured(&stand, doors, mechanism, LINKER.password, &doors.ca_file());
+        environment.push(("RUST_LOG".to_owned(), "trace".to_owned()));
+        let mut worker = stand.start_worker_with(&environment);
+        worker.ready().await;
+        assert!(worker.log().contains(mechanism), "the client tells how it logs in");
+        sweep.process(worker.pid());
+        assert_eq!(worker.terminate(), 0);
+        for command in ["check", "config"] {
+            let ended = stand.command_with(&[command], &environment);
+            sweep.look("output of commands", &[ended.stdout, ended.stderr].concat());
+        }
+    }
+    sweep.files("logs of the workers", stand.folder(), &|path| path.extension().is_some_and(|ending| ending == "log"));
+    sweep.assert_clean(&["output of commands", "logs of the workers", "environment"]);
 }

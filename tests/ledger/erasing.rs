@@ -34,6 +34,7 @@ async fn everything(stage: &Stage) -> String {
         "SELECT COALESCE(timeline, '-') FROM event",
         "SELECT account FROM sealed_token",
         "SELECT CAST(count(*) AS TEXT) FROM sealed_record",
+        "SELECT COALESCE(source, '-') || ' ' || COALESCE(id, '-') || ' ' || COALESCE(customer_id, '-') FROM dead_letter",
     ] {
         told.extend(stage.lines(sql).await);
     }

@@ -1,7 +1,9 @@
 //! Card numbers where none may be: this service must never hold one, so an event that does is stopped at the door.
 //!
 //! A card number is 13..19 digits with a card network's prefix and a right check digit (Luhn). In texts it is found as
-//! one run of digits, or in the groups that are printed on cards (4-4-4-4, 4-6-5, ...).
+//! one run of digits, or in the groups that are printed on cards (4-4-4-4, 4-6-5, ...), whatever people and their programs
+//! put between these: spaces and dashes of any kind, strokes, signs that nobody sees. Digits are Latin ones, also in full
+//! width, and Arabic ones.
 //!
 //! `source`, `id` and the record's key are looked at too, since every result, row and log line repeats them. Numbers made of
 //! a clock, a snowflake or a date begin with digits that no network has; a UUID is known by its form.
@@ -12,8 +14,10 @@ use std::ops::{Range, RangeInclusive};
 use serde_json::{Number, Value};
 
 const LENGTHS: RangeInclusive<usize> = 13..=19;
-/// Groups as printed on cards, with one space, hyphen or full stop between.
+/// Groups as printed on cards, with the same few characters between each two.
 const SHAPES: [&[usize]; 6] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4], &[4, 4, 4, 1], &[4, 4, 5]];
+/// So many characters stand between two groups at most: a dash between two spaces.
+const MAX_SEPARATOR_CHARS: usize = 3;
 /// `customer.id` by contract, and what is never repeated if it holds one; `token.value` has a rule of its own.
 const NOT_LOOKED_AT: [&str; 6] = ["/specversion", "/type", "/time", "/traceparent", "/tracestate", "/data/customer/id"];
 /// Length from which a word of hexadecimal digits is taken for a hash or a trace id.
@@ -128,47 +132,66 @@ pub(super) fn contains(text: &str) -> bool {
     candidates(text).into_iter().any(|candidate| passes(&text[candidate.clone()]) && !within_hash(text, &candidate))
 }
 
-/// Where the text has 13 or more digits in a row, or groups as printed on cards; in order, may overlap.
+/// A run of digits.
+struct Group {
+    place: Range<usize>,
+    digits: usize,
+}
+
+/// Where the text has 13 or more digits in a row, or groups as printed on cards; in order, may overlap. Byte ranges.
 pub(super) fn candidates(text: &str) -> Vec<Range<usize>> {
     let groups = digit_groups(text);
     let mut found = Vec::new();
     for (index, group) in groups.iter().enumerate() {
-        if group.len() >= *LENGTHS.start() {
-            found.push(group.clone());
+        if group.digits >= *LENGTHS.start() {
+            found.push(group.place.clone());
         }
         found.extend(SHAPES.iter().filter_map(|shape| printed_group(text, &groups[index..], shape)));
     }
     found
 }
 
-fn digit_groups(text: &str) -> Vec<Range<usize>> {
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    for (at, _) in text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
+fn digit_groups(text: &str) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (at, character) in text.char_indices().filter(|(_, character)| decimal(*character).is_some()) {
+        let end = at + character.len_utf8();
         match groups.last_mut() {
-            Some(group) if group.end == at => group.end += 1,
-            _ => groups.push(at..at + 1),
+            Some(group) if group.place.end == at => {
+                group.place.end = end;
+                group.digits += 1;
+            }
+            _ => groups.push(Group { place: at..end, digits: 1 }),
         }
     }
     groups
 }
 
-/// The groups at the front, if they have this shape, one and the same separator, and no hexadecimal letter touches them
-/// (then they are part of a UUID).
-fn printed_group(text: &str, groups: &[Range<usize>], shape: &[usize]) -> Option<Range<usize>> {
+/// What a digit counts: Latin, Arabic, eastern Arabic, in full width.
+fn decimal(character: char) -> Option<u32> {
+    let zeros = ['0', '\u{660}', '\u{6f0}', '\u{ff10}'].map(u32::from);
+    zeros.into_iter().find_map(|zero| u32::from(character).checked_sub(zero).filter(|value| *value < 10))
+}
+
+/// The groups at the front, if they have this shape, the same between each two, and no hexadecimal letter touches them (then
+/// they are part of a UUID).
+fn printed_group(text: &str, groups: &[Group], shape: &[usize]) -> Option<Range<usize>> {
     let groups = groups.get(..shape.len())?;
-    let whole = groups.first()?.start..groups.last()?.end;
+    if !groups.iter().zip(shape).all(|(group, digits)| group.digits == *digits) {
+        return None;
+    }
+    let whole = groups.first()?.place.start..groups.last()?.place.end;
+    let mut between = groups.windows(2).map(|pair| &text[pair[0].place.end..pair[1].place.start]);
+    let separator = between.next()?;
+    let separates = separator.chars().count() <= MAX_SEPARATOR_CHARS && !separator.contains(char::is_alphanumeric);
     let bytes = text.as_bytes();
-    let lengths_fit = groups.iter().zip(shape).all(|(group, length)| group.len() == *length);
-    let separator = *bytes.get(groups.first()?.end)?;
-    let separated = groups.windows(2).all(|pair| pair[1].start == pair[0].end + 1 && bytes[pair[0].end] == separator);
     let before = whole.start.checked_sub(1).and_then(|at| bytes.get(at));
     let touched = before.into_iter().chain(bytes.get(whole.end)).any(u8::is_ascii_hexdigit);
-    (lengths_fit && b" -.".contains(&separator) && separated && !touched).then_some(whole)
+    (separates && between.all(|other| other == separator) && !touched).then_some(whole)
 }
 
 /// Length, network and check digit; anything but digits is passed over.
 fn passes(text: &str) -> bool {
-    let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(10)).collect();
+    let digits: Vec<u32> = text.chars().filter_map(decimal).collect();
     LENGTHS.contains(&digits.len()) && has_network_prefix(&digits) && luhn(&digits)
 }
 

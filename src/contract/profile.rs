@@ -8,6 +8,9 @@ use super::violations::text_at;
 use super::{Account, AccountKind, ProfileCreated, Token};
 use crate::domain::{Customer, Secret, System};
 
+/// As fine as times are kept.
+const NANOSECOND_DIGITS: usize = 9;
+
 /// The event's data. `None` if it is not valid by its schema.
 pub(super) fn read(event: &Value) -> Option<ProfileCreated> {
     let data = event.get("data")?;
@@ -58,7 +61,25 @@ fn token(event: &Value) -> Option<Token> {
 fn expires_at(data: &Value, token: &Token) -> Option<Option<i64>> {
     match (token, text(data, "expiresAt")) {
         (Token::Permanent(_), _) | (_, None) => Some(None),
-        (Token::Temporary(_), Some(at)) => Some(Some(at.parse::<jiff::Timestamp>().ok()?.as_millisecond())),
+        (Token::Temporary(_), Some(at)) => Some(Some(moment(&at)?)),
+    }
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time. Finer than a nanosecond is cut off; the calendar's last days, which stand for
+/// "never", end where the clock's library does.
+pub(super) fn moment(text: &str) -> Option<i64> {
+    let coarse = match text.split_once('.') {
+        Some((seconds, rest)) => {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (fraction, zone) = rest.split_at(digits);
+            format!("{seconds}.{}{zone}", &fraction[..fraction.len().min(NANOSECOND_DIGITS)])
+        }
+        None => text.to_owned(),
+    };
+    match coarse.parse::<jiff::Timestamp>() {
+        Ok(moment) => Some(moment.as_millisecond()),
+        Err(_) if text.starts_with("9999-12-3") => Some(jiff::Timestamp::MAX.as_millisecond()),
+        Err(_) => None,
     }
 }
 

@@ -6,6 +6,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
 use super::PROFILE_CREATED;
+use super::profile::moment;
 use super::schemas::Compiled;
 use crate::domain::Violation;
 
@@ -122,8 +123,8 @@ fn beyond_the_schema(event: &Value) -> Vec<Violation> {
     if loanpro && text_at(event, "/data/customer/id").is_some_and(|id| id.parse::<i64>().is_err()) {
         found.push(violation("/data/customer/id", "must be at most 2^63-1".to_owned()));
     }
-    if temporary && text_at(event, "/data/expiresAt").is_some_and(|at| at.parse::<jiff::Timestamp>().is_err()) {
-        found.push(violation("/data/expiresAt", "must be a time between the years 0 and 9999".to_owned()));
+    if temporary && text_at(event, "/data/expiresAt").is_some_and(|at| moment(at).is_none()) {
+        found.push(violation("/data/expiresAt", "must be a time of the calendar, as RFC 3339 writes it".to_owned()));
     }
     found
 }

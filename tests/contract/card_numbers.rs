@@ -85,6 +85,29 @@ fn any_other_text_that_contains_a_card_number_is_detected() {
 }
 
 #[test]
+fn the_groups_of_a_card_number_are_found_whatever_stands_between_them() {
+    let separators = [
+        " ", "-", ".", "  ", " - ", "\t", "\n", "\u{a0}", "\u{2009}", "\u{202f}", "\u{3000}", "\u{2010}", "\u{2011}",
+        "\u{2013}", "\u{2014}", "\u{2212}", "_", "/", " / ", ",", "+", "\u{b7}", "\u{200b}", "\u{2060}", "\u{ad}",
+    ];
+    for separator in separators {
+        for groups in [&["4111", "1111", "1111", "1111"][..], &["3782", "822463", "10005"]] {
+            let text = format!("card {}!", groups.join(separator));
+            assert_eq!(verdict(&structured(&title(&text))), DETECTED, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn digits_of_other_scripts_are_digits() {
+    for zero in ['\u{660}', '\u{6f0}', '\u{ff10}'] {
+        let digit = |latin: char| char::from_u32(u32::from(zero) + latin.to_digit(10).unwrap()).unwrap();
+        let number: String = "4111111111111111".chars().map(digit).collect();
+        assert_eq!(verdict(&structured(&title(&number))), DETECTED, "{number}");
+    }
+}
+
+#[test]
 fn texts_with_other_digits_pass() {
     let rows = [
         "4111111111111112",
@@ -95,6 +118,9 @@ fn texts_with_other_digits_pass() {
         "order 12345678-4111-1111-1111-1111abcdef12",
         "sha 4111111111111111aabbccddeeff",
         "4111 1111-1111 1111",
+        "4111 and 1111 and 1111 and 1111",
+        "4111a1111a1111a1111",
+        "4111 ... 1111 ... 1111 ... 1111",
         "call 0049 30 1234567",
     ];
     for text in rows {

@@ -32,6 +32,9 @@ fn what_the_contract_allows_is_accepted() {
         ),
         with(event(), &[("/data/later", json!({ "unknown": [1, 2] })), ("/newattribute", json!("x"))]),
         with(event(), &[("/data/expiresAt", json!("2030-01-31T09:30:00z"))]),
+        with(event(), &[("/data/expiresAt", json!("9999-12-31T23:59:59-12:00"))]),
+        with(event(), &[("/data/expiresAt", json!("9999-12-31T00:00:00Z"))]),
+        with(event(), &[("/data/expiresAt", json!("2099-01-01T00:00:00.1234567891Z"))]),
         with(aloha_event(), &[("/data/expiresAt", json!("nobody looks at this"))]),
         with(aloha_event(), &[("/data/account/maskedNumber", json!("4111●●●●●●●●1111"))]),
         with(without(aloha_event(), "/data/account/holderName"), &[("/data/provider", json!("credit-call"))]),
@@ -89,7 +92,7 @@ fn each_violation_names_its_place() {
         (with(event(), &[("/data/expiresAt", json!("tomorrow"))]), "/data/expiresAt"),
         (with(event(), &[("/data/expiresAt", json!("2030-01-31 09:30:00Z"))]), "/data/expiresAt"),
         (with(event(), &[("/data/expiresAt", json!("2030-02-30T09:30:00Z"))]), "/data/expiresAt"),
-        (with(event(), &[("/data/expiresAt", json!("9999-12-31T23:59:59-12:00"))]), "/data/expiresAt"),
+        (with(event(), &[("/data/expiresAt", json!("9999-13-31T00:00:00Z"))]), "/data/expiresAt"),
         (with(event(), &[("/data/expiresAt", json!(1_900_000_000))]), "/data/expiresAt"),
         (with(event(), &[("/time", json!("yesterday"))]), "/time"),
     ];

@@ -122,6 +122,21 @@ fn a_note_that_comes_while_a_call_is_out_is_looked_for_before_the_next_link() {
 }
 
 #[test]
+fn a_note_makes_what_was_not_there_before_it_count_for_nothing() {
+    let mut settling = Driver::permanent();
+    settling.see_all(to_linking());
+    settling.see_all([link(unknown()), Observation::Due, absent(), Observation::Due, absent(), Observation::Noted]);
+    assert_eq!(settling.see_all([Observation::Due, absent()]), Effect::Wait(SETTLE), "the first look since");
+    let mut checking = Driver::permanent();
+    checking.facts.refusal_needs_customer = true;
+    checking.see_all(to_linking());
+    let asked = checking.see_all([link(refused(ReasonCode::LinkRefused)), Observation::Due, absent()]);
+    assert_eq!(asked, Effect::CheckCustomer);
+    let exists = Observation::Customer(profile_linker::domain::outcome::CustomerCheck::Exists);
+    assert_eq!(checking.see_all([Observation::Noted, exists]), Effect::Wait(SETTLE), "the noted link may be there");
+}
+
+#[test]
 fn a_named_answer_is_no_proof_that_it_is_the_only_one_once_another_was_noted() {
     let mut event = Driver::permanent();
     event.see_all(to_linking());

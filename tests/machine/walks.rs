@@ -96,6 +96,8 @@ struct Walk {
     driver: Driver,
     book: Book,
     effect: Effect,
+    /// At most one link of a former owner comes to light.
+    noted: bool,
 }
 
 impl Walk {
@@ -104,7 +106,7 @@ impl Walk {
         let mut book = Book::default();
         book.note(&first, converted);
         let effect = driver.see(first);
-        Self { driver, book, effect }
+        Self { driver, book, effect, noted: false }
     }
 
     /// Whether the walk goes on.
@@ -112,6 +114,10 @@ impl Walk {
         let Some(observation) = answer(&self.effect, choice) else { return false };
         self.driver.now.chance = chance;
         self.late(late, &observation);
+        if milliseconds % 16 == 3 && !std::mem::replace(&mut self.noted, true) {
+            self.book.note(&Observation::Noted, true);
+            assert_eq!(self.driver.see(Observation::Noted), Effect::Nothing, "what was asked for is still awaited");
+        }
         let time = match &self.effect {
             Effect::Wait(wait) | Effect::BackOff(wait) => *wait,
             _ => Duration::from_millis(milliseconds),
@@ -141,8 +147,9 @@ impl Walk {
     }
 }
 
-/// The longest round of calls between two looks at the budget: a link and its looks, 12 s and a settle time each.
-const CYCLE: Duration = Duration::from_secs(14 * (LOOKS as u64 + 1));
+/// The longest round of calls between two looks at the budget: a link and its looks, 12 s and a settle time each; and its looks
+/// once more, for a note.
+const CYCLE: Duration = Duration::from_secs(14 * (2 * LOOKS as u64 + 1));
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
@@ -172,7 +179,9 @@ proptest! {
         }
         // A round of settling and looking, a back-off, a link: and one more of each for what was under way.
         let mut left = 4 * LOOKS + 12;
+        let mut there = there;
         while let Some(observation) = good_answer(&walk.effect, there) {
+            there |= walk.effect == Effect::Link;
             walk.see(observation);
             left -= 1;
             prop_assert!(left > 0, "still {:?}", walk.driver.flow.state);

@@ -287,7 +287,7 @@ impl Flow {
     /// Working time runs on from the call that is looked after: settling and looking are part of its failure.
     fn look(&mut self, look: Look) -> Effect {
         self.attempts.lookup += 1;
-        self.owes_look = false;
+        let look = if std::mem::take(&mut self.owes_look) { look.anew() } else { look };
         self.become_(State::Looking(look), Effect::LookUp)
     }
 
@@ -348,6 +348,7 @@ impl Flow {
 
     fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
         match check {
+            CustomerCheck::Exists if self.owes_look => self.settle(look.cause, rules.settle),
             CustomerCheck::Exists => self.on_existing(look, rules, now),
             CustomerCheck::Missing if self.owes_look || (self.link_unseen && look.absent + 1 < rules.looks) => {
                 let again = Look { cause: look.cause, absent: look.absent + 1 };

@@ -98,6 +98,11 @@ impl Look {
     /// The first look after a link whose outcome was not seen.
     pub(super) const UNSEEN: Self = Self { cause: Cause::Unseen, absent: 0 };
 
+    /// What was not there until now proves nothing of a link that was heard of only now.
+    pub(super) fn anew(self) -> Self {
+        Self { absent: 0, ..self }
+    }
+
     /// A look that finds no such customer, or is refused, casts doubt on an earlier refusal too: a wrong tenant answers so
     /// to everything. Once that is mended the link is sent again instead of being taken for refused.
     #[must_use]

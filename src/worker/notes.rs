@@ -1,13 +1,14 @@
 //! Notes between workers, for what a fence cannot carry: a link whose outcome came after its lane was another's, and rows that an
 //! operator reopened. Read about once a second by the lane's owner, removed once acted on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
 use super::replaying;
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, Observation};
+use crate::domain::machine::{Effect, Observation, State};
 use crate::domain::outcome::CallOutcome;
 use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
 
@@ -61,10 +62,11 @@ impl Dispatcher {
         let Heard { notes, reopened, left } = heard;
         self.reading_notes = false;
         self.note_replays_left(left);
+        let mut in_doubt = BTreeSet::new();
         for row in reopened {
-            // One that ended meanwhile was unfinished only when it was read; to begin it again would link it again.
-            let ended = self.ended_meanwhile.contains(&row.key);
-            if let Some(claim) = self.claim(row.lane.0).filter(|_| !ended) {
+            if self.is_in_doubt(&row) {
+                in_doubt.insert(row.key);
+            } else if let Some(claim) = self.claim(row.lane.0) {
                 tracing::info!(event.key = ?row.key, generation = row.generation, "a reopened row is taken up");
                 self.pick_up(claim, row);
             }
@@ -72,16 +74,28 @@ impl Dispatcher {
         let mut done: Vec<(Claim, i64)> = Vec::new();
         for note in notes {
             let Some(claim) = self.claim(note.lane.0) else { continue };
-            if matches!(note.kind, NoteKind::LinkSent) {
-                self.on_link_noted(claim, note.key);
+            match note.kind {
+                NoteKind::LinkSent => self.on_link_noted(claim, note.key),
+                NoteKind::Reopened if in_doubt.contains(&note.key) => continue,
+                NoteKind::Reopened => {}
             }
             done.push((claim, note.number));
         }
         self.remove_notes(done);
     }
 
+    /// Whether this row may have been read before, or reopened after, an end that we are about to hear of, or heard of since: to
+    /// begin it could link it again, to forget it could leave it for ever. Its note stays, and the next reading tells.
+    fn is_in_doubt(&self, row: &StoredRow) -> bool {
+        self.ended_meanwhile.contains(&row.key)
+            || self.ending_at_once.contains_key(&row.key)
+            || self.events.get(&row.key).is_some_and(|event| event.generation < row.generation)
+    }
+
     fn on_link_noted(&mut self, claim: Claim, key: EventKey) {
-        if let Some(event) = self.events.get_mut(&key) {
+        let event = self.events.get_mut(&key);
+        // An end that is being written is no step that could wait for a look.
+        if let Some(event) = event.filter(|event| event.flow.state != State::Ending) {
             if event.claim == claim && event.pending == Some(Effect::Link) {
                 // It keeps its place in its upstream's queue.
                 event.pending = Some(event.flow.look_instead());

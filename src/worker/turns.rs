@@ -2,11 +2,15 @@
 //!
 //! What cannot be worked on ends as it is accepted, so the flood guard's limit would mean little if much more were on its way
 //! than is in flight elsewhere: no more records are asked for at once than events may be in flight. Within that the lanes take
-//! turns, since one whose records keep coming would else have all of it.
+//! turns, since one whose records keep coming would else have all of it. And room is given out by the quarter, or for all that
+//! is ready: to fill each gap at once would cut the drafts into ever smaller pieces, each a statement of its own.
 
 use std::collections::BTreeMap;
 
 use crate::config::WorkerSettings;
+
+/// Parts in which room is given out.
+const PARTS: usize = 4;
 
 /// The turns.
 pub(super) struct Turns {
@@ -25,6 +29,9 @@ impl Turns {
     pub fn grant(&mut self, ready: &BTreeMap<i32, usize>, asked: usize) -> Vec<(i32, usize)> {
         let mut room = self.most.saturating_sub(asked);
         let mut granted = Vec::new();
+        if room < ready.values().sum::<usize>().min(self.most / PARTS) {
+            return granted;
+        }
         for (lane, drafts) in ready.range(self.first..).chain(ready.range(..self.first)) {
             let count = room.min(*drafts);
             if count == 0 {
@@ -42,6 +49,8 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     fn turns(most: usize) -> Turns {
@@ -64,7 +73,26 @@ mod tests {
         let mut turns = turns(10);
         assert_eq!(turns.grant(&ready(&[(0, 4), (1, 500)]), 1), [(0, 4), (1, 5)]);
         assert_eq!(turns.grant(&ready(&[(0, 4), (1, 495)]), 10), []);
+        assert_eq!(turns.grant(&ready(&[(0, 4), (1, 495)]), 9), [], "too little room to be worth a statement");
+        assert_eq!(turns.grant(&ready(&[(0, 1)]), 9), [(0, 1)], "but for all that is ready");
         assert_eq!(turns.grant(&ready(&[(0, 4), (1, 495)]), 700), [], "as after a take-over with less room");
+    }
+
+    /// Batches of an odd size, and answers one by one: statements stay worth their while for as long as it goes on.
+    #[test]
+    fn what_is_asked_for_is_not_cut_into_ever_smaller_pieces() {
+        let mut turns = turns(40);
+        let mut lanes = ready(&[(0, 97), (1, 97), (2, 97)]);
+        let (mut out, mut pieces, mut records) = (VecDeque::new(), 0, 0);
+        while pieces < 5_000 {
+            for (lane, count) in turns.grant(&lanes, out.iter().sum()) {
+                (pieces, records) = (pieces + 1, records + count);
+                out.push_back(count);
+                lanes.entry(lane).and_modify(|left| *left = if *left == count { 97 } else { *left - count });
+            }
+            out.pop_front();
+        }
+        assert!(records / pieces >= 8, "{records} records in {pieces} pieces");
     }
 
     /// Whatever has drafts ready goes within as many rounds as there are lanes.

@@ -67,6 +67,8 @@ pub(super) struct Lane {
     pub leaving: bool,
     /// Fetching was taken up anew; records before the consumer's word of it are stale.
     pub stale: bool,
+    /// Its predecessor released it.
+    pub clean: bool,
     /// Until when, by the monotonic clock, calls of an uncleanly ended predecessor may be on the wire.
     pub wire_until: Duration,
     /// Records below this offset were possibly sent before the ledger accepted them.
@@ -98,6 +100,7 @@ impl Lane {
             above_share: false,
             leaving: false,
             stale: false,
+            clean: row.clean,
             wire_until,
             suspect_below: row.suspect_below.max(start.suspect_below),
         }

@@ -2,12 +2,20 @@
 //!
 //! The ledger is the queue: a row that an operator reopened stays there with its note until there is room for it. So a replay of
 //! a hundred thousand dead letters takes no more memory than one of a hundred, and the slots beyond the share are live events'.
-//! What an earlier owner had begun is resumed with everything else, behind the live events.
+//! An owner that takes a lane over resumes as many, behind the live events, and leaves the others to their notes again.
 
-use super::dispatcher::Dispatcher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dispatcher::{Dispatcher, Report};
 use super::event::Event;
 use crate::domain::EventKey;
 use crate::ledger::{Note, NoteKind, StoredRow};
+
+/// Notes written at once.
+const NOTES: usize = 1000;
+/// Pause before notes are written again that the ledger did not take.
+const REPEAT: Duration = Duration::from_secs(1);
 
 /// How many replays may be in memory, and whether more wait in the ledger.
 pub(super) struct Replays {
@@ -47,6 +55,44 @@ impl Dispatcher {
                 .of(event.claim.lane, &event.profile.customer)
                 .filter_map(|key| self.events.get(&key))
                 .any(is_later)
+    }
+
+    /// Of the rows of a lane just taken over, those to go on with now. Replays that there is no room for are left to their notes,
+    /// which are written anew: an earlier owner may have acted on the first ones.
+    pub fn leave_what_has_no_room(&self, rows: Vec<StoredRow>) -> Vec<StoredRow> {
+        let mut room = self.room_for_replays();
+        let mut left = Vec::new();
+        let mut kept = rows;
+        kept.retain(|row| {
+            let fits = row.generation == 1 || room > 0;
+            if row.generation > 1 && fits {
+                room -= 1;
+            } else if !fits {
+                left.push(row.key);
+            }
+            fits
+        });
+        self.leave_to_notes(left);
+        kept
+    }
+
+    /// Not written before the process ends, they are found again by the next owner, like any unfinished row.
+    fn leave_to_notes(&self, keys: Vec<EventKey>) {
+        if keys.is_empty() {
+            return;
+        }
+        tracing::info!(replays = keys.len(), "replays wait in the ledger until there is room for them");
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move {
+            for keys in keys.chunks(NOTES) {
+                let notes: Vec<_> = keys.iter().map(|key| (*key, NoteKind::Reopened)).collect();
+                while let Err(error) = shared.ledger.leave_notes(&notes).await {
+                    tracing::warn!(error = %error, "replays are not left to their notes yet");
+                    tokio::time::sleep(REPEAT).await;
+                }
+            }
+            Report::NoteLeft
+        });
     }
 
     /// A replay has ended: the next ones are read without waiting for the heartbeat, but not for each end.

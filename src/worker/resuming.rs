@@ -34,7 +34,7 @@ impl Dispatcher {
     /// Resumes unfinished rows in input order, replays behind live events.
     pub fn resume(&mut self, claim: Claim, clean: bool, rows: Vec<StoredRow>) {
         let mut places = BTreeMap::new();
-        for row in live_first(rows) {
+        for row in self.leave_what_has_no_room(live_first(rows)) {
             let due = due_in(&row);
             let Some(mut event) = self.revive(claim, row) else { continue };
             let ordered = self.shared.settings.per_customer_order;
@@ -94,7 +94,13 @@ impl Dispatcher {
             return;
         }
         let hold = self.hold(claim).max(due_in(&row));
-        if let Some(event) = self.revive(claim, row) {
+        // A replay that was left to its note may have been running all the same, when an earlier owner ended.
+        let may_have_run = row.generation > 1 && row.epoch < claim.epoch && row.due_in_ms == 0;
+        let after_a_crash = self.lanes.get(&claim.lane.0).is_some_and(|lane| !lane.clean);
+        if let Some(mut event) = self.revive(claim, row) {
+            if may_have_run && after_a_crash {
+                event.count = Count::Due;
+            }
             self.admit(event, hold);
         }
     }

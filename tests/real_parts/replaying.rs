@@ -62,6 +62,8 @@ async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_m
         assert_eq!(end.code(), Some(0), "{}", operator.output());
     }
     none_is_left(&stand).await;
+    // It took over many more than there is room for at once.
+    assert!(worker.log().contains("replays wait in the ledger"), "{}", worker.log());
     let by_them: usize = operators.iter().map(|operator| actions(operator, "replayed")).sum();
     println!("replayed {before} until the kill, {by_them} by two at once");
     assert!(by_them > 0 && by_them + before <= CUSTOMERS, "{before} and {by_them}");

@@ -14,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
+use super::pace::Pace;
 use super::{State, answer};
 use crate::config::SecretSource;
 use crate::domain::Secret;
@@ -29,6 +31,9 @@ pub(crate) const TOKEN_UNREADABLE: &str = "the token's file cannot be read";
 pub(super) struct Guard {
     token: Credential,
     on_loopback: bool,
+    changes: Pace,
+    /// Of its own, so that whoever guesses tokens slows down nobody who knows one.
+    guesses: Pace,
 }
 
 /// Why a request may change nothing.
@@ -40,6 +45,8 @@ enum Refusal {
     Origin,
     /// The token's file cannot be read now.
     NoToken,
+    /// Too many in a row.
+    Pace,
 }
 
 impl Guard {
@@ -47,13 +54,24 @@ impl Guard {
     pub fn new(token: Option<SecretSource>, address: SocketAddr) -> (Self, Option<Secret>) {
         let on_loopback = address.ip().is_loopback();
         match token {
-            Some(source) => (Self { token: Credential::new(source), on_loopback }, None),
+            Some(source) => (Self::with(Credential::new(source), on_loopback), None),
             None => {
                 let made = Secret::from(BASE64URL_NOPAD.encode(&rand::random::<[u8; TOKEN_BYTES]>()));
                 let token = Credential::new(SecretSource::Value(made.clone()));
-                (Self { token, on_loopback }, Some(made))
+                (Self::with(token, on_loopback), Some(made))
             }
         }
+    }
+
+    fn with(token: Credential, on_loopback: bool) -> Self {
+        Self { token, on_loopback, changes: Pace::default(), guesses: Pace::default() }
+    }
+
+    /// The judgement, at its pace.
+    fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<(), Refusal> {
+        let judged = self.judge(headers);
+        let pace = if judged.is_ok() { &self.changes } else { &self.guesses };
+        if pace.admits(now) { judged } else { Err(Refusal::Pace) }
     }
 
     fn judge(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -70,7 +88,7 @@ impl Guard {
 
 /// Lets nobody else through.
 pub(super) async fn admit(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    match state.guard.judge(request.headers()) {
+    match state.guard.admit(request.headers(), Instant::now()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -88,6 +106,11 @@ impl IntoResponse for Refusal {
             }
             Self::Origin => answer::refused(StatusCode::FORBIDDEN, "the request comes from another site"),
             Self::NoToken => answer::refused(StatusCode::SERVICE_UNAVAILABLE, TOKEN_UNREADABLE),
+            Self::Pace => {
+                let mut response = answer::refused(StatusCode::TOO_MANY_REQUESTS, "too many changes in a row");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                response
+            }
         }
     }
 }
@@ -210,5 +233,18 @@ mod tests {
         let (first, second) = (made(), made());
         assert_eq!(first.expose().len(), 43);
         assert_ne!(first.expose(), second.expose());
+    }
+
+    #[test]
+    fn guesses_are_slowed_down_and_slow_down_nobody_who_knows_the_token() {
+        let token = SecretSource::Value(Secret::from("s3cret".to_owned()));
+        let guard = Guard::new(Some(token), "127.0.0.1:8700".parse().unwrap()).0;
+        let now = Instant::now();
+        let wrong = headers(&[HOST, ("authorization", "Bearer guess")]);
+        let told: Vec<_> = (0..100).map(|_| guard.admit(&wrong, now)).collect();
+        assert_eq!((told[0], told[99]), (Err(Refusal::Token), Err(Refusal::Pace)));
+        let right = headers(&[HOST, TOKEN]);
+        assert_eq!(guard.admit(&right, now), Ok(()));
+        assert!((0..100).any(|_| guard.admit(&right, now) == Err(Refusal::Pace)), "changes have a pace, too");
     }
 }

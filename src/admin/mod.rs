@@ -10,6 +10,7 @@ mod answer;
 mod guard;
 mod health;
 mod intake;
+mod pace;
 mod places;
 mod routes;
 mod server;

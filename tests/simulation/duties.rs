@@ -70,6 +70,7 @@ impl State {
             Ok(_) | Err(_) => LOOKS,
         };
         self.owe_looks(request.sender, key, looks);
+        self.link_is_unclear(request.sender, key);
     }
 
     /// A look was answered with what the customer has, or that there is no such customer.

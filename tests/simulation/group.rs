@@ -285,7 +285,7 @@ impl State {
     pub fn answer_revoked(&mut self, number: u32, partitions: &[i32]) {
         self.say(|| format!("{number} has given up {partitions:?}"));
         self.invariant_a_lane_changes_hands_after_its_cycle(number, partitions);
-        self.has_yielded(number);
+        self.has_yielded(number, partitions);
         self.lanes_are_known_lost(number, partitions.iter().map(|partition| Lane(*partition)));
         let Some(client) = self.group.clients.get_mut(&number) else { return };
         client.open = None;

@@ -92,6 +92,7 @@ impl History {
         state.expire_transactions();
         state.run_group();
         state.notice_topics();
+        state.invariant_conversions_do_not_wait_for_links();
         state.fetch();
         state.check_step();
     }

@@ -36,14 +36,14 @@ impl Input {
     }
 }
 
-/// The inputs of a history, by time.
-pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration) -> Vec<Input> {
+/// The inputs of a history, by time; in so many of a thousand all are one customer's.
+pub fn draw(chance: &mut Chance, busy: bool, partitions: i32, chaos: Duration, of_one: u64) -> Vec<Input> {
     let count = chance.between(if busy { 5 } else { 1 }, 10);
     let all = chaos.as_millis() as u64;
     let span = chance.pick(if busy { &[5_000, 20_000] } else { &[0, 1_000] });
     let span = if !busy && chance.permille(333) { all } else { span };
     // One customer's alone: more than may run ahead.
-    let customer = chance.permille(80).then_some(CUSTOMERS[0]);
+    let customer = chance.permille(of_one).then_some(CUSTOMERS[0]);
     let count = if customer.is_some() { 12 } else { count };
     let mut inputs: Vec<Input> = Vec::new();
     for n in 0..count {

@@ -14,7 +14,7 @@ use crate::ledger::LEDGER_ID;
 use crate::tables::Row;
 use crate::vendors::Request;
 use crate::world::State;
-use crate::{duties, liveness, results, yielding};
+use crate::{duties, flood, liveness, results, yielding};
 
 type Broken = Result<(), String>;
 
@@ -32,7 +32,7 @@ const ALWAYS: [Check; 6] = [
 ];
 
 /// At the end.
-const FINALLY: [Check; 12] = [
+const FINALLY: [Check; 13] = [
     ("every_input_gets_one_result", invariant_every_input_gets_one_result),
     ("everything_ends", liveness::invariant_everything_ends),
     ("outage_rejects_nothing", invariant_outage_rejects_nothing),
@@ -40,6 +40,7 @@ const FINALLY: [Check; 12] = [
     ("a_converted_token_is_never_said_to_be_rejected", invariant_a_converted_token_is_never_said_to_be_rejected),
     ("only_what_ends_its_process_is_poison", invariant_only_what_ends_its_process_is_poison),
     ("a_link_that_came_late_is_noted", duties::invariant_a_link_that_came_late_is_noted),
+    ("a_flood_of_dead_letters_pauses", flood::invariant_a_flood_of_dead_letters_pauses),
     ("a_stop_ends", yielding::invariant_a_stop_ends),
     ("a_result_names_its_own_profile", results::invariant_a_result_names_its_own_profile),
     ("who_asks_to_be_primary_is_promoted", results::invariant_who_asks_to_be_primary_is_promoted),

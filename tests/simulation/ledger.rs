@@ -65,7 +65,8 @@ impl Ledger for WorldLedger {
         }
         state.owe_looks_of_lanes(self.process.number, lanes);
         state.lanes_are_held(self.process.number, &rows, asked_at);
-        state.has_yielded(self.process.number);
+        state.has_yielded(self.process.number, &numbers);
+        state.disturbed_at = state.now;
         Ok(rows)
     }
 
@@ -104,6 +105,7 @@ impl Ledger for WorldLedger {
         let mut acceptance = state.tables.classify(&claims, &held, rows, &inserted);
         crate::mutations::mistake(&state, &mut acceptance);
         state.claims_are_answered(self.process.number, &claims, &acceptance.refused, asked_at);
+        state.forget_run(self.process.number);
         Ok(acceptance)
     }
 
@@ -134,6 +136,7 @@ impl Ledger for WorldLedger {
         state.write_ends(number, linked);
         let refused = refused?;
         state.ends_are_refused(number, rows, &refused);
+        state.ends_are_told(number, rows, &refused);
         Ok(refused)
     }
 
@@ -210,13 +213,14 @@ impl Ledger for WorldLedger {
     }
 
     async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Answer<()> {
-        self.process.world.lock().notes_are_left(self.process.number, notes);
-        let notes = notes.to_vec();
+        let left = notes.to_vec();
         let work: Work<_> = Box::new(move |state, _| {
-            state.tables.leave_notes(&notes);
+            state.tables.leave_notes(&left);
             Ok(())
         });
-        self.statement("leave_notes", Vec::new(), BTreeSet::new(), work).await
+        self.statement("leave_notes", Vec::new(), BTreeSet::new(), work).await?;
+        self.process.world.lock().notes_are_left(self.process.number, notes);
+        Ok(())
     }
 
     async fn notes(&self, claims: &[Claim]) -> Answer<Vec<Note>> {

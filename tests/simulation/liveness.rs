@@ -1,11 +1,20 @@
 //! That everything comes to its end once the faults are over: what a history waits for, and what is checked last.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use profile_linker::domain::Lane;
 use profile_linker::kafka::cursor::{self, CursorText};
+use profile_linker::ledger::RowState;
 
 use crate::ledger::LEDGER_ID;
+use crate::tables::Row;
+use crate::vendors::Vendor;
+use crate::wire::RUN_AHEAD;
 use crate::world::State;
+
+/// In so long a conversion that may go has gone.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
 /// I10.
 pub fn invariant_everything_ends(state: &State) -> Result<(), String> {
@@ -16,6 +25,36 @@ pub fn invariant_everything_ends(state: &State) -> Result<(), String> {
 }
 
 impl State {
+    /// I6: while nothing but the link target is away, the conversions of a customer's next few are done.
+    pub fn invariant_conversions_do_not_wait_for_links(&mut self) {
+        let alone = self.plan.outage && self.vendors_down.2 == Some(Vendor::LoanPro);
+        if !alone || self.disturbed_at.max(self.quiet_since()) + LONG_ENOUGH > self.now {
+            return;
+        }
+        let waits = |row: &&Row| {
+            row.stored.state == RowState::Accepted
+                && row.stored.generation == 1
+                && row.accepted_at + LONG_ENOUGH < self.now
+                && !self.is_permanent(row)
+                && self.is_worked_on(row.stored.lane)
+                && self.earlier(row).count() < RUN_AHEAD
+        };
+        let late = self.tables.rows.values().find(waits).map(|row| format!("{:?} is not converted", row.identity));
+        late.into_iter().for_each(|detail| self.violated("conversions_do_not_wait_for_links", detail));
+    }
+
+    fn is_worked_on(&self, lane: Lane) -> bool {
+        let mut running = self.group.clients.iter().filter(|(_, client)| client.process.is_running());
+        running.any(|(number, _)| self.holds(*number, lane))
+    }
+
+    /// Everything that a worker must answer is answered from then on.
+    fn quiet_since(&self) -> Duration {
+        let open = self.group.clients.values().any(|client| client.open.is_some());
+        let paused = !self.tables.pauses.is_empty();
+        if open || paused || self.group.unsettled { self.now } else { Duration::ZERO }
+    }
+
     /// The cursor in Kafka's commit, where nothing was done to it.
     fn committed_cursor(&self, partition: i32) -> Option<i64> {
         let untouched = !self.broker.forgetful && !self.restoring.happened() && self.broker.topic() == 0;

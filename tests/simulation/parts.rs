@@ -49,6 +49,9 @@ pub fn max_in_flight(tight: bool) -> usize {
     if tight { 1 } else { 4 }
 }
 
+/// One event may be called for and one more be runnable, two may wait: with so many one of the limits is reached.
+pub const MOST_WHEN_TIGHT: usize = 4;
+
 /// All of a worker.
 pub fn of(process: &Arc<Process>) -> WorkerParts {
     let (idempotent, limits, adopt) = {

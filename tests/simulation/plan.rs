@@ -164,7 +164,7 @@ impl Plan {
             workers,
             slots: if serial { 1 } else { usize::try_from(chance.between(1, 2)).unwrap_or(1) },
             rates: if contested { contested_rates(&mut chance) } else { rates(&mut chance) },
-            inputs: inputs::draw(&mut chance, contested, partitions, chaos),
+            inputs: inputs::draw(&mut chance, contested, partitions, chaos, 80),
             acts: acts(&mut chance, contested, workers, partitions, chaos),
             chaos,
             vendors,
@@ -197,8 +197,9 @@ impl Plan {
         self.rates = Rates::default();
         let which = chance.pick(&[None, Some(Vendor::PayIq), Some(Vendor::LoanPro), Some(Vendor::LoanPro)]);
         let trouble = chance.pick(&[Trouble::Failing, Trouble::Throttling, Trouble::Refusing]);
-        let (from, lasts) = (chance.between(0, 3_000), chance.between(70, 100));
+        let (from, lasts) = (chance.between(0, 6_000), chance.between(70, 100));
         self.chaos = Duration::from_secs(lasts + 20);
+        self.inputs = inputs::draw(chance, false, self.partitions, Duration::from_secs(10), 500);
         for (at, _) in &mut self.acts {
             *at = (*at).min(self.chaos);
         }
@@ -214,9 +215,10 @@ impl Plan {
 
     /// In some histories the topic is made anew, once or twice; producers are busy then, and write some of the old again.
     fn make_topic_anew(&mut self, chance: &mut Chance) {
-        // A backup of a ledger that knew an older topic shows neither sign of being one.
-        let restored = self.acts.iter().any(|(_, act)| matches!(act, Act::Restore(_)));
-        if restored || !chance.permille(150) {
+        // A backup of a ledger that knew an older topic shows neither sign of being one: only a declared one is played.
+        let undeclared = self.acts.iter().any(|(_, act)| *act == Act::Restore(false));
+        let declared = self.acts.iter().any(|(_, act)| *act == Act::Restore(true));
+        if undeclared || !chance.permille(if declared { 500 } else { 150 }) {
             return;
         }
         let end = self.chaos.as_millis() as u64;
@@ -281,6 +283,8 @@ fn contested_rates(chance: &mut Chance) -> Rates {
         slow_connect: chance.pick(&[0, 200, 500]),
         publish_slow: chance.pick(&[0, 300, 600]),
         freeze_in_gap: chance.pick(&[0, 0, 200]),
+        connect: chance.pick(&[0, 0, 200]),
+        call_refused: chance.pick(&[0, 0, 100]),
         call_lost_after: chance.pick(&[0, 100, 300]),
         commit_in_doubt: chance.pick(&[0, 0, 200]),
         purge: chance.pick(&[0, 60]),

@@ -154,6 +154,7 @@ impl Process {
     pub fn freeze(&self, time: Duration, place: &'static str) {
         let mut state = self.world.lock();
         state.freezes += 1;
+        state.disturbed_at = state.now;
         let (number, until) = (self.number, state.now + time);
         state.say(|| format!("process {number} freezes at {place} for {} s", time.as_secs()));
         drop(state);

@@ -24,7 +24,11 @@ impl Publisher for WorldPublisher {
     async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
         let cycle = altered(&mut self.process.world.lock(), cycle);
         let partitions = cycle.positions.iter().map(|position| position.partition).collect();
-        self.process.world.lock().cycle_begins(self.process.number, partitions);
+        {
+            let mut state = self.process.world.lock();
+            state.cycle_begins(self.process.number, partitions);
+            state.invariant_a_refused_result_is_tried_alone(self.process.number, &cycle.records);
+        }
         let published = self.perform(cycle).await;
         self.process.world.lock().cycle_ends(self.process.number);
         published
@@ -54,6 +58,7 @@ impl WorldPublisher {
             state.coverage.fault("refused", "some record");
             return Some(CycleError::RefusedSomewhere(error));
         }
+        state.is_refused(self.process.number, &records[index]);
         let mut delivered = BTreeSet::new();
         if self.idempotent {
             // What was sent before it is there, and some of what was sent behind it.

@@ -79,6 +79,7 @@ impl Broker {
 impl State {
     pub fn make_topic_anew(&mut self) {
         self.forget_commits();
+        self.broker.passed_before.clear();
         let log = self.broker.log.iter_mut().map(std::mem::take).collect();
         self.broker.identities.iter_mut().for_each(Vec::clear);
         self.broker.deleted.push(Deleted { at_ms: wall_ms(self.now), log });

@@ -48,7 +48,8 @@ pub fn invariant_who_asks_to_be_primary_is_promoted(state: &State) -> Broken {
             continue;
         };
         let all = profiles(state, number);
-        if !wants_primary(state, row) || all.is_empty() {
+        let refused = all.iter().any(|profile| profile.stays_secondary);
+        if !wants_primary(state, row) || all.is_empty() || refused {
             continue;
         }
         if !all.iter().any(|profile| profile.promoted) {

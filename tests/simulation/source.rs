@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::group::Client;
 use crate::mutations::hurried;
+use crate::parts;
 use crate::process::Process;
 use crate::remaking::Knowledge;
 use crate::world::State;
@@ -175,6 +176,17 @@ impl Client {
 }
 
 impl State {
+    /// Whether a worker has in memory all that it may have; told of those alone that may have little.
+    fn is_full(&self, number: u32) -> bool {
+        self.plan.tight && self.broker.topic() == 0 && self.certainly_in_memory(number) >= parts::MOST_WHEN_TIGHT
+    }
+
+    fn invariant_a_full_worker_fetches_nothing(&mut self, number: u32, fetches: bool) {
+        if fetches {
+            self.violated("a_full_worker_fetches_nothing", format!("{number} fetches on"));
+        }
+    }
+
     /// Hands fetched records over, here and there.
     pub fn fetch(&mut self) {
         let numbers: Vec<u32> = self.group.clients.keys().copied().collect();
@@ -186,6 +198,7 @@ impl State {
                 continue;
             }
             (0..self.plan.partitions).for_each(|partition| self.tell_of_offset(partition, number));
+            let full = self.is_full(number);
             let Some(client) = self.group.clients.get_mut(&number) else { continue };
             let mut records = Vec::new();
             for (partition, fetch) in client.fetching.iter_mut().filter(|(_, fetch)| !fetch.paused) {
@@ -194,10 +207,12 @@ impl State {
                 records.extend(log[from..].iter().take(BATCH).cloned());
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
+            let fetched = records.len();
             if !records.is_empty() {
                 let _ = client.events.send(SourceEvent::Records(records.into()));
             }
             client.restart();
+            self.invariant_a_full_worker_fetches_nothing(number, full && fetched > 0);
         }
     }
 }

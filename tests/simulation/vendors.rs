@@ -76,6 +76,8 @@ pub struct Profile {
     pub primary: bool,
     /// It was made the primary one, at any time.
     pub promoted: bool,
+    /// It shall not be.
+    pub stays_secondary: bool,
     pub visible_at: Duration,
     /// It came through the named residue.
     pub late: bool,
@@ -201,11 +203,12 @@ impl State {
             title,
             primary: false,
             promoted: false,
+            stays_secondary: false,
             visible_at,
             late,
         });
-        // A gateway that repeats a call by itself: done, and then refused.
-        if lag.is_zero() && self.strikes(|rates| rates.call_refused / 2) {
+        // A gateway that repeats a call by itself: done, and then refused. One look must show it.
+        if lag.is_zero() && !self.vendors.habits.blinks && self.strikes(|rates| rates.call_refused / 2) {
             self.coverage.fault("done and refused", "link");
             self.vendors.refused.insert(customer, true);
             return reply(409, json!({"error": {"message": "not today"}}));
@@ -217,6 +220,13 @@ impl State {
     }
 
     fn promote(&mut self, request: &Request) -> Reply {
+        let refused = self.vendors.promoted(request).map(|profile| profile.id);
+        if let Some(id) = refused.filter(|_| self.strikes(|rates| rates.call_refused / 2)) {
+            self.coverage.fault("refused", "promote");
+            let own = self.vendors.profiles.iter_mut().find(|profile| profile.id == id);
+            own.into_iter().for_each(|profile| profile.stays_secondary = true);
+            return reply(409, json!({"error": {"message": "not today"}}));
+        }
         let lag = if self.vendors.habits.blinks { self.chance.pick(&[0, 500, 1_000]) } else { 0 };
         let visible_at = self.now + Duration::from_millis(lag);
         for entry in request.body["PaymentAccounts"]["results"].as_array().into_iter().flatten() {

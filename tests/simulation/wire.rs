@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use profile_linker::domain::ids::CallStep;
 use profile_linker::domain::{EventKey, Lane, System};
 use profile_linker::ledger::{Claim, LaneRow, Refused, RowState};
 
@@ -16,8 +17,10 @@ use crate::world::State;
 
 /// How old a confirmation of ownership may be.
 const FRESH: Duration = Duration::from_secs(5);
+/// A release is decided, then the cursor is stored, then it is written.
+const DECIDED_BEFORE: Duration = Duration::from_secs(15);
 /// A customer's events of which the conversions may be out at once.
-const RUN_AHEAD: usize = 8;
+pub const RUN_AHEAD: usize = 8;
 
 /// Links on their way, and who holds which lane as the senders were told.
 #[derive(Default)]
@@ -29,7 +32,8 @@ pub struct Wire {
     given_up: BTreeSet<(u32, Lane)>,
     /// When a process was last answered what a customer has.
     looked: BTreeMap<(u32, String), Duration>,
-    keys: BTreeMap<(EventKey, &'static str), String>,
+    /// When a process last had no answer to a link of a lane, or one that says nothing.
+    unclear: BTreeMap<(u32, Lane), Duration>,
 }
 
 /// A link that may be applied yet, for all that its sender can know.
@@ -68,6 +72,12 @@ impl State {
         self.confirmed(number, rows.iter().map(|row| row.claim), asked_at);
     }
 
+    /// Whether a process has this lane, as far as it and the ledger know.
+    pub fn holds(&self, number: u32, lane: Lane) -> bool {
+        let held = self.wire.held.get(&(number, lane)).map(|held| held.claim.epoch);
+        held.is_some() && self.tables.epoch(lane) == held && !self.wire.given_up.contains(&(number, lane))
+    }
+
     /// The ledger answered what was asked at this time: these claims are their lanes'.
     pub fn confirmed(&mut self, number: u32, claims: impl Iterator<Item = Claim>, asked_at: Duration) {
         for claim in claims {
@@ -101,6 +111,7 @@ impl State {
         self.invariant_a_lane_changes_hands_after_its_cycle(number, &partitions);
         self.invariant_a_release_comes_after_the_last_writes(number, lanes);
         self.invariant_a_clean_release_leaves_no_link_under_way(number, lanes);
+        self.invariant_a_release_with_nothing_under_way_is_clean(number, lanes);
         self.wire.given_up.extend(lanes.iter().map(|(claim, _)| (number, claim.lane)));
     }
 
@@ -113,7 +124,7 @@ impl State {
     pub fn leaves(&mut self, request: &Request, idempotency_key: &str) -> u32 {
         let number = self.number();
         let Some(key) = self.key_of(request) else { return number };
-        self.invariant_a_repeated_call_has_the_same_key(key, request.operation, idempotency_key);
+        self.invariant_a_call_has_its_own_key(key, request.operation, idempotency_key);
         if request.late {
             return number;
         }
@@ -142,13 +153,24 @@ impl State {
         }
     }
 
-    /// The vendor takes the same key for the same call.
-    fn invariant_a_repeated_call_has_the_same_key(&mut self, key: EventKey, operation: &'static str, given: &str) {
-        let first = self.wire.keys.entry((key, operation)).or_insert_with(|| given.to_owned());
-        if first != given {
-            let detail = format!("{operation} of {key:?} with {given}, and with {first} before");
-            self.violated("a_repeated_call_has_the_same_key", detail);
+    /// The same for every repetition and every generation.
+    fn invariant_a_call_has_its_own_key(&mut self, key: EventKey, operation: &str, given: &str) {
+        let step = match operation {
+            "convert" => CallStep::Convert,
+            "link" => CallStep::Link,
+            _ => CallStep::Promote,
+        };
+        let identity = self.tables.rows.get(&key).and_then(|row| row.identity.as_ref());
+        let own = identity.map(|identity| identity.idempotency_key(step).to_string());
+        if own.is_some_and(|own| own != given) {
+            self.violated("a_call_has_its_own_key", format!("{operation} of {key:?} with {given}"));
         }
+    }
+
+    /// A link's exchange is over, and its sender cannot tell what came of it.
+    pub fn link_is_unclear(&mut self, number: u32, key: EventKey) {
+        let Some(lane) = self.tables.rows.get(&key).map(|row| row.stored.lane) else { return };
+        self.wire.unclear.insert((number, lane), self.now);
     }
 
     fn may_leave(&self, request: &Request, key: EventKey) -> Result<(), (&'static str, String)> {
@@ -238,6 +260,36 @@ impl State {
                 return;
             }
         }
+    }
+}
+
+impl State {
+    /// The successor would wait for nothing.
+    fn invariant_a_release_with_nothing_under_way_is_clean(&mut self, number: u32, lanes: &[(Claim, bool)]) {
+        let lost = self.group.clients.get(&number).is_some_and(|client| client.knows_of_a_loss(self.now));
+        if lost || self.may_be_calling(number) || self.restoring.happened() || self.freezes > 0 {
+            return;
+        }
+        let long_ago = |at: &Duration| *at + TIMEOUT + DECIDED_BEFORE < self.now;
+        for (claim, _) in lanes.iter().filter(|(_, clean)| !clean) {
+            let held = self.wire.held.get(&(number, claim.lane)).filter(|held| held.claim == *claim);
+            let waited =
+                held.is_some_and(|held| held.clean || held.since + FRESH + TIMEOUT + DECIDED_BEFORE < self.now);
+            if waited && self.wire.unclear.get(&(number, claim.lane)).is_none_or(long_ago) {
+                self.violated("a_release_with_nothing_under_way_is_clean", format!("{number} releases {claim:?}"));
+                return;
+            }
+        }
+    }
+
+    /// How many of a process's events of this epoch are in its memory for certain.
+    pub fn certainly_in_memory(&self, number: u32) -> usize {
+        let knows = |row: &&Row| {
+            self.holds(number, row.stored.lane) && self.tables.epoch(row.stored.lane) == Some(row.stored.epoch)
+        };
+        let settled = |row: &&Row| row.is_unfinished() && row.accepted_at + Duration::from_secs(1) < self.now;
+        let rows = self.tables.rows.values().filter(|row| row.stored.generation == 1);
+        rows.filter(settled).filter(knows).count()
     }
 }
 

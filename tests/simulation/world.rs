@@ -12,11 +12,13 @@ use crate::broker::Broker;
 use crate::chance::Chance;
 use crate::coverage::Coverage;
 use crate::duties::Duties;
+use crate::flood::Floods;
 use crate::group::Group;
 use crate::mutations::Mutation;
 use crate::open_calls::OpenCalls;
 use crate::plan::{Plan, Trouble};
 use crate::process::Process;
+use crate::refusing::Refusals;
 use crate::restoring::Restoring;
 use crate::tables::Tables;
 use crate::trace::Trace;
@@ -55,6 +57,10 @@ pub struct State {
     pub wire: Wire,
     pub duties: Duties,
     pub yielding: Yielding,
+    pub refusals: Refusals,
+    pub floods: Floods,
+    /// When anything last came in the way of a worker.
+    pub disturbed_at: Duration,
     pub coverage: Coverage,
     pub trace: Trace,
     /// Something happened since the last check.
@@ -104,6 +110,9 @@ impl World {
             wire: Wire::default(),
             duties: Duties::default(),
             yielding: Yielding::default(),
+            refusals: Refusals::default(),
+            floods: Floods::default(),
+            disturbed_at: Duration::ZERO,
             coverage: Coverage::default(),
             trace: Trace::new(record),
             changed: false,
@@ -156,6 +165,8 @@ impl State {
         self.forget_open_calls(number);
         self.forget_duties(number);
         self.forget_yielding(number);
+        self.forget_flood(number);
+        self.disturbed_at = self.now;
     }
 
     pub fn is(&self, mutation: Mutation) -> bool {

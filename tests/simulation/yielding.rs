@@ -85,18 +85,21 @@ impl State {
     }
 
     /// Kafka was answered, or lanes are taken anew.
-    pub fn has_yielded(&mut self, number: u32) {
+    pub fn has_yielded(&mut self, number: u32, lanes: &[i32]) {
         self.yielding.releasing.remove(&number);
+        self.forget_refusals(number, lanes);
     }
 
     /// A stop is asked of a process.
     pub fn stop_is_asked(&mut self, number: u32) {
         let now = self.now;
+        self.disturbed_at = now;
         self.yielding.stopping.entry(number).or_insert(now);
     }
 
     /// What a process was told of pauses, or that it pauses of its own accord.
     pub fn pause_is_known(&mut self, number: u32, holds: bool) {
+        self.flood_is_answered(number, holds);
         if !holds {
             self.yielding.paused.remove(&number);
             return;
@@ -105,6 +108,7 @@ impl State {
         let fetching = client.into_iter().flat_map(|client| &client.fetching);
         let fetched = fetching.map(|(partition, fetch)| (*partition, fetch.next)).collect();
         let since = self.now;
+        self.disturbed_at = since;
         self.yielding.paused.entry(number).or_insert(Paused { since, fetched });
     }
 

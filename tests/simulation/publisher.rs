@@ -56,6 +56,9 @@ impl WorldPublisher {
         let error = "not this one".to_owned();
         if state.chance.permille(300) {
             state.coverage.fault("refused", "some record");
+            // Each lane waits at its first result from now on, and not at what was refused before.
+            let lanes: Vec<i32> = (0..state.plan.partitions).collect();
+            state.forget_refusals(self.process.number, &lanes);
             return Some(CycleError::RefusedSomewhere(error));
         }
         state.is_refused(self.process.number, &records[index]);

@@ -318,3 +318,36 @@ fn sigterm_ends_dev_with_0_at_any_time_and_takes_its_connection_file_away() {
         assert!(!user.path("profile-linker/dev-connection.json").exists());
     }
 }
+
+#[test]
+fn of_two_that_run_side_by_side_the_first_stays_the_one_that_commands_find() {
+    let user = User::new();
+    let first = user.dev(&["--data-dir", text(&user.path("first"))]).once_up();
+    let second = user.dev(&["--data-dir", text(&user.path("second"))]).once_up();
+    let config = user.path("second/worker.toml");
+    assert!(second.notes().contains(text(&config)), "it says how to reach it: {}", second.notes());
+    let watched = user.run(&["watch", "--from", "start", "--limit", "1", "--config", text(&config)]);
+    assert_eq!(watched.code, Some(0), "{watched:?}");
+    assert_eq!(second.terminate().code, Some(0));
+    let published = user.run(&["publish", "--sample", "1", "--wait", "--output", "json"]);
+    assert_eq!(published.code, Some(0), "{published:?}");
+    let id = published.json()[0]["event"]["data"]["created"]["id"].as_str().unwrap().to_owned();
+    let ended = first.terminate();
+    assert!(ended.out.contains(&id), "the first one linked it: {}", ended.out);
+    let third = user.dev(&[]).once_up();
+    assert!(third.notes().contains("They find this process by themselves"), "the place is free: {}", third.notes());
+    assert_eq!(third.terminate().code, Some(0));
+}
+
+#[test]
+fn a_dev_whose_reader_has_seen_enough_ends_and_takes_its_connection_file_away() {
+    let user = User::new();
+    let log = user.path("shell");
+    let pipe = r#"env -i "$@" 2>/dev/null | head -1"#;
+    let program = ["sh", "-c", pipe, "sh", &user.state(), PROGRAM, "dev"].map(str::to_owned);
+    let mut shell = Guarded::start(&program, &[], &log).unwrap();
+    let status = shell.end_within(PATIENCE);
+    assert!(status.is_some_and(|status| status.success()), "it goes on though nobody reads: {}", shell.output());
+    assert_eq!(shell.output().lines().count(), 1, "{}", shell.output());
+    assert!(!user.path("profile-linker/dev-connection.json").exists());
+}

@@ -1,7 +1,9 @@
 //! The connection file: how `publish`, `watch`, `status` and `intake` find the `dev` that runs on this machine. `dev` writes
-//! it into its data directory and to one well-known place, readable by its user only, and removes both when it ends.
+//! it into its data directory and to one well-known place, readable by its user only, and removes both when it ends. Of two
+//! that run side by side the first keeps the well-known place: a second one must not make those who talk to it lose it.
 
 use std::fmt;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ use crate::config::Topics;
 const FILE: &str = "connection.json";
 /// The file's name in the well-known place.
 const WELL_KNOWN_FILE: &str = "dev-connection.json";
+/// Held by the `dev` that the well-known place tells of, as long as it lives: a kill lets it go, too.
+const WELL_KNOWN_LOCK: &str = "dev-connection.lock";
 
 /// What a running `dev` tells others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,25 +65,46 @@ pub struct TopicNames {
     pub dead_letter: String,
 }
 
+/// The files of a `dev` that runs; dropped, they are removed.
+pub struct Announced {
+    files: Vec<PathBuf>,
+    /// Of the well-known place, where it is ours.
+    lock: Option<File>,
+}
+
+impl Announced {
+    /// Whether other commands find this `dev` by themselves; `false` where they find another one, that ran before.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        self.lock.is_some()
+    }
+}
+
+impl Drop for Announced {
+    /// Before the lock is let go, so that no successor's file is removed.
+    fn drop(&mut self) {
+        for file in &self.files {
+            // A file that stays behind is noticed as stale by its pid.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 impl Connection {
-    /// Writes the file into `data_dir` and to the well-known place, each in one step.
+    /// Writes the file into `data_dir`, and to the well-known place unless a living `dev` has it; each in one step.
     ///
     /// # Errors
     /// A directory cannot be made, or a file not written.
-    pub fn write(&self, data_dir: &Path) -> io::Result<()> {
+    pub fn announce(&self, data_dir: &Path) -> io::Result<Announced> {
         let json = serde_json::to_string_pretty(self)?;
-        put(&data_dir.join(FILE), &json)?;
-        put(&well_known(), &json)
-    }
-
-    /// Removes both files where they are still this process's own.
-    pub fn remove(&self, data_dir: &Path) {
-        for path in [data_dir.join(FILE), well_known()] {
-            if read(&path).is_some_and(|there| there.pid == self.pid) {
-                // A file that stays behind is noticed as stale by its pid.
-                let _ = std::fs::remove_file(path);
-            }
+        let lock = lock()?;
+        let places = [Some(data_dir.join(FILE)), lock.is_some().then(well_known)];
+        let mut announced = Announced { files: Vec::new(), lock };
+        for place in places.into_iter().flatten() {
+            put(&place, &json)?;
+            announced.files.push(place);
         }
+        Ok(announced)
     }
 
     /// The running `dev`'s connection. A file whose process has ended is told about and not used.
@@ -119,6 +144,18 @@ pub fn well_known() -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     state.unwrap_or_else(std::env::temp_dir).join("profile-linker").join(WELL_KNOWN_FILE)
+}
+
+/// The well-known place's lock; `None` where another process holds it.
+fn lock() -> io::Result<Option<File>> {
+    let path = well_known().with_file_name(WELL_KNOWN_LOCK);
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let file = File::create(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn read(path: &Path) -> Option<Connection> {

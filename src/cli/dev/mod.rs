@@ -12,10 +12,11 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{AdminAddress, Connection};
+use super::connection::{AdminAddress, Announced, Connection};
 use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};
 use super::follow::Follower;
+use super::pipe::reader_is_gone;
 use super::records::Record;
 use super::shell::Shell;
 use super::signals::Signals;
@@ -53,21 +54,14 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let home = Home::open(args.data_dir)?;
     let (mut system, mut worker) = System::start(&home).await?;
-    let shown = tokio::select! {
-        shown = system.show_samples(shell) => shown?,
-        exit = signals.next() => return system.stop(worker, exit).await,
+    let outcome = tokio::select! {
+        outcome = system.play(args.exit_after_samples, shell) => outcome,
+        exit = signals.next() => Ok(exit),
+        // What ends by itself is awaited for its exit code.
+        () = reader_is_gone(), if !args.exit_after_samples => Ok(Exit::Done),
         failure = ended(&mut worker) => return Err(failure.into()),
     };
-    if args.exit_after_samples {
-        return system.stop(worker, if shown { Exit::Done } else { Exit::Failed }).await;
-    }
-    shell.note(&screen::commands(&system.home_shown, &system.admin));
-    tokio::select! {
-        followed = system.follow(shell) => followed?,
-        exit = signals.next() => return system.stop(worker, exit).await,
-        failure = ended(&mut worker) => return Err(failure.into()),
-    }
-    system.stop(worker, Exit::Done).await
+    system.stop(worker).await.and(outcome)
 }
 
 /// The running worker.
@@ -80,7 +74,7 @@ struct System {
     _broker: broker::EmbeddedBroker,
     milestones: UnboundedReceiver<Milestone>,
     stop: CancellationToken,
-    connection: Connection,
+    announced: Announced,
     endpoint: Endpoint,
     follower: Follower,
     home_shown: String,
@@ -122,11 +116,22 @@ impl System {
         let worker = tokio::spawn(worker.run());
         let token = admin.made_token().and_then(|token| token.expose_str()).map(str::to_owned);
         connection.admin = Some(AdminAddress { url: format!("http://{}", admin.address()), token });
-        connection.write(home.directory())?;
+        let announced = connection.announce(home.directory())?;
         let home_shown = home.directory().display().to_string();
         let system =
-            Self { sandbox, admin, _broker: broker, milestones, stop, connection, endpoint, follower, home_shown, run };
+            Self { sandbox, admin, _broker: broker, milestones, stop, announced, endpoint, follower, home_shown, run };
         Ok((system, worker))
+    }
+
+    /// Shows the samples, and then, unless that is all, what comes.
+    async fn play(&mut self, samples_only: bool, shell: &Shell) -> anyhow::Result<Exit> {
+        let as_expected = self.show_samples(shell).await?;
+        if samples_only {
+            return Ok(if as_expected { Exit::Done } else { Exit::Failed });
+        }
+        let (home, address) = (&self.home_shown, self.admin.address());
+        shell.note(&screen::commands(home, address, self.announced.is_found()));
+        self.follow(shell).await
     }
 
     /// Publishes the samples and shows them until each has its result; answers whether all are the ones expected.
@@ -148,7 +153,7 @@ impl System {
     }
 
     /// Shows what is published from now on.
-    async fn follow(&mut self, shell: &Shell) -> anyhow::Result<()> {
+    async fn follow(&mut self, shell: &Shell) -> anyhow::Result<Exit> {
         loop {
             tokio::select! {
                 Some(_) = self.milestones.recv() => {}
@@ -158,13 +163,12 @@ impl System {
     }
 
     /// Ends everything in order, so that a kept data directory can be started again.
-    async fn stop(self, worker: Running, exit: Exit) -> anyhow::Result<Exit> {
+    async fn stop(self, worker: Running) -> anyhow::Result<()> {
         self.stop.cancel();
         worker.await?.map_err(|error| system::worker_failure(&error))?;
         self.admin.stop().await;
         self.sandbox.stop().await?;
-        self.connection.remove(std::path::Path::new(&self.home_shown));
-        Ok(exit)
+        Ok(())
     }
 }
 

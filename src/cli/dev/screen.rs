@@ -1,13 +1,13 @@
 //! The samples on the screen: one line each that fills up on a terminal, a line a step where the output is piped.
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::samples::{Expected, Sample};
-use crate::admin;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::records::Record;
 use crate::cli::shell::Shell;
@@ -216,15 +216,31 @@ fn bar() -> ProgressBar {
     ProgressBar::new(1).with_style(style)
 }
 
-/// How to go on from a second terminal.
-pub(super) fn commands(home: &str, admin: &admin::Running) -> String {
+/// How to go on from a second terminal; commands find this process by themselves unless another `dev` ran before it.
+pub(super) fn commands(home: &str, admin: SocketAddr, is_found: bool) -> String {
     let program =
         std::env::current_exe().map_or_else(|_| "profile-linker".to_owned(), |path| path.display().to_string());
-    let address = admin.address();
+    let config = format!("{home}/worker.toml");
+    let (arguments, found) = if is_found {
+        (
+            ["publish --sample 5 --wait".to_owned(), "watch --from start".to_owned(), "status".to_owned()],
+            format!("They find this process by themselves; its configuration is {config}."),
+        )
+    } else {
+        (
+            [
+                format!("publish FILE --wait --config {config}"),
+                format!("watch --from start --config {config}"),
+                format!("status --admin http://{admin}"),
+            ],
+            "Without --config and --admin they find another `dev`, which was there before.".to_owned(),
+        )
+    };
+    let lines = arguments.map(|arguments| format!("  {program} {arguments}\n")).concat();
     format!(
-        "\nIn a second terminal:\n  {program} publish --sample 5 --wait\n  {program} watch --from start\n  {program} status\n\
-         {FAINT}They find this process by themselves; its configuration is {home}/worker.toml.\n\
-         Health, readiness and metrics are at http://{address}/readyz; the token is in {home}/connection.json.\n\
+        "\nIn a second terminal:\n{lines}\
+         {FAINT}{found}\n\
+         Health, readiness and metrics are at http://{admin}/readyz; the token is in {home}/connection.json.\n\
          Results are shown here as they come; Ctrl-C ends.{FAINT:#}\n"
     )
 }

@@ -28,7 +28,7 @@ const BODY_LIMIT: usize = 256 * 1024;
 #[derive(Debug, clap::Args)]
 pub struct AdminArgs {
     /// The worker's admin address; unset: [admin] listen of the configuration, else the `dev` that runs on this machine
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = admin_url)]
     admin: Option<String>,
     /// File of the worker's admin token; unset: [admin] token of the configuration
     #[arg(long, value_name = "FILE")]
@@ -124,7 +124,6 @@ impl AdminClient {
         body: String,
     ) -> anyhow::Result<Answer> {
         let uri: Uri = format!("{}{path}", self.base_url).parse()?;
-        anyhow::ensure!(uri.scheme_str() == Some("http"), "the address must begin with http://");
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         let port = uri.port_u16().unwrap_or(80);
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
@@ -148,6 +147,19 @@ impl AdminClient {
     }
 }
 
+/// The address as given, if it is one that can be called at all: a mistake in it must not look like a worker that is away.
+fn admin_url(text: &str) -> Result<String, String> {
+    let is_called = |uri: &Uri| {
+        let Some(authority) = uri.authority() else { return false };
+        let (host, port) = (authority.host(), authority.port_u16());
+        let port_is_right = port.is_some() || authority.as_str() == host;
+        uri.scheme_str() == Some("http") && !host.is_empty() && port_is_right && !authority.as_str().contains('@')
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| is_called(uri) && uri.query().is_none());
+    uri.map(|_| text.to_owned())
+        .ok_or_else(|| "an address such as http://127.0.0.1:8700; https is not spoken".to_owned())
+}
+
 /// A worker that listens everywhere is on this machine, too.
 fn url_of(settings: &AdminSettings) -> Result<String, Failure> {
     let listen = settings.listen;
@@ -166,6 +178,21 @@ fn url_of(settings: &AdminSettings) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_called_is_told_from_a_worker_that_is_away() {
+        for right in
+            ["http://127.0.0.1:8700", "http://[::1]:8700/", "http://worker-1", "http://worker-1/behind/a/proxy"]
+        {
+            assert_eq!(admin_url(right).as_deref(), Ok(right));
+        }
+        let wrong =
+            ["nonsense", "", "127.0.0.1:8700", "localhost:8700", "ftp://x/", "https://127.0.0.1:8700", "http://"];
+        let odd = ["http://:8700", "http://x:99999", "http://me@x:1", "http://x:1/?a=b", "http://x y"];
+        for text in wrong.iter().chain(&odd) {
+            assert!(admin_url(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_worker_that_listens_everywhere_is_found_on_this_machine() {

@@ -22,6 +22,9 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How long to listen for the reason of a failure; what there is to hear is queued already.
 const LISTEN: Duration = Duration::from_millis(200);
 
+/// What to do where librdkafka takes a configuration's properties one by one, but not together, or not what they name.
+const REFUSED_FIX: &str = "correct it in [kafka.properties]: a file that it names must be there, readable, and PEM; the     log-ins are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; see docs/how-to/connect-with-tls-and-sasl.md";
+
 /// Sends librdkafka's log to ours, and remembers why it could not connect.
 #[derive(Clone, Default)]
 pub struct Quiet {
@@ -106,7 +109,9 @@ impl Quiet {
         let failure = if is_unreachable(error) {
             Failure::new(Exit::Unavailable, format!("the broker cannot be reached ({asked})"))
         } else {
-            return Failure::new(Exit::Failed, format!("the broker refused: {asked}: {error}")).at(brokers.to_owned());
+            return Failure::new(Exit::Failed, format!("the broker refused: {asked}: {error}"))
+                .at(brokers.to_owned())
+                .fix("the broker's own log tells why; it may lack the right, or a version");
         };
         failure
             .at(why)
@@ -157,7 +162,9 @@ pub fn create<T: FromClientConfigAndContext<Quiet>>(config: &ClientConfig, conte
             KafkaError::ClientConfig(_, description, name, _) => format!("{name}: {description}"),
             other => other.to_string(),
         };
-        Failure::new(Exit::BadConfig, format!("librdkafka refuses the configuration: {text}")).at("kafka.properties")
+        Failure::new(Exit::BadConfig, format!("librdkafka refuses the configuration: {text}"))
+            .at("kafka.properties")
+            .fix(REFUSED_FIX)
     })
 }
 

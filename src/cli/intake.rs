@@ -69,8 +69,9 @@ fn refusal(answer: &Answer) -> Failure {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
             Failure::new(Exit::TryAgain, what).fix("try again when the ledger is back; `profile-linker status` tells")
         }
-        StatusCode::BAD_REQUEST => Failure::new(Exit::Usage, what),
-        _ => Failure::new(Exit::Failed, what),
+        StatusCode::BAD_REQUEST => Failure::new(Exit::Usage, what)
+            .fix("say it by --why in one short line, without control characters; the audit table keeps it as it is"),
+        _ => Failure::new(Exit::Failed, what).fix("name the address of a worker of this version by --admin"),
     }
 }
 
@@ -90,6 +91,15 @@ mod tests {
         let fix = unreadable.fix_shown().unwrap();
         assert_eq!(unreadable.exit, Exit::BadConfig);
         assert!(fix.contains("token_file") && !fix.contains("ledger"), "{fix}");
+    }
+
+    #[test]
+    fn every_refusal_tells_what_to_do() {
+        let statuses = [400, 401, 403, 404, 408, 500, 503].map(|code| StatusCode::from_u16(code).unwrap());
+        for status in statuses {
+            assert!(refused(status, "no").fix_shown().is_some(), "{status}");
+        }
+        assert_eq!(refused(StatusCode::BAD_REQUEST, "why must be text").exit, Exit::Usage);
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let answer = client.get("/readyz").await?;
     if !answer.body.get("checks").is_some_and(Value::is_object) {
         let what = format!("what answers is no worker: status {}", answer.status.as_u16());
-        return Err(Failure::new(Exit::Unavailable, what).at(client.base_url()).into());
+        let fix = "name the worker's address by --admin, or [admin] listen; its line `worker ready` tells it";
+        return Err(Failure::new(Exit::Unavailable, what).at(client.base_url()).fix(fix).into());
     }
     shell.line(&answer.body, || as_text(&answer.body))?;
     Ok(Exit::Done)

@@ -39,13 +39,13 @@ pub fn check(name: &str, raw: &Raw, others: &BTreeMap<String, Setting<String>>) 
     if let Some((_, key)) = OWN.iter().find(|(own, _)| *own == name) {
         return Err(format!("has a key of its own: {key}"));
     }
-    let (name, value) = match name.strip_suffix("_file").filter(|name| is_secret(name)) {
-        Some(name) => (name, from_file(raw)?),
-        None => (name, text(raw)?),
-    };
+    let named_by_file = name.strip_suffix("_file").filter(|name| is_secret(name));
+    let (name, is_file) = named_by_file.map_or((name, false), |name| (name, true));
+    // Before the file is opened: which of the two is meant must be said first, whatever the file is like.
     if others.contains_key(name) {
         return Err(format!("{name} and {name}_file are both set: only one of the two may be"));
     }
+    let value = if is_file { from_file(raw)? } else { text(raw)? };
     librdkafka_takes(name, &value).map(|()| (name.to_owned(), value))
 }
 

@@ -1,5 +1,6 @@
 //! `status`, `intake` and the admin address, where no worker is needed to tell.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use crate::bench::{Bench, text};
@@ -50,11 +51,40 @@ fn without_a_worker_status_and_intake_are_exit_69() {
         &["status", "--admin", NOBODY][..],
         &["intake", "pause", "--admin", NOBODY, "--token-file", text(&token)],
         &["intake", "resume", "--admin", NOBODY, "--token-file", text(&token)],
-        &["status", "--admin", "https://127.0.0.1:9"],
     ] {
         let ended = bench.run(arguments);
         assert_eq!(ended.code, 69, "{arguments:?}: {ended:?}");
         assert!(ended.err.contains("127.0.0.1:9") && ended.err.contains("to do: "), "{arguments:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn an_admin_address_that_cannot_be_one_is_a_wrong_argument() {
+    let bench = Bench::new();
+    for address in ["nonsense", "ftp://x/", "https://127.0.0.1:9"] {
+        for command in [&["status"][..], &["intake", "pause"], &["intake", "resume"]] {
+            let ended = bench.run(&[command, &["--admin", address]].concat());
+            assert_eq!(ended.code, 2, "{command:?} {address}: {ended:?}");
+            assert!(ended.err.contains(address) && ended.err.contains("http://127.0.0.1:8700"), "{}", ended.err);
+        }
+    }
+}
+
+/// Something else listens there: a proxy, another service.
+#[test]
+fn what_answers_and_is_no_worker_is_told_with_what_to_do() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let ended = Bench::new().run(&["status", "--admin", &address]);
+    answering.join().unwrap();
+    assert_eq!(ended.code, 69, "{ended:?}");
+    for said in ["no worker: status 404", &address, "to do: name the worker's address by --admin"] {
+        assert!(ended.err.contains(said), "no {said:?} in {}", ended.err);
     }
 }
 

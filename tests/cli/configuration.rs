@@ -28,6 +28,14 @@ const WRONG: &[(&str, &[&str])] = &[
     ("[kafka.properties]\nenable.auto.commit = true", &["kafka.properties.enable.auto.commit", "is fixed"]),
     ("[kafka.properties]\n\"group.id\" = \"g\"", &["kafka.properties.group.id", "kafka.group"]),
     ("[kafka.properties]\nnonsense = 1", &["kafka.properties.nonsense", "No such configuration property"]),
+    (
+        "[kafka.properties]\n\"sasl.password\" = \"x\"\n\"sasl.password_file\" = \"/nowhere\"",
+        &["sasl.password and sasl.password_file are both set: only one of the two may be"],
+    ),
+    (
+        "[target.aloha]\npassword = \"x\"\npassword_file = \"/nowhere\"",
+        &["target.aloha.password_file", "target.aloha.password is set too", "only one of the two may be"],
+    ),
     ("[kafka.properties]\nlinger.ms = [1]", &["kafka.properties.linger.ms", "a string, a number or a boolean"]),
     ("[target.loanpro]\nlooks = 3", &["target.loanpro.token: is required", "target.loanpro.instance_id: is required"]),
     (

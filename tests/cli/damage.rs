@@ -34,6 +34,30 @@ async fn empty_log(path: &Path) {
     connection.close().await.unwrap();
 }
 
+/// `migrate` would fail, too: a `check` that sends people to it sends them in a circle.
+#[test]
+fn a_ledger_file_in_a_directory_that_is_not_there_is_a_wrong_address_for_every_command() {
+    let bench = Bench::new();
+    bench.file("k1.key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    bench.file("plain", "");
+    for directory in ["nodir", "plain"] {
+        let url = format!("sqlite:{directory}/x.db");
+        bench.file(
+            "x.toml",
+            &format!("ledger.url = {url:?}\nkafka.brokers = \"127.0.0.1:1\"\nkeys.k1.file = \"k1.key\"\n"),
+        );
+        for command in [&["migrate"][..], &["ledger", "show", "e1"]] {
+            let ended = bench.run(&[command, &["--config", "x.toml"]].concat());
+            assert_eq!(ended.code, 78, "{directory}, {command:?}: {ended:?}");
+            assert!(ended.err.contains("to do: correct ledger.url"), "{directory}, {command:?}: {}", ended.err);
+        }
+        let checked = bench.run(&["check", "--config", "x.toml", "--output", "json"]);
+        let lines = checked.lines();
+        let ledger = lines.iter().find(|line| line["check"] == "ledger").unwrap();
+        assert_eq!(ledger["fix"], "correct ledger.url", "{directory}: {ledger}");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_ledger_file_is_refused_with_what_to_do() {
     for (what, from, bytes) in [("its header", 0, 100), ("its pages", PAGE, 1 << 30)] {

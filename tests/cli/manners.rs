@@ -76,11 +76,13 @@ fn a_help_fits_a_narrow_terminal_and_its_example_stays_one_line() {
 }
 
 /// Arguments, exit code, and what must be said: what, where, what to do.
-const FAILURES: [(&[&str], i32, [&str; 3]); 8] = [
+const FAILURES: [(&[&str], i32, [&str; 3]); 10] = [
     (&["publish", "nowhere.json"], 66, ["the input cannot be read", "nowhere.json", "JSON or NDJSON"]),
     (&["publish", "bad.json"], 65, ["nothing was published", "bad.json:1 /data/customer/id", "schema show"]),
     (&["publish", "text.json"], 65, ["not JSON", "text.json:1:", "NDJSON"]),
     (&["watch", "--config", "nowhere.toml"], 78, ["1 problem", "nowhere.toml", "docs/configuration.md"]),
+    (&["watch", "--config", "ca.toml"], 78, ["librdkafka refuses", "kafka.properties", "PEM"]),
+    (&["watch", "--config", "gssapi.toml"], 78, ["librdkafka refuses", "GSSAPI", "SCRAM-SHA-512"]),
     (&["migrate"], 78, ["1 problem", "keys", "keys generate"]),
     (&["keys", "generate", "--out", "bad.json"], 1, ["the key was not written", "bad.json", "a new file"]),
     (
@@ -104,6 +106,9 @@ fn a_failure_tells_what_where_and_what_to_do() {
     bench.file("ledger.toml", "ledger.url = \"postgres://127.0.0.1:1/x\"\nkeys.k1.file = \"k1.key\"\n");
     bench.file("used.toml", "ledger.url = \"sqlite:used.db\"\nkeys.k1.file = \"k1.key\"\n");
     bench.file("used.db", "");
+    let properties = |text: &str| format!("[kafka.properties]\n\"security.protocol\" = {text}\n");
+    bench.file("ca.toml", &properties("\"SSL\"\n\"ssl.ca.location\" = \"bad.json\""));
+    bench.file("gssapi.toml", &properties("\"SASL_PLAINTEXT\"\n\"sasl.mechanism\" = \"GSSAPI\""));
     let lock = std::fs::File::create(bench.directory.path().join("used.db.lock")).unwrap();
     lock.lock().unwrap();
     for (arguments, code, said) in FAILURES {

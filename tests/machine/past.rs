@@ -38,6 +38,22 @@ fn a_possibly_sent_event_that_is_not_there_is_converted_and_looked_for_again_bef
 }
 
 #[test]
+fn what_went_wrong_before_is_told_only_where_it_was_seen() {
+    let told = |event: &Driver| event.flow.in_trouble().unwrap_or_default().to_owned();
+    let mut event = Driver::temporary();
+    event.see_all([possibly_sent(), absent()]);
+    converted_and_absent(&mut event);
+    assert!(told(&event).ends_with("the profile is not there"), "{}", told(&event));
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    event.see(link(unknown()));
+    for _ in 0..LOOKS {
+        event.see_all([Observation::Due, absent()]);
+    }
+    assert!(told(&event).ends_with("the profile is not there: timed out"), "{}", told(&event));
+}
+
+#[test]
 fn a_used_token_of_a_possibly_sent_event_is_conversion_unknown() {
     let mut event = Driver::temporary();
     event.see_all([possibly_sent(), absent()]);

@@ -120,7 +120,8 @@ fn unless(check: &str, found: Result<Vec<Finding>, Failure>) -> Vec<Finding> {
 }
 
 fn of_failure(check: &str, failure: &Failure) -> Finding {
-    let fix = failure.fix_shown().unwrap_or("see the other lines");
+    // Never "see the other lines": the others may say the same of this one.
+    let fix = failure.fix_shown().unwrap_or("look again; if it stays so, this line is all that is known");
     Finding::fail(check, failure.in_one_line(), fix)
 }
 

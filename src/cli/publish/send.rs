@@ -16,6 +16,8 @@ use crate::cli::shell::Shell;
 
 /// How long to let a full queue drain before the next try.
 const DRAIN: Duration = Duration::from_millis(10);
+/// How often the bar is drawn though nothing is acknowledged, so that the time is seen to go on.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Where an event was written.
 pub struct Sent {
@@ -86,10 +88,12 @@ fn progress(length: usize, shell: &Shell) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(length as u64);
-    // A template that is wrong leaves the bar as it is by default.
-    if let Ok(style) = ProgressStyle::with_template("publishing {bar:40} {pos}/{len} {per_sec} {eta}") {
+    // No rate and no estimate: acknowledgements come in bursts, behind a queue that is filled first, so either would be wild
+    // until the end. A template that is wrong leaves the bar as it is by default.
+    if let Ok(style) = ProgressStyle::with_template("publishing {bar:40} {pos}/{len} {elapsed}") {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(TICK);
     bar
 }
 

@@ -339,11 +339,16 @@ impl Flow {
                 self.back_off(Next::Link, None, detail.to_owned(), rules, now)
             }
             Cause::Unseen => {
-                let detail =
-                    format!("the link's outcome was not seen and the profile is not there: {}", self.last_trouble);
+                let detail = self.unseen_and_absent();
                 self.back_off(Next::Link, None, detail, rules, now)
             }
         }
+    }
+
+    /// With what went wrong before, where this process saw it: a link of an earlier one left no words.
+    fn unseen_and_absent(&self) -> String {
+        let told = "the link's outcome was not seen and the profile is not there";
+        if self.last_trouble.is_empty() { told.to_owned() } else { format!("{told}: {}", self.last_trouble) }
     }
 
     fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {

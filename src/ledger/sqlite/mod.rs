@@ -32,9 +32,11 @@ pub(super) struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Takes the file's lock. `WrongVersion` if there is no such file, `Unavailable` if another process has it.
+    /// Takes the file's lock. `WrongVersion` if there is no such file, `Unusable` if there cannot be one, `InUse` if another
+    /// process has it.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         if !path.exists() {
+            session::require_directory(path)?;
             return Err(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION });
         }
         Ok(Self { file: File::lock(path).await? })

@@ -77,6 +77,13 @@ fn lock_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A file that is not there is made by a migration; the directory that it is to be in is not.
+pub(super) fn require_directory(path: &Path) -> Result<(), LedgerError> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let there = fs::metadata(directory).map_err(|error| file_error(path, &error))?;
+    if there.is_dir() { Ok(()) } else { Err(file_error(path, &std::io::ErrorKind::NotADirectory.into())) }
+}
+
 fn file_error(path: &Path, error: &std::io::Error) -> LedgerError {
     LedgerError::Unusable(format!("ledger {} cannot be used: {error}", path.display()))
 }

@@ -20,7 +20,8 @@ struct Given<'a> {
 }
 
 fuzz_target!(|given: Given<'_>| {
-    assert!(VAULT.open(b"context", given.bytes).is_err(), "what was not sealed does not open");
+    // It may well open: the fuzzer learns blobs that were sealed below from the comparison there.
+    let _ = VAULT.open(b"context", given.bytes);
     if let Some(parts) = record_bytes::decode(given.bytes) {
         let value = parts.value.as_ref().map(|value| value.as_slice());
         let again = record_bytes::encode(parts.key.as_deref(), value, &parts.headers);

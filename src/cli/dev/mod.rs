@@ -36,7 +36,7 @@ const SAMPLES_LIMIT: Duration = Duration::from_secs(60);
 /// Run the whole system in one process: broker, ledger, sandbox, worker; publish samples and show their results
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  profile-linker dev --exit-after-samples\n\n\
-    Its topics live in memory, new at each start. Each partition keeps its newest 5 MB: what is published faster than it is\n\
+    Its topics live in memory, new at each start. Each partition keeps its newest 5 MB: what is published faster than it is \
     read is lost beyond that, so large inputs belong on a real Kafka.")]
 pub struct Args {
     /// Keep ledger, keys and the sandbox's books here between runs; unset: a fixed folder, emptied at start

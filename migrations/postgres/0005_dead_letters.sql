@@ -24,7 +24,8 @@ CREATE TABLE dead_letter (
 -- Its pages: the oldest first, and those of one customer (who has one partition) in the order of the input.
 CREATE INDEX dead_letter_place ON dead_letter (accepted_at, lane, record_offset, key);
 
--- A long replay leaves many notes: the next thousand are found in their order, not by looking at every event.
+-- As many notes as dead letters, while they are replayed: found by their event, and read in their order.
+CREATE INDEX note_key ON note (key);
 CREATE INDEX note_order ON note (kind, number);
 
 -- Those that are there already. A dead letter is exactly what has ended and kept its record; none was replayed before this

@@ -19,6 +19,7 @@ CREATE TABLE dead_letter (
     dead_lettered_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dead_letter_place ON dead_letter (accepted_at, lane, record_offset, key);
+CREATE INDEX note_key ON note (key);
 CREATE INDEX note_order ON note (kind, number);
 
 INSERT INTO dead_letter

@@ -1,9 +1,14 @@
 //! What both ledgers think about a batch, before and after their statements.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::{AcceptLane, Acceptance, Accepted, Claim, LedgerError, NewRow, Refused, StoredRow};
 use crate::domain::{Epoch, EventKey, Lane, PublishSeq};
+
+/// How long a ledger may look for what overtook replays: it looks at all input since the oldest of them, and a take-over waits
+/// for the answer with its lanes shut.
+pub(super) const OVERTAKEN_LIMIT: Duration = Duration::from_secs(2);
 
 /// A row that stood in the ledger where a new one was to go.
 pub(super) struct Standing {
@@ -106,6 +111,16 @@ fn classify(new: &NewRow, standing: &HashMap<EventKey, Standing>) -> Result<Acce
     } else {
         Accepted::Conflict
     })
+}
+
+/// Marks the replays that were overtaken; without an answer all of them, which at worst leaves a profile secondary.
+pub(super) fn mark_overtaken(rows: &mut [StoredRow], answer: Result<BTreeSet<EventKey>, LedgerError>) {
+    if let Err(error) = &answer {
+        tracing::warn!(error = %error, "what overtook the replays was not found out; they are linked as if all were");
+    }
+    for row in rows.iter_mut().filter(|row| row.generation > 1) {
+        row.overtaken = answer.as_ref().map_or(true, |overtaken| overtaken.contains(&row.key));
+    }
 }
 
 /// The lanes claimed and not held.

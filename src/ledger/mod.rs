@@ -47,6 +47,9 @@ use crate::domain::{EventKey, Lane, Secret};
 /// The schema version this build reads and writes.
 pub const SCHEMA_VERSION: i64 = 5;
 
+/// So many notes are told at once: more than an owner can act on in the second until it asks again.
+pub const NOTES_AT_ONCE: usize = 1000;
+
 /// Why the ledger did not do a step.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -118,7 +121,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError>;
 
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
-    /// claim's epoch is still the lane's. `only`: of these keys. Of replays it is told whether they are overtaken.
+    /// claim's epoch is still the lane's. `only`: of these keys; without it, those that were reopened and whose note is still
+    /// there are left out: [`Ledger::notes`] brings them, so that an owner takes up as many as it has room for. Of replays it is
+    /// told whether they are overtaken, and that they are if that cannot be told soon: the safe side.
     async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError>;
 
     /// The outbox of these lanes beyond the given cursors, by lane and number; the same condition.
@@ -155,7 +160,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Leaves notes for whoever owns the rows' lanes. Not fenced: that is what they are for. A key without a row is left out.
     async fn leave_notes(&self, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError>;
 
-    /// The notes of these lanes' rows, those of links first, each kind by number, at most 1,000; only while the claim's epoch is still the lane's.
+    /// The notes of these lanes' rows, those of links first, each kind by number, at most [`NOTES_AT_ONCE`]; only while
+    /// the claim's epoch is still the lane's.
     async fn notes(&self, claims: &[Claim]) -> Result<Vec<Note>, LedgerError>;
 
     /// Removes notes that were acted on; fenced by the lane of each note's row.

@@ -30,6 +30,7 @@ mod stage;
 mod starting;
 #[path = "../support/mod.rs"]
 mod support;
+mod taking_up;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,6 +54,7 @@ const CASES: &[&[Case]] = &[
     starting::CASES,
     noting::CASES,
     reopening::CASES,
+    taking_up::CASES,
     pausing::CASES,
     dead_letters::CASES,
     dead_letters_beside::CASES,

@@ -59,7 +59,9 @@ async fn a_raise_waits_for_a_reopening_and_its_owner_then_finds_the_row(stage: &
         let ledger = Arc::clone(&ledger);
         async move {
             let [owner] = raise(&*ledger, [0]).await;
-            ledger.unfinished(&[owner], None).await.unwrap()
+            let notes = ledger.notes(&[owner]).await.unwrap();
+            let reopened: Vec<_> = notes.iter().map(|note| note.key).collect();
+            ledger.unfinished(&[owner], Some(&reopened)).await.unwrap()
         }
     });
     // The raise waits for the reopening, which waits for the reader.
@@ -118,7 +120,7 @@ async fn a_late_repeat_of_the_end_leaves_a_row_reopened_meanwhile_as_it_is(stage
     assert!(repeat.await.unwrap().is_empty());
     let there = stored(&*ledger, row.key).await;
     assert_eq!((there.state, there.generation), (RowState::Accepted, 2));
-    assert_eq!(ledger.unfinished(&[claim], None).await.unwrap().len(), 1);
+    assert_eq!(ledger.unfinished(&[claim], Some(&[row.key])).await.unwrap().len(), 1);
     let after = ledger.unpublished(&[(claim, 0)]).await.unwrap();
     assert_eq!((after.len(), &after[0].records), (1, &before[0].records));
 }

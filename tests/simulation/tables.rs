@@ -269,7 +269,10 @@ impl Tables {
             .rows
             .values()
             .filter(|row| row.is_unfinished() && held.contains(&row.stored.lane))
-            .filter(|row| only.is_none_or(|keys| keys.contains(&row.stored.key)))
+            .filter(|row| match only {
+                Some(keys) => keys.contains(&row.stored.key),
+                None => !self.notes.values().any(|note| *note == (row.stored.key, NoteKind::Reopened)),
+            })
             .filter(|row| Some(row.stored.epoch) <= self.epoch(row.stored.lane))
             .map(|row| {
                 let wait = row.due_at.saturating_sub(now);

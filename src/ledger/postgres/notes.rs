@@ -12,8 +12,7 @@ const LEAVE: &str = "
 INSERT INTO note (key, kind)
 SELECT r.key, r.kind FROM unnest($1::bytea[], $2::smallint[]) AS r(key, kind) JOIN event e ON e.key = r.key";
 
-/// A thousand are more than an owner can act on in the second until it asks again. Workers' notes come first: those of a long
-/// replay may wait.
+/// [`crate::ledger::NOTES_AT_ONCE`] of them. Workers' notes come first: those of a long replay may wait.
 const NOTES: &str = "
 SELECT n.number, e.lane::bigint AS lane, n.key, n.kind::bigint AS kind
 FROM note n

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use super::lanes::of_claims;
 use super::session::{Statement, WriteConnection};
 use crate::domain::{EventKey, Lane};
-use crate::ledger::batch::Standing;
+use crate::ledger::batch::{OVERTAKEN_LIMIT, Standing, mark_overtaken};
 use crate::ledger::decode::{self, Columns};
 use crate::ledger::{Claim, EventSummary, LedgerError, NewRow, StoredRow, Unpublished};
 
@@ -27,7 +27,8 @@ macro_rules! stored {
     };
 }
 
-/// `sealed_record` says what is unfinished; the lane's row, in the same snapshot, whose it is.
+/// `sealed_record` says what is unfinished; the lane's row, in the same snapshot, whose it is. Unless rows are asked for by key,
+/// those that were reopened and not taken up are left to their notes: there may be as many as there were dead letters.
 const UNFINISHED: &str = stored!(
     "FROM unnest($1::int[], $2::bigint[]) AS c(lane, epoch)
     JOIN lane l ON l.lane = c.lane AND l.epoch = c.epoch
@@ -35,6 +36,7 @@ const UNFINISHED: &str = stored!(
     JOIN event e ON e.key = s.key AND e.epoch <= l.epoch
     JOIN input i ON i.key = e.key
     LEFT JOIN sealed_token t ON t.key = e.key
+    WHERE $3::bytea[] IS NOT NULL OR NOT EXISTS (SELECT 1 FROM note n WHERE n.key = s.key AND n.kind = 2)
     ORDER BY s.lane, s.record_offset"
 );
 
@@ -97,19 +99,18 @@ pub(super) async fn unfinished(
     let only = only.map(|keys| keys.iter().map(|key| key.0.as_slice()).collect::<Vec<_>>());
     let rows = of_claims(UNFINISHED, claims)?.bind(only)?.ask(readers).await?;
     let mut rows: Vec<StoredRow> = rows.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
-    mark_overtaken(readers, &mut rows).await?;
+    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key).collect();
+    if !replays.is_empty() {
+        let answer = overtaken(readers, &replays).await;
+        mark_overtaken(&mut rows, answer);
+    }
     Ok(rows)
 }
 
-async fn mark_overtaken(readers: &PgPool, rows: &mut [StoredRow]) -> Result<(), LedgerError> {
-    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key.0.to_vec()).collect();
-    if replays.is_empty() {
-        return Ok(());
-    }
-    let overtaken = Statement::new(OVERTAKEN).bind(replays)?.ask(readers).await?;
-    let overtaken = overtaken.iter().map(|row| row.key("key")).collect::<Result<BTreeSet<_>, _>>()?;
-    rows.iter_mut().for_each(|row| row.overtaken = overtaken.contains(&row.key));
-    Ok(())
+async fn overtaken(readers: &PgPool, replays: &[EventKey]) -> Result<BTreeSet<EventKey>, LedgerError> {
+    let keys: Vec<_> = replays.iter().map(|key| key.0.as_slice()).collect();
+    let rows = Statement::new(OVERTAKEN).bind(keys)?.ask_briefly(OVERTAKEN_LIMIT, readers).await?;
+    rows.iter().map(|row| row.key("key")).collect()
 }
 
 pub(super) async fn unpublished(readers: &PgPool, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {

@@ -99,6 +99,30 @@ impl Statement {
         self.ask_within(ANSWER_TIMEOUT, pool).await
     }
 
+    /// Asks a question that is not worth waiting for: the server gives it up after `limit`, we soon after.
+    pub async fn ask_briefly(&self, limit: Duration, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        let patience = limit + limit / 2;
+        let acquired = timeout(limit, pool.acquire()).await.map_err(|_| no_answer(limit))?;
+        let mut connection = acquired.map_err(|error| LedgerError::of(&error))?;
+        match timeout(patience, self.send_limited(limit, &mut connection)).await {
+            Ok(rows) => rows.map_err(|error| LedgerError::of(&error)),
+            Err(_) => {
+                drop(connection.detach());
+                Err(no_answer(patience))
+            }
+        }
+    }
+
+    /// In a transaction of its own, after which the connection's own limit is in force again.
+    async fn send_limited(&self, limit: Duration, connection: &mut PgConnection) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut transaction = connection.begin().await?;
+        let limited = sqlx::query("SELECT set_config('statement_timeout', $1, true)");
+        limited.bind(limit.as_millis().to_string()).execute(&mut *transaction).await?;
+        let rows = self.send(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
     /// A connection that gives no answer in time is dropped, not given back: the pool would ask it for a sign of life, without
     /// a limit, and be empty soon.
     async fn ask_within(&self, limit: Duration, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
@@ -146,9 +170,10 @@ impl WriteConnection {
 /// Sends a statement on a connection of its own: an operator's, which may wait for a lane, and no worker's write with it.
 pub(super) async fn once(options: &PgConnectOptions, statement: &Statement) -> Result<Vec<PgRow>, LedgerError> {
     let mut connection = connect(options).await?;
-    let rows = until_no_collision(&mut connection, statement).await?;
+    let rows = timeout(ANSWER_TIMEOUT, until_no_collision(&mut connection, statement)).await;
+    let rows = rows.map_err(|_| no_answer(ANSWER_TIMEOUT))??;
     // All is written; the server notices a lost connection by itself.
-    drop(connection.close().await);
+    drop(timeout(ANSWER_TIMEOUT, connection.close()).await);
     Ok(rows)
 }
 

@@ -3,9 +3,10 @@
 use super::session::File;
 use crate::domain::EventKey;
 use crate::ledger::batch::refused;
-use crate::ledger::{Claim, LedgerError, Note, NoteKind, Refused, decode};
+use crate::ledger::{Claim, LedgerError, NOTES_AT_ONCE, Note, NoteKind, Refused, decode};
 
 const LEAVE: &str = "INSERT INTO note (key, kind) SELECT key, ?2 FROM event WHERE key = ?1";
+/// [`NOTES_AT_ONCE`] of each lane.
 const NOTES: &str = "
 SELECT n.number, e.lane, n.key, n.kind
 FROM note n JOIN event e ON e.key = n.key JOIN lane l ON l.lane = e.lane
@@ -14,9 +15,6 @@ ORDER BY n.kind, n.number
 LIMIT 1000";
 const REMOVE: &str = "
 DELETE FROM note WHERE number = ?1 AND EXISTS (SELECT 1 FROM event e WHERE e.key = note.key AND e.lane = ?2)";
-
-/// As many as are told at once.
-const MOST: usize = 1000;
 
 pub(super) async fn leave(file: &File, notes: &[(EventKey, NoteKind)]) -> Result<(), LedgerError> {
     let mut work = file.write().await?;
@@ -35,7 +33,7 @@ pub(super) async fn notes(file: &File, claims: &[Claim]) -> Result<Vec<Note>, Le
     work.done();
     let mut notes: Vec<_> = found.iter().map(decode::note).collect::<Result<_, _>>()?;
     notes.sort_by_key(|note| (note.kind.code(), note.number));
-    notes.truncate(MOST);
+    notes.truncate(NOTES_AT_ONCE);
     Ok(notes)
 }
 

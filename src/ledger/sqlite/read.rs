@@ -1,8 +1,13 @@
 //! What is read: after a takeover, after an acceptance, and for people.
 
+use std::collections::BTreeSet;
+
+use data_encoding::HEXLOWER;
+use tokio::time::timeout;
+
 use super::session::{File, Work};
 use crate::domain::EventKey;
-use crate::ledger::batch::Standing;
+use crate::ledger::batch::{OVERTAKEN_LIMIT, Standing, mark_overtaken};
 use crate::ledger::decode::{self, Columns};
 use crate::ledger::{Claim, EventSummary, LedgerError, StoredRow, Unpublished};
 
@@ -26,14 +31,15 @@ macro_rules! stored {
 const ROW: &str = stored!("WHERE e.key = ?");
 const UNFINISHED: &str = stored!(
     "JOIN lane l ON l.lane = s.lane AND l.epoch = ?2
-    WHERE s.lane = ?1 AND NOT s.kept AND e.epoch <= ?2"
+    WHERE s.lane = ?1 AND NOT s.kept AND e.epoch <= ?2
+        AND (?3 OR NOT EXISTS (SELECT 1 FROM note n WHERE n.key = s.key AND n.kind = 2))"
 );
 const OVERTAKEN: &str = "
-SELECT 1 FROM input a
+SELECT DISTINCT a.key FROM input a
 JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system AND l.lane = a.lane
     AND l.record_offset > a.record_offset AND l.accepted_at >= a.accepted_at
 JOIN event e ON e.key = l.key AND e.state = 3
-WHERE a.key = ? LIMIT 1";
+WHERE a.key IN (SELECT unhex(value) FROM json_each(?))";
 const UNPUBLISHED: &str = "
 SELECT o.lane, o.publish_seq, o.topic_role, o.key, o.value, o.headers
 FROM outbox o JOIN lane l ON l.lane = o.lane AND l.epoch = ?2
@@ -54,16 +60,29 @@ pub(super) async fn unfinished(
     let mut work = file.read().await?;
     let mut found = Vec::new();
     for claim in claims {
-        found.extend(work.rows(sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0)).await?);
+        let query = sqlx::query(UNFINISHED).bind(claim.lane.0).bind(claim.epoch.0).bind(only.is_some());
+        found.extend(work.rows(query).await?);
     }
     let mut rows: Vec<StoredRow> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
     rows.retain(|row| only.is_none_or(|keys| keys.contains(&row.key)));
     rows.sort_by_key(|row| (row.lane, row.offset));
-    for row in rows.iter_mut().filter(|row| row.generation > 1) {
-        row.overtaken = work.row(sqlx::query(OVERTAKEN).bind(row.key.0.to_vec())).await?.is_some();
+    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key).collect();
+    if replays.is_empty() {
+        work.done();
+    } else {
+        let answer = timeout(OVERTAKEN_LIMIT, overtaken(work, &replays)).await;
+        let no_answer = || LedgerError::Unavailable(format!("no answer in {} s", OVERTAKEN_LIMIT.as_secs()));
+        mark_overtaken(&mut rows, answer.unwrap_or_else(|_| Err(no_answer())));
     }
-    work.done();
     Ok(rows)
+}
+
+/// Takes the connection: given up half-way, it is closed.
+async fn overtaken(mut work: Work<'_>, replays: &[EventKey]) -> Result<BTreeSet<EventKey>, LedgerError> {
+    let keys: Vec<String> = replays.iter().map(|key| HEXLOWER.encode(&key.0)).collect();
+    let rows = work.rows(sqlx::query(OVERTAKEN).bind(serde_json::json!(keys).to_string())).await?;
+    work.done();
+    rows.iter().map(|row| row.key("key")).collect()
 }
 
 pub(super) async fn unpublished(file: &File, claims: &[(Claim, i64)]) -> Result<Vec<Unpublished>, LedgerError> {

@@ -12,6 +12,7 @@ crate::ledger_cases!(Postgres:
     a_replay_that_waited_for_a_discarding_replays_nothing,
     a_discarding_that_waited_for_a_replay_discards_nothing,
     what_workers_of_the_version_before_ended_is_listed_after_the_next_start,
+    what_ends_at_once_is_listed_also_where_a_worker_of_the_version_before_left_its_old_line,
 );
 
 /// A ledger by both ports, with one dead letter.
@@ -72,8 +73,29 @@ async fn what_workers_of_the_version_before_ended_is_listed_after_the_next_start
     // What such a worker does, who does not know the table: it dead-letters one, and links the other.
     stage.sql("DELETE FROM dead_letter WHERE id = 'a'; UPDATE event SET state = 3 WHERE generation = 2").await;
     let serves = Serves { cluster_id: "c".to_owned(), group: "g".to_owned(), topic: "t".to_owned() };
+    let listed = async || {
+        let filter = DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() };
+        let found = letters.page(&filter, None, 10).await.unwrap();
+        found.iter().map(|letter| letter.key).collect::<Vec<_>>()
+    };
     ledger.bind(&serves).await.unwrap();
+    assert_eq!(listed().await, [row.key]);
+    stage.sql("DELETE FROM dead_letter").await;
+    ledger.adopt(&serves, &act()).await.unwrap();
+    assert_eq!(listed().await, [row.key], "also by a start that adopts");
+    stage.sql("ALTER TABLE dead_letter RENAME TO elsewhere").await;
+    ledger.bind(&serves).await.expect("a list for people keeps no worker from starting");
+}
+
+async fn what_ends_at_once_is_listed_also_where_a_worker_of_the_version_before_left_its_old_line(stage: &Stage) {
+    let (ledger, letters, row) = one(stage).await;
+    let [claim] = raise(&*ledger, [0]).await;
+    // What such a worker removes for its age; years later the producer sends it once more.
+    stage.sql("DELETE FROM outbox; DELETE FROM sealed_record; DELETE FROM event; DELETE FROM input").await;
+    let again = ending(new_row(claim, 7, "a"), RowState::DeadLettered);
+    let acceptance = ledger.accept(&[up_to(claim, 8, 2)], &[again]).await.unwrap();
+    assert_eq!(said(&acceptance.rows), ["new as 2"]);
     let filter = DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() };
     let found = letters.page(&filter, None, 10).await.unwrap();
-    assert_eq!(found.iter().map(|letter| letter.key).collect::<Vec<_>>(), [row.key]);
+    assert_eq!(found.iter().map(|letter| (letter.key, letter.offset)).collect::<Vec<_>>(), [(row.key, 7)]);
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgRow;
 
+use super::dead_letters::shown_anew;
 use super::read;
 use super::session::{Statement, WriteConnection};
 use crate::domain::{Lane, PublishSeq};
@@ -15,7 +16,8 @@ use crate::ledger::{AcceptLane, Acceptance, LedgerError, NewRow, RowState};
 /// `ins` decides which records are new; all else follows from it. The numbers must be known before `event` is written, as
 /// one statement cannot change a row that it inserted: hence the decision in a table of its own. Rows wait for those of
 /// other workers in `input` only, and go there sorted by key.
-const INSERT: &str = "
+const INSERT: &str = concat!(
+    "
 WITH held AS MATERIALIZED (
     SELECT l.lane, l.epoch, c.position, c.first_seq, c.wanted
     FROM lane l
@@ -61,7 +63,9 @@ WITH held AS MATERIALIZED (
         dead_lettered_at)
     SELECT key, 1, generation, now(), lane, record_offset, record_timestamp, source, id, customer_system, customer_id,
         reason_code, reason_stage, 0, 0, 0, now()
-    FROM news WHERE state = 5
+    FROM news WHERE state = 5 ",
+    shown_anew!(),
+    "
 ), moved AS (
     UPDATE lane l SET position = GREATEST(l.position, h.position)
     FROM held h
@@ -69,7 +73,8 @@ WITH held AS MATERIALIZED (
 )
 SELECT lane::bigint AS lane, NULL::bigint AS n, NULL::bigint AS publish_seq FROM held
 UNION ALL
-SELECT lane::bigint, n, publish_seq FROM news";
+SELECT lane::bigint, n, publish_seq FROM news"
+);
 
 pub(super) async fn accept(
     writer: &WriteConnection,

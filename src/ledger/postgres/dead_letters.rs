@@ -14,6 +14,20 @@ use crate::ledger::{
     LetterState, Reopening, Story,
 };
 
+/// A line that is there already becomes that of the newest dead letter. It may be older than its event: workers of the version
+/// before this table remove rows without it.
+macro_rules! shown_anew {
+    () => {
+        "ON CONFLICT (key) DO UPDATE SET state = 1, generation = excluded.generation, accepted_at = excluded.accepted_at,
+            lane = excluded.lane, record_offset = excluded.record_offset, record_timestamp = excluded.record_timestamp,
+            source = excluded.source, id = excluded.id, customer_system = excluded.customer_system,
+            customer_id = excluded.customer_id, reason_code = excluded.reason_code, reason_stage = excluded.reason_stage,
+            convert_attempts = excluded.convert_attempts, link_attempts = excluded.link_attempts,
+            lookup_attempts = excluded.lookup_attempts, dead_lettered_at = excluded.dead_lettered_at"
+    };
+}
+pub(super) use shown_anew;
+
 /// `$1` to `$10` are the filter; a plan is made for each statement, so what is null costs nothing.
 macro_rules! filtered {
     ($head:literal, $rest:literal) => {
@@ -42,7 +56,7 @@ SELECT d.key, d.state::bigint AS state, d.generation::bigint AS generation, d.so
     d.record_offset, d.record_timestamp, d.customer_system, d.customer_id, d.reason_code, d.reason_stage,
     d.convert_attempts::bigint AS convert_attempts, d.link_attempts::bigint AS link_attempts,
     d.lookup_attempts::bigint AS lookup_attempts,
-    (extract(epoch FROM d.dead_lettered_at) * 1000)::bigint AS dead_lettered_at,
+    floor(extract(epoch FROM d.dead_lettered_at) * 1000)::bigint AS dead_lettered_at,
     (extract(epoch FROM d.accepted_at) * 1000000)::bigint AS accepted_at",
     "
     AND ($11::bigint IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) >
@@ -94,7 +108,7 @@ WHERE e.key = $1";
 
 /// Only what looks like a key is decoded.
 const AUDIT: &str = "
-SELECT a.n, (extract(epoch FROM a.at) * 1000)::bigint AS at, a.actor, a.act, a.target, i.id AS event_id, a.why
+SELECT a.n, floor(extract(epoch FROM a.at) * 1000)::bigint AS at, a.actor, a.act, a.target, i.id AS event_id, a.why
 FROM audit a
 LEFT JOIN input i ON i.key = CASE WHEN a.target ~ '^[0-9a-f]{32}$' THEN decode(a.target, 'hex') END
 WHERE ($1::text IS NULL OR a.actor = $1) AND ($2::text IS NULL OR a.act = $2) AND ($3::text IS NULL OR a.target = $3)
@@ -108,7 +122,8 @@ LIMIT $7";
 const FORGET: &str = "
 DELETE FROM dead_letter d
 WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.key = d.key AND e.state NOT IN (3, 4))";
-const CATCH_UP: &str = "
+const CATCH_UP: &str = concat!(
+    "
 INSERT INTO dead_letter (key, state, generation, accepted_at, lane, record_offset, record_timestamp, source, id,
     customer_system, customer_id, reason_code, reason_stage, convert_attempts, link_attempts, lookup_attempts,
     dead_lettered_at)
@@ -119,15 +134,14 @@ FROM sealed_record s
 JOIN event e ON e.key = s.key
 JOIN input i ON i.key = s.key
 LEFT JOIN dead_letter d ON d.key = s.key
-WHERE s.kept AND e.state = 5 AND (d.key IS NULL OR d.state = 2)
-ON CONFLICT (key) DO UPDATE SET state = 1, generation = excluded.generation, reason_code = excluded.reason_code,
-    reason_stage = excluded.reason_stage, convert_attempts = excluded.convert_attempts,
-    link_attempts = excluded.link_attempts, lookup_attempts = excluded.lookup_attempts,
-    dead_lettered_at = excluded.dead_lettered_at
-WHERE dead_letter.state = 2";
+WHERE s.kept AND e.state = 5 AND (d.key IS NULL OR d.state = 2) ",
+    shown_anew!(),
+    "
+WHERE dead_letter.state = 2"
+);
 
 pub(super) async fn now_ms(readers: &PgPool) -> Result<i64, LedgerError> {
-    let rows = Statement::new("SELECT (extract(epoch FROM now()) * 1000)::bigint AS now").ask(readers).await?;
+    let rows = Statement::new("SELECT floor(extract(epoch FROM now()) * 1000)::bigint AS now").ask(readers).await?;
     rows.first().map_or(Ok(0), |row| row.int("now"))
 }
 
@@ -216,8 +230,13 @@ pub(super) async fn audit(
     statement.ask(readers).await?.iter().map(AuditLine::of_row).collect()
 }
 
-/// Done at each start: cheap, as it looks at dead letters only, and finds nothing but after an upgrade.
-pub(super) async fn catch_up(readers: &PgPool) -> Result<(), LedgerError> {
-    Statement::new(FORGET).ask(readers).await?;
-    Statement::new(CATCH_UP).ask(readers).await.map(drop)
+/// Done at each start: cheap, as it looks at dead letters only, and finds nothing but after an upgrade. It is for people only, so
+/// a failure keeps no worker from its work.
+pub(super) async fn catch_up(readers: &PgPool) {
+    for statement in [FORGET, CATCH_UP] {
+        if let Err(error) = Statement::new(statement).ask(readers).await {
+            tracing::warn!(error = %error, "the list of dead letters may be behind the events until the next start");
+            return;
+        }
+    }
 }

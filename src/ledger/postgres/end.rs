@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::accept::{OutgoingColumns, place_of};
+use super::dead_letters::shown_anew;
 use super::lanes::of_claims;
 use super::session::{Statement, WriteConnection};
 use crate::domain::{Attempts, EventKey, Lane};
@@ -14,7 +15,7 @@ use crate::ledger::{BackOffRow, Claim, ConvertedRow, EndedRow, LedgerError, Refu
 
 /// The claimed lanes that are still ours, locked, and the rows' common columns. What follows takes values from $10 on.
 macro_rules! held_and_rows {
-    ($rest:literal) => {
+    ($($rest:expr),+ $(,)?) => {
         concat!(
             "WITH held AS MATERIALIZED (
                 SELECT l.lane, l.saved_cursor
@@ -25,7 +26,7 @@ macro_rules! held_and_rows {
                 SELECT * FROM unnest($3::bigint[], $4::bytea[], $5::int[], $6::int[], $7::int[], $8::int[], $9::text[])
                     AS r(n, key, lane, convert_attempts, link_attempts, lookup_attempts, timeline)
             ), ",
-            $rest,
+            $($rest,)+
             "
             SELECT lane::bigint AS lane, NULL::bigint AS n FROM held
             UNION ALL
@@ -86,11 +87,9 @@ const END: &str = held_and_rows!(
             i.customer_system, i.customer_id, c.reason_code, c.reason_stage, c.convert_attempts, c.link_attempts,
             c.lookup_attempts, c.ended_at
         FROM changed c JOIN input i ON i.key = c.key
-        WHERE c.state = 5
-        ON CONFLICT (key) DO UPDATE SET state = 1, generation = excluded.generation, reason_code = excluded.reason_code,
-            reason_stage = excluded.reason_stage, convert_attempts = excluded.convert_attempts,
-            link_attempts = excluded.link_attempts, lookup_attempts = excluded.lookup_attempts,
-            dead_lettered_at = excluded.dead_lettered_at
+        WHERE c.state = 5 ",
+    shown_anew!(),
+    "
     ), done_with AS (
         DELETE FROM dead_letter
         WHERE key = ANY (ARRAY(SELECT c.key FROM changed c WHERE c.generation > 1 AND c.state <> 5))

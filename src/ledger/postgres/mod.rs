@@ -77,11 +77,14 @@ impl Ledger for PostgresLedger {
 
     async fn bind(&self, serves: &Serves) -> Result<(), LedgerError> {
         setup::bind(&self.readers, serves).await?;
-        dead_letters::catch_up(&self.readers).await
+        dead_letters::catch_up(&self.readers).await;
+        Ok(())
     }
 
     async fn adopt(&self, serves: &Serves, act: &Act) -> Result<(), LedgerError> {
-        operator::adopt(&self.options, serves, act).await
+        operator::adopt(&self.options, serves, act).await?;
+        dead_letters::catch_up(&self.readers).await;
+        Ok(())
     }
 
     fn slots(&self) -> usize {

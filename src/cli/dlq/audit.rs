@@ -28,7 +28,7 @@ pub struct Args {
     /// Of this person only
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// This act only: replay, discard, restore, intake-pause, intake-resume or adopt-ledger
+    /// This act only: replay, discard, restore, intake-pause, intake-resume, adopt-ledger, keys-rotate or erase-customer
     #[arg(long, value_name = "ACT")]
     act: Option<String>,
     /// Done since then: RFC 3339, or `1h` ago
@@ -48,6 +48,9 @@ pub struct Args {
 /// The ledger is unreachable (69).
 pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
     let lines = lines(args, desk).await?;
+    if args.limit.is_none() && lines.len() >= MOST {
+        shell.note(&format!("only the latest {MOST} acts are told; narrow them with --since, --until, --by or --act"));
+    }
     if shell.is_json() {
         lines.iter().try_for_each(|line| shell.line(&as_json(line), String::new))?;
     } else if lines.is_empty() {

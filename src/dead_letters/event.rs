@@ -7,11 +7,11 @@
 use data_encoding::BASE64;
 use serde_json::Value;
 
+use super::opening;
 use crate::contract::decode::{Decoded, decode};
 use crate::contract::results::{DeadLetterParts, OutputMode, SealedOriginal, Subject, dead_letter};
-use crate::contract::{Context, InputRecord, record_bytes};
-use crate::domain::{Origin, Reason, ReasonCode, Secret, Stage, timeline};
-use crate::ledger::custody::record_context;
+use crate::contract::{Context, InputRecord};
+use crate::domain::{Reason, ReasonCode, Stage, timeline};
 use crate::ledger::{DeadLetter, StoredRow, Story, Vault};
 use crate::worker::MAX_SEALED_BASE64;
 
@@ -19,13 +19,8 @@ use crate::worker::MAX_SEALED_BASE64;
 /// it is.
 #[must_use]
 pub fn event(letter: &DeadLetter, story: &Story, row: &StoredRow, topic: &str, vault: &Vault) -> Value {
-    let origin = Origin {
-        topic: topic.to_owned(),
-        partition: letter.lane.0,
-        offset: letter.offset,
-        timestamp: letter.timestamp,
-    };
-    let record = opened(&origin, row, vault);
+    let origin = opening::origin(letter, topic);
+    let record = opening::record(&origin, row, vault);
     let Told { context, result_key, reason } = told(letter, story, record.as_ref());
     let result_key = letter.customer.as_ref().map(|customer| customer.id.clone()).or(result_key);
     let subject = Subject {
@@ -35,7 +30,7 @@ pub fn event(letter: &DeadLetter, story: &Story, row: &StoredRow, topic: &str, v
         customer: letter.customer.as_ref(),
         key: result_key.as_deref().map(str::as_bytes),
         context: &context,
-        generation: letter.generation,
+        generation: letter.dead_lettered_generation(),
         attempts: letter.attempts,
         at: letter.dead_lettered_at,
     };
@@ -49,13 +44,6 @@ pub fn event(letter: &DeadLetter, story: &Story, row: &StoredRow, topic: &str, v
     let made = dead_letter(&subject, &reason, &parts, OutputMode::Structured);
     // What we wrote a moment ago is JSON.
     serde_json::from_slice(&made.value).unwrap_or(Value::Null)
-}
-
-fn opened(origin: &Origin, row: &StoredRow, vault: &Vault) -> Option<InputRecord> {
-    let bytes = vault.open(&record_context(origin), &row.sealed_record).ok()?;
-    let parts = record_bytes::decode(&bytes)?;
-    let value = parts.value.map(|value| Secret::new(value.to_vec()));
-    Some(InputRecord { origin: origin.clone(), key: parts.key, value, headers: parts.headers })
 }
 
 /// What the record itself tells.

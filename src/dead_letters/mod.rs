@@ -5,9 +5,11 @@
 //! again, or run twice at once: a row is reopened by one of them, and what was reopened needs nobody's further help.
 
 mod event;
+mod opening;
 mod ramp;
 mod replay;
 
 pub use event::event;
+pub use opening::Opener;
 pub use ramp::{Ramp, Results};
-pub use replay::{Order, Replay, Replayed};
+pub use replay::{Order, Replay, Replayed, Taken};

@@ -16,10 +16,14 @@ pub struct Ramp {
 
 impl Ramp {
     /// How many the next step takes.
-    pub fn next_step(&mut self) -> usize {
-        let size = STEPS[self.step.min(STEPS.len() - 1)];
-        self.step += 1;
-        size
+    #[must_use]
+    pub fn size(&self) -> usize {
+        STEPS[self.step.min(STEPS.len() - 1)]
+    }
+
+    /// After a step: the next one is larger if this one told anything. One of which nothing was replayed is no evidence.
+    pub fn heard(&mut self, results: &Results) {
+        self.step += usize::from(results.linked + results.failed.len() > 0);
     }
 }
 
@@ -92,8 +96,24 @@ mod tests {
     #[test]
     fn steps_grow_and_stay_at_the_last() {
         let mut ramp = Ramp::default();
-        let steps: Vec<usize> = (0..12).map(|_| ramp.next_step()).collect();
+        let one = Results { linked: 1, ..Results::default() };
+        let mut next = || {
+            let size = ramp.size();
+            ramp.heard(&one);
+            size
+        };
+        let steps: Vec<usize> = (0..12).map(|_| next()).collect();
         assert_eq!(steps, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1000, 1000]);
+    }
+
+    #[test]
+    fn a_step_that_told_nothing_is_made_again() {
+        let mut ramp = Ramp::default();
+        ramp.heard(&Results { linked: 1, ..Results::default() });
+        ramp.heard(&Results::default());
+        assert_eq!(ramp.size(), 2);
+        ramp.heard(&Results { failed: vec![EventKey([0; 16])], ..Results::default() });
+        assert_eq!(ramp.size(), 5);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::opening::Opener;
 use crate::domain::EventKey;
 use crate::ledger::{
     Act, DeadLetter, DeadLetterFilter, DeadLetterPlace, DeadLetters, Ledger, LedgerError, LetterState, Reopening,
@@ -22,19 +23,31 @@ pub struct Order {
     pub act: Act,
 }
 
-/// A dead letter, and whether this replay reopened it. If not, somebody else did, or discarded it, since it was read.
+/// A dead letter, and what this replay did with it.
 #[derive(Debug, Clone)]
 pub struct Replayed {
     /// As it was read.
     pub letter: DeadLetter,
-    /// Whether it is replayed now.
-    pub reopened: bool,
+    /// What was done.
+    pub taken: Taken,
+}
+
+/// What a replay did with a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is replayed now.
+    Reopened,
+    /// Somebody else replayed or discarded it since it was read.
+    PassedOver,
+    /// Its record, or its token, does not open: no worker could take it up, so it stays a dead letter.
+    Unreadable,
 }
 
 /// A replay under way. Dropped, it has done what it told of, and perhaps the batch that it was asked for last.
 pub struct Replay {
     ledger: Arc<dyn Ledger>,
     letters: Arc<dyn DeadLetters>,
+    opener: Opener,
     order: Order,
     after: Option<DeadLetterPlace>,
     ahead: VecDeque<DeadLetter>,
@@ -51,6 +64,7 @@ impl Replay {
     pub async fn begin(
         ledger: Arc<dyn Ledger>,
         letters: Arc<dyn DeadLetters>,
+        opener: Opener,
         mut order: Order,
     ) -> Result<Self, LedgerError> {
         let now = letters.now_ms().await?;
@@ -58,7 +72,7 @@ impl Replay {
         order.filter.until = Some(until);
         order.filter.states.retain(|state| *state == LetterState::DeadLettered);
         let left = order.limit.unwrap_or(u64::MAX);
-        Ok(Self { ledger, letters, order, after: None, ahead: VecDeque::new(), left, at_end: false })
+        Ok(Self { ledger, letters, opener, order, after: None, ahead: VecDeque::new(), left, at_end: false })
     }
 
     /// How many there are to replay.
@@ -97,9 +111,30 @@ impl Replay {
         if letters.is_empty() {
             return Ok(Vec::new());
         }
-        let asked: Vec<Reopening> = letters.iter().map(DeadLetter::as_seen).collect();
-        let reopened: BTreeSet<EventKey> = self.ledger.reopen(&asked, &self.order.act).await?.into_iter().collect();
-        let told = |letter: DeadLetter| Replayed { reopened: reopened.contains(&letter.key), letter };
-        Ok(letters.into_iter().map(told).collect())
+        let unreadable = self.unreadable(&letters).await?;
+        let readable = letters.iter().filter(|letter| !unreadable.contains(&letter.key));
+        let asked: Vec<Reopening> = readable.map(DeadLetter::as_seen).collect();
+        let reopened: BTreeSet<EventKey> = match asked.is_empty() {
+            true => BTreeSet::new(),
+            false => self.ledger.reopen(&asked, &self.order.act).await?.into_iter().collect(),
+        };
+        let taken = |key: &EventKey| match (unreadable.contains(key), reopened.contains(key)) {
+            (true, _) => Taken::Unreadable,
+            (false, true) => Taken::Reopened,
+            (false, false) => Taken::PassedOver,
+        };
+        Ok(letters.into_iter().map(|letter| Replayed { taken: taken(&letter.key), letter }).collect())
+    }
+
+    /// Those whose record is there and does not open. One that is gone is for the ledger to refuse.
+    async fn unreadable(&self, letters: &[DeadLetter]) -> Result<BTreeSet<EventKey>, LedgerError> {
+        let mut unreadable = BTreeSet::new();
+        for letter in letters {
+            let row = self.ledger.row(letter.key).await?.filter(|row| !row.sealed_record.is_empty());
+            if row.is_some_and(|row| !self.opener.opens(letter, &row)) {
+                unreadable.insert(letter.key);
+            }
+        }
+        Ok(unreadable)
     }
 }

@@ -236,6 +236,12 @@ impl DeadLetter {
         DeadLetterPlace { accepted_at: self.accepted_at, lane: self.lane, offset: self.offset, key: self.key }
     }
 
+    /// The generation that was dead-lettered: of one that is being replayed, the one before.
+    #[must_use]
+    pub fn dead_lettered_generation(&self) -> i32 {
+        self.generation - i32::from(self.state == LetterState::Replaying)
+    }
+
     /// What to ask for to change it as it was seen.
     #[must_use]
     pub fn as_seen(&self) -> Reopening {

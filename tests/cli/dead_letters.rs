@@ -1,9 +1,10 @@
 //! `dlq` on a ledger in a file: what each command prints, for people and for scripts, and what it leaves.
 
-use profile_linker::contract::{OutgoingRecord, TopicRole};
+use profile_linker::contract::{OutgoingRecord, TopicRole, record_bytes};
 use profile_linker::domain::{
-    Attempts, Customer, EventIdentity, Lane, PublishSeq, ReasonCode, Secret, Stage as Where, System,
+    Attempts, Customer, EventIdentity, Lane, Origin, PublishSeq, ReasonCode, Secret, Stage as Where, System,
 };
+use profile_linker::ledger::custody::record_context;
 use profile_linker::ledger::{self, AcceptLane, EndedRow, NewRow, RowState, Vault};
 use serde_json::{Value, json};
 
@@ -14,6 +15,11 @@ const TOPIC: &str = "payments.profile-created.v1";
 
 /// A bench with a ledger that holds three dead letters: `a` and `b` of the reason that outages make, `c` of another.
 async fn stocked() -> Bench {
+    stocked_but(&[]).await
+}
+
+/// The same, but the records of some of them are damaged.
+async fn stocked_but(damaged: &[&str]) -> Bench {
     let bench = Bench::new();
     bench.file("k1.key", &(data_encoding::BASE64.encode(&[1; 32]) + "\n"));
     bench.file("worker.toml", "ledger.url = \"sqlite:ledger.db\"\n[keys]\nk1 = { file = \"k1.key\" }\n");
@@ -27,7 +33,10 @@ async fn stocked() -> Bench {
         (2, "b", ReasonCode::RetriesExhausted),
         (3, "c", ReasonCode::LinkUnknown),
     ] {
-        let row = new_row(id, number);
+        let mut row = new_row(id, number, &vault);
+        if damaged.contains(&id) {
+            row.sealed_record = b"sealed".to_vec();
+        }
         let accept = AcceptLane { claim, position: number + 1, first_seq: PublishSeq(number) };
         ledger.accept(&[accept], std::slice::from_ref(&row)).await.unwrap();
         ledger.end(&[claim], &[ended(&row, number, code)]).await.unwrap();
@@ -36,8 +45,10 @@ async fn stocked() -> Bench {
     bench
 }
 
-fn new_row(id: &str, number: i64) -> NewRow {
+fn new_row(id: &str, number: i64, vault: &Vault) -> NewRow {
     let identity = EventIdentity { source: SOURCE.to_owned(), id: id.to_owned() };
+    let origin = Origin { topic: TOPIC.to_owned(), partition: 0, offset: number, timestamp: 1_700_000_000_000 };
+    let record = record_bytes::encode(None, Some(b"{}"), &[]);
     NewRow {
         key: identity.key(),
         lane: Lane(0),
@@ -47,7 +58,7 @@ fn new_row(id: &str, number: i64) -> NewRow {
         customer: Some(Customer { system: System::Loanpro, id: format!("4{number}") }),
         payload_hash: [7; 32],
         generation: 1,
-        sealed_record: b"sealed".to_vec(),
+        sealed_record: vault.seal(&record_context(&origin), &record),
         possibly_sent: false,
         ended: None,
     }
@@ -205,6 +216,29 @@ async fn a_replay_tells_each_once_and_again_nothing() {
 }
 
 #[tokio::test]
+async fn what_does_not_open_is_named_and_stays_a_dead_letter() {
+    let bench = stocked_but(&["a"]).await;
+    let replayed = as_json(&bench, &["replay", "--reason", "retries_exhausted"]);
+    let told: Vec<_> = replayed.iter().filter_map(|line| line["action"].as_str()).collect();
+    assert_eq!(told, ["unreadable", "replayed"]);
+    assert_eq!(replayed.last(), Some(&json!({"replayed": 1, "skipped": 0, "unreadable": 1})));
+    assert_eq!(ids(&as_json(&bench, &["list", "--state", "dead-lettered"])), ["a", "c"]);
+    let text = dlq(&bench, &["replay", "a", "--yes"]);
+    assert_eq!((text.code, text.out.as_str()), (0, "replayed 0, skipped 0, unreadable 1\n"), "{text:?}");
+    assert!(text.err.contains("unreadable a: it does not open"), "{}", text.err);
+    assert_eq!(ids(&as_json(&bench, &["audit"])), ["b"], "nothing was done to it");
+}
+
+#[tokio::test]
+async fn what_is_being_replayed_is_exported_as_it_was_dead_lettered() {
+    let bench = stocked().await;
+    let exported = || dlq(&bench, &["export", "--event-id", "b", "--state", "all"]).lines()[0]["id"].clone();
+    let before = exported();
+    as_json(&bench, &["replay", "b"]);
+    assert_eq!(exported(), before, "the id of the event that was published");
+}
+
+#[tokio::test]
 async fn what_is_discarded_is_not_replayed_and_can_be_restored() {
     let bench = stocked().await;
     let unsaid = dlq(&bench, &["discard"]);
@@ -240,7 +274,7 @@ async fn a_ramp_without_a_worker_is_refused_where_none_can_be() {
 
 #[tokio::test]
 async fn nothing_of_a_sealed_payload_is_opened_by_an_export() {
-    let bench = stocked().await;
+    let bench = stocked_but(&["a"]).await;
     let exported = dlq(&bench, &["export", "--limit", "1"]);
     assert_eq!(exported.code, 0, "{exported:?}");
     let event = &exported.lines()[0];

@@ -66,7 +66,7 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
         Command::List(args) => list::execute(&args, &desk, shell).await,
         Command::Stats(args) => stats::execute(&args, &desk, shell).await,
         Command::Show(args) => show::execute(&args, &desk, shell).await,
-        Command::Replay(args) => replay::execute(args, &desk, shell).await,
+        Command::Replay(args) => replay::execute(args, &desk, &config, shell).await,
         Command::Discard(args) => acts::discard(&args, &desk, shell).await,
         Command::Restore(args) => acts::restore(&args, &desk, shell).await,
         Command::Export(args) => export::execute(&args, &desk, &config, shell).await,

@@ -19,7 +19,8 @@ use crate::cli::shell::Shell;
 use crate::cli::signals::Signals;
 use crate::cli::system;
 use crate::cli::text::{counted, escaped};
-use crate::dead_letters::{Order, Ramp, Replay, Replayed, Results};
+use crate::config::Config;
+use crate::dead_letters::{Opener, Order, Ramp, Replay, Replayed, Results, Taken};
 use crate::ledger::{Act, LetterState};
 use progress::Progress;
 
@@ -60,12 +61,13 @@ pub struct Args {
 /// Replays.
 ///
 /// # Errors
-/// The replayed ones fail again (1), the ledger is unreachable (69); a signal ends it with 130.
-pub async fn execute(args: Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
+/// The replayed ones fail again (1), the ledger is unreachable (69), a key file cannot be used (78); a signal ends it with 130.
+pub async fn execute(args: Args, desk: &Desk, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, &[LetterState::DeadLettered]).await?;
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
     let order = Order { filter, limit: args.limit, act };
-    let begun = Replay::begin(desk.ledger.clone(), desk.letters.clone(), order).await;
+    let opener = Opener { topic: desk.topic.clone(), vault: system::vault(config)? };
+    let begun = Replay::begin(desk.ledger.clone(), desk.letters.clone(), opener, order).await;
     let mut replay = begun.map_err(|error| desk.failed(&error))?;
     if args.dry_run {
         return dry::tell(&mut replay, desk, shell).await;
@@ -87,7 +89,7 @@ pub async fn execute(args: Args, desk: &Desk, shell: &Shell) -> anyhow::Result<E
     // From here on a signal ends it between two writes; before, at once.
     let mut signals = Signals::listen()?;
     let progress = Progress::new(count, shell);
-    let mut run = Run { desk, shell, replay, pace: Pace::new(args.rate), progress, done: 0, skipped: 0 };
+    let mut run = Run { desk, shell, replay, pace: Pace::new(args.rate), progress, done: 0, skipped: 0, unreadable: 0 };
     let end = if args.ramp { run.climb(&mut signals).await } else { run.straight(&mut signals).await }?;
     run.finish(end)
 }
@@ -110,6 +112,7 @@ struct Run<'a> {
     progress: Progress,
     done: u64,
     skipped: u64,
+    unreadable: u64,
 }
 
 impl Run<'_> {
@@ -126,14 +129,14 @@ impl Run<'_> {
     async fn climb(&mut self, signals: &mut Signals) -> anyhow::Result<End> {
         let mut ramp = Ramp::default();
         loop {
-            let (mut left, mut step) = (ramp.next_step(), Vec::new());
+            let (mut left, mut step) = (ramp.size(), Vec::new());
             while left > 0 {
                 match self.batch(left, signals).await? {
                     Batch::Interrupted => return Ok(End::Interrupted),
                     Batch::Done(batch) if batch.is_empty() => break,
                     Batch::Done(batch) => {
                         left -= batch.len().min(left);
-                        step.extend(batch.into_iter().filter(|one| one.reopened));
+                        step.extend(batch.into_iter().filter(|one| one.taken == Taken::Reopened));
                     }
                 }
             }
@@ -147,6 +150,7 @@ impl Run<'_> {
             if !step.is_empty() {
                 self.progress.say(&format!("{} linked, {} failed again", results.linked, results.failed.len()));
             }
+            ramp.heard(&results);
             if at_end {
                 return Ok(End::Through);
             }
@@ -168,10 +172,14 @@ impl Run<'_> {
         })?;
         self.pace.went(batch.len());
         for one in &batch {
-            *(if one.reopened { &mut self.done } else { &mut self.skipped }) += 1;
+            *match one.taken {
+                Taken::Reopened => &mut self.done,
+                Taken::PassedOver => &mut self.skipped,
+                Taken::Unreadable => &mut self.unreadable,
+            } += 1;
             self.tell(one)?;
         }
-        self.progress.at(self.done + self.skipped);
+        self.progress.at(self.done + self.skipped + self.unreadable);
         Ok(Batch::Done(batch))
     }
 
@@ -195,12 +203,22 @@ impl Run<'_> {
     /// For scripts a line each; people are told how many, and by name what was passed over.
     fn tell(&self, one: &Replayed) -> anyhow::Result<()> {
         let letter = &one.letter;
-        let (action, generation) =
-            if one.reopened { ("replayed", letter.generation + 1) } else { ("skipped", letter.generation) };
+        let (action, generation) = match one.taken {
+            Taken::Reopened => ("replayed", letter.generation + 1),
+            Taken::PassedOver => ("skipped", letter.generation),
+            Taken::Unreadable => ("unreadable", letter.generation),
+        };
         if !self.shell.is_json() {
             let name = event_id(letter).map_or_else(|| origin(letter, &self.desk.topic), str::to_owned);
-            if !one.reopened {
-                self.progress.say(&format!("skipped {}: somebody else replayed or discarded it", escaped(&name)));
+            let name = escaped(&name);
+            match one.taken {
+                Taken::Reopened => {}
+                Taken::PassedOver => {
+                    self.progress.say(&format!("skipped {name}: somebody else replayed or discarded it"));
+                }
+                Taken::Unreadable => self.progress.say(&format!(
+                    "unreadable {name}: it does not open under the keys of [keys], or is damaged; it stays as it is"
+                )),
             }
             return Ok(());
         }
@@ -210,10 +228,15 @@ impl Run<'_> {
     }
 
     fn finish(self, end: End) -> anyhow::Result<Exit> {
-        let Self { shell, progress, done, skipped, .. } = self;
+        let Self { shell, progress, done, skipped, unreadable, .. } = self;
         progress.finish();
-        let json = json!({"replayed": done, "skipped": skipped});
-        shell.line(&json, || format!("replayed {done}, skipped {skipped}"))?;
+        let (mut json, mut text) =
+            (json!({"replayed": done, "skipped": skipped}), format!("replayed {done}, skipped {skipped}"));
+        if unreadable > 0 {
+            json["unreadable"] = json!(unreadable);
+            text.push_str(&format!(", unreadable {unreadable}"));
+        }
+        shell.line(&json, || text)?;
         match end {
             End::Through => Ok(Exit::Done),
             End::Interrupted => {

@@ -4,7 +4,7 @@
 //! a hundred thousand dead letters takes no more memory than one of a hundred, and the slots beyond the share are live events'.
 //! One that waits (for its upstream to be back, through a back-off, for its customer's earlier event) takes none of the share:
 //! those of one outage would else hold up the replays of everything else. Of these there is a limit of its own. Once what they
-//! wait for is over they run, so for a while more than the share may; the queues are fair to live events meanwhile.
+//! wait for is over they run, so for a while more than the share may, in their upstream's queue like live events.
 //! An owner that takes a lane over resumes as many, behind the live events, and leaves the others to their notes again.
 
 use std::sync::Arc;

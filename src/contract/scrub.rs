@@ -14,12 +14,13 @@ const MAX_READ_CHARS: usize = 16 * 1024;
 /// hit plain words.
 const PIECE_BYTES: usize = 8;
 /// A run of characters of which tokens are made is taken for one from this length on, whose ever it may be: a vendor can quote
-/// a token that was not sent to it. Longer than an error's id of 32 hex digits, or a GUID: support asks for these.
+/// a token that was not sent to it. Longer than an error's id of 32 hex digits, or a GUID: support asks for these. So what is
+/// not known to be a secret and is shorter, up to 40 characters, stays.
 const OPAQUE_BYTES: usize = 41;
 const REMOVED: &str = "[removed]";
 
-/// The text without the given secrets (whole, or pieces of 8 bytes and more), without long runs that could be another token,
-/// without digits that could be a card number, without control characters; at most 500 characters.
+/// The text without the given secrets (whole, or pieces of 8 bytes and more), without runs of 41 characters and more that could
+/// be another token, without digits that could be a card number, without control characters; at most 500 characters.
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     let text: String = text.chars().take(MAX_READ_CHARS).collect();

@@ -231,7 +231,9 @@ impl Dispatcher {
             }
         }
         let given_up = self.lanes.is_empty() && self.leaving.is_none() && self.opening + self.retaking.len() == 0;
-        given_up || (late && self.shared.clock.tick() >= until + LEAVE_LIMIT)
+        // A guard's pause that is nowhere but here would be forgotten, and the flood go on with the next worker.
+        (given_up && (late || !self.pausing.is_being_written()))
+            || (late && self.shared.clock.tick() >= until + LEAVE_LIMIT)
     }
 
     /// Whether no event has a write out: everything that is left waits for a call, a turn or a time.

@@ -55,6 +55,11 @@ impl Pausing {
     pub fn is_on(&self) -> bool {
         self.tripped || self.rows.as_ref().is_none_or(|rows| !rows.is_empty())
     }
+
+    /// Whether the guard stopped this worker, and nobody else knows of it yet.
+    pub fn is_being_written(&self) -> bool {
+        self.tripped
+    }
 }
 
 /// Whether an end is a dead letter.

@@ -1,8 +1,13 @@
 //! Memory holds tokens in clear while calls are on the wire; no file of it is written when the process dies.
 
+use std::sync::{Mutex, PoisonError};
+
 #[cfg(target_os = "linux")]
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// What was refused, until a log is there that can tell it: `run` reads its configuration before it logs.
+static UNTOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Forbids core dumps of this process, and its children's. By the size limit, which every kernel knows; and by marking the
 /// process as not dumpable, since a dump that goes to a program, as on most desktops, asks for no size. The mark also keeps
@@ -10,17 +15,40 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 pub(super) fn forbid() {
     let limit = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, limit) {
-        tracing::warn!(%error, "core dumps cannot be limited; whoever starts this process should");
+        keep(format!("core dumps cannot be limited; whoever starts this process should: {error}"));
     }
     #[cfg(target_os = "linux")]
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "this process can be dumped; whoever starts it should forbid it");
+        keep(format!("this process can be dumped; whoever starts it should forbid it: {error}"));
+    }
+}
+
+fn keep(refusal: String) {
+    UNTOLD.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
+}
+
+fn take() -> Vec<String> {
+    std::mem::take(&mut *UNTOLD.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Warns of what could not be forbidden, once; called when logging has started.
+pub(super) fn tell() {
+    for refusal in take() {
+        tracing::warn!("{refusal}");
     }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_could_not_be_forbidden_is_kept_until_it_is_told_and_told_once() {
+        keep("refused".to_owned());
+        assert_eq!(take(), ["refused"]);
+        tell();
+        assert!(take().is_empty());
+    }
 
     #[test]
     fn a_process_that_forbids_core_dumps_has_none() {

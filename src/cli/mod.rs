@@ -106,10 +106,10 @@ pub fn main() -> Exit {
 }
 
 fn start(cli: Cli) -> anyhow::Result<Exit> {
+    dumps::forbid();
     if !cli.command.has_own_logging() {
         telemetry::init(false, telemetry::COMMAND_FILTER);
     }
-    dumps::forbid();
     panics::say_where_only();
     let runtime = tokio::runtime::Runtime::new()?;
     let end = runtime.block_on(dispatch(cli));

@@ -23,6 +23,7 @@ pub fn init(log_json: bool, default_filter: &str) {
     } else {
         lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
     };
+    super::dumps::tell();
 }
 
 /// Ids come from outside, and a log is read on terminals: what would turn a line around is shown escaped, in a form that is

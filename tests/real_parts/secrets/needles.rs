@@ -1,8 +1,9 @@
 //! A searcher for secrets in any bytes, whatever form they took.
 //!
 //! Each secret is written in every form in which software tends to pass text on, and every piece of 16 bytes of each form is
-//! one to look for, in hex two in a row. That is a piece of 16 bytes of the secret in clear, percent-encoded or in hex, and of 12
-//! in base64. A thousand bytes of token have some seventeen thousand pieces, so no automaton of patterns is
+//! one to look for, in hex two in a row, of bytes as numbers three. That is a piece of 16 bytes of the secret in clear,
+//! percent-encoded or in hex, and of about 12 in base64 or as numbers. A thousand bytes of token have some twenty-five thousand
+//! pieces, so no automaton of patterns is
 //! built: a rolling hash asks once for each byte whether a piece may end there.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,9 @@ pub const PIECE: usize = 16;
 const FILTER_BITS: u32 = 26;
 /// The rolling hash's base; any odd number.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What the names of the forms begin with in which each byte is a decimal number.
+const NUMBERS: &str = "numbers";
 
 /// Secrets by name, in all their forms.
 pub struct Needles {
@@ -74,10 +78,23 @@ impl Needles {
     fn confirm(&self, bytes: &[u8], at: usize, found: &mut Found) {
         let piece = |at: usize| bytes.get(at..at + PIECE).and_then(|piece| self.pieces.get(piece));
         let Some((number, form)) = piece(at) else { return };
-        // Eight bytes are a word, and may stand anywhere.
-        if !form.starts_with("hex") || piece(at + PIECE).is_some_and(|next| next == &(*number, *form)) {
+        // Eight bytes are a word, and may stand anywhere; three numbers all the more, also in another secret.
+        let goes_on = |after: usize| {
+            let next = piece(at + after * PIECE);
+            next.is_some_and(|(whose, next)| next == form && (whose == number || form.starts_with(NUMBERS)))
+        };
+        if (1..in_a_row(form)).all(goes_on) {
             found.entry((self.names[*number].clone(), *form)).or_insert(at);
         }
+    }
+}
+
+/// How many pieces behind each other are no chance.
+pub fn in_a_row(form: &str) -> usize {
+    match form {
+        hex if hex.starts_with("hex") => 2,
+        numbers if numbers.starts_with(NUMBERS) => 3,
+        _ => 1,
     }
 }
 
@@ -103,12 +120,19 @@ pub fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("json", json_escaped(secret)),
         ("json with escaped slashes", String::from_utf8_lossy(&json_escaped(secret)).replace('/', "\\/").into_bytes()),
         ("json in ASCII", ascii_escaped(secret)),
+        ("numbers", numbers(bytes, ", ")),
+        ("numbers without spaces", numbers(bytes, ",")),
     ];
     for before in 0..3 {
         forms.push(("base64", base64_after(bytes, before, &BASE64_NOPAD)));
         forms.push(("base64 for urls", base64_after(bytes, before, &BASE64URL_NOPAD)));
     }
     forms
+}
+
+/// As `{:?}` and JSON write bytes.
+fn numbers(bytes: &[u8], between: &str) -> Vec<u8> {
+    bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(between).into_bytes()
 }
 
 fn percent_encoded(secret: &str, hex: data_encoding::Encoding) -> Vec<u8> {

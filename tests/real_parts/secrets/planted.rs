@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
 use super::load::{fresh, fresh_permanent};
-use super::needles::{Needles, PIECE, forms};
+use super::needles::{Needles, PIECE, forms, in_a_row};
 use super::sweep::{Sweep, is_log_of};
 use crate::support::admin::Admin;
 use crate::support::child::Guarded;
@@ -41,7 +41,7 @@ async fn a_token_in_any_form_is_found_and_so_is_any_piece_of_it(_parts: &RealPar
     for token in [fresh(), fresh_permanent(), format!("{}\"\\/é%+ '<", fresh())] {
         let needles = needles(&token);
         for (form, text) in forms(&token) {
-            let piece = if form.starts_with("hex") { 2 * PIECE } else { PIECE };
+            let piece = in_a_row(form) * PIECE;
             for (from, size) in [(0, text.len()), (0, piece), (text.len() - piece, piece), (text.len() / 3, piece)] {
                 let hay = [&b"before it "[..], &text[from..from + size], b" behind it"].concat();
                 assert!(!needles.find(&hay).is_empty(), "{form} from {from}");
@@ -58,6 +58,9 @@ async fn a_token_in_any_form_is_found_and_so_is_any_piece_of_it(_parts: &RealPar
             assert!(other(data_encoding::BASE64.encode(&[&b"xyz"[..shift], slice].concat()).as_bytes()));
         }
         assert!(other(data_encoding::HEXLOWER.encode(&token.as_bytes()[5..21]).as_bytes()));
+        assert!(other(format!("{:?}", &token.as_bytes()[9..]).as_bytes()));
+        assert!(other(serde_json::to_string(&token.as_bytes()[9..]).expect("JSON").as_bytes()));
+        assert!(!other(format!("{:?}", fresh_permanent().as_bytes()).as_bytes()), "nor as numbers");
         assert!(!other(fresh_permanent().as_bytes()), "another token is none of these");
     }
 }

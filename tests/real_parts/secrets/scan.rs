@@ -46,6 +46,7 @@ async fn no_secret_leaves_with_postgres_at_trace_level(parts: &RealParts) {
     sweep.files("files of the database", &folder.join("data"), &|_| true);
     sweep.files("log of the database", &folder, &|path| path.ends_with("server.log"));
     let postgres = ["a dump of the ledger", "files of the database", "log of the database"];
+    erased(&stand, &mut sweep).await;
     sweep.assert_clean(&[&places[..], &postgres[..]].concat());
 }
 
@@ -57,6 +58,7 @@ async fn no_secret_leaves_with_sqlite_at_trace_level(parts: &RealParts) {
     let mut sweep = Sweep::new(&load.needles);
     let places = everywhere(&stand, &load, &mut sweep).await;
     sweep.files("files of the ledger", folder.path(), &|_| true);
+    erased(&stand, &mut sweep).await;
     sweep.assert_clean(&[&places[..], &["files of the ledger"][..]].concat());
 }
 
@@ -110,8 +112,18 @@ async fn everywhere(stand: &Stand<'_>, load: &Load, sweep: &mut Sweep<'_>) -> Ve
     for arguments in [&["check"][..], &["config"], &["migrate"], &["watch", "--from", "start", "--limit", "40"]] {
         commands(stand, sweep, arguments);
     }
+    for arguments in [
+        &["dlq", "list", "--state", "all"][..],
+        &["dlq", "export", "--state", "all"],
+        &["dlq", "stats"],
+        &["dlq", "audit"],
+        &["keys", "rotate", "--why", "a sweep"],
+    ] {
+        commands(stand, sweep, arguments);
+    }
     for id in load.ids() {
         commands(stand, sweep, &["ledger", "show", id]);
+        commands(stand, sweep, &["dlq", "show", "--event-id", id]);
     }
     refused_publication(stand, sweep);
     sweep.files("logs of the workers", stand.folder(), &|path| path.extension().is_some_and(|ending| ending == "log"));
@@ -126,6 +138,14 @@ fn commands(stand: &Stand<'_>, sweep: &mut Sweep<'_>, arguments: &[&str]) {
         sweep.look("output of commands", &ended.stdout);
         sweep.look("output of commands", &ended.stderr);
     }
+}
+
+/// At last, since it writes a file anew that was to be looked through. Results have their customer for a key.
+async fn erased(stand: &Stand<'_>, sweep: &mut Sweep<'_>) {
+    let linked = stand.all(&stand.topics.linked).await;
+    let key = linked.iter().find_map(|record| record.key.clone()).expect("a result with its customer");
+    let customer = format!("loanpro:{}", String::from_utf8_lossy(&key));
+    commands(stand, sweep, &["ledger", "erase", "--customer", &customer, "--why", "a sweep", "--yes"]);
 }
 
 /// A file of events that cannot be published is told about without what is in it.

@@ -28,7 +28,7 @@ enum Command {
         #[arg(value_name = "EVENT_ID")]
         event_id: String,
     },
-    /// Erase what tells of one customer from all rows that ended: tokens, records, ids, timelines. Audited
+    /// Erase what tells of one customer once all the customer's events have ended: tokens, records, ids, timelines. Audited
     #[command(
         after_help = "Example:\n  profile-linker ledger erase --customer loanpro:42 --why request-17 --yes --config worker.toml\n\n\
         It cannot be undone: a dead letter of the customer cannot be replayed any more. What tells duplicates stays: a digest\n\

@@ -1,10 +1,18 @@
 //! What operators do with what the ledger keeps sealed: count it by key, seal it anew under another key, erase one
 //! customer's part of it. Beside the work of the workers, who know nothing of it: no lane is locked, no claim asked for.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Act, LedgerError};
 use crate::domain::{Customer, EventKey, Lane, Origin};
+
+/// Bytes of a batch of sealed blobs, but for its last one: old and new ones go to the server in one message, and a record may
+/// have a megabyte.
+pub const BATCH_BYTES: i64 = 4 * 1024 * 1024;
+/// How long counting may take where somebody waits for the numbers: it looks at every sealed row.
+pub const COUNTING_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where sealed bytes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub struct SealedCount {
     pub records: u64,
     /// Permanent tokens.
     pub tokens: u64,
+    /// How many of these are dead letters': nothing goes on with them unless somebody replays them.
+    pub dead_letters: u64,
     /// Whether the ledger's hash key is among it.
     pub hash_key: bool,
 }
@@ -75,17 +85,20 @@ pub struct Resealing {
 pub struct Erased {
     /// Rows that tell nothing of the customer any more.
     pub erased: u64,
-    /// Rows that were left as they are: unfinished, not published yet, or being written to.
+    /// Rows that were left as they are, all of them, since one is unfinished, not published yet, or being written to.
     pub left: u64,
+    /// Whether what was erased can still stand in the ledger's file: it was not written anew. A repeat does that.
+    pub lingers: bool,
 }
 
 /// The operators' side of a ledger.
 #[async_trait]
 pub trait Custody: Send + Sync {
-    /// How much each key has sealed, by id. Looks at every sealed row.
-    async fn sealed_counts(&self) -> Result<Vec<SealedCount>, LedgerError>;
+    /// How much each key has sealed, by id. Looks at every sealed row, for no longer than `within`; then it is `Unavailable`.
+    async fn sealed_counts(&self, within: Duration) -> Result<Vec<SealedCount>, LedgerError>;
 
-    /// The next blobs, by key, behind `after`, that another key than `active` has sealed; at most `limit`.
+    /// The next blobs, by key, behind `after`, that another key than `active` has sealed; at most `limit`, and no more
+    /// once they have [`BATCH_BYTES`].
     async fn sealed_otherwise(
         &self,
         kind: SealedKind,
@@ -101,9 +114,10 @@ pub trait Custody: Send + Sync {
     /// The same for the ledger's hash key, with an audit line (`keys-rotate`, the keys' ids). Answers whether it was done.
     async fn reseal_hash_key(&self, old: &[u8], new: &[u8], target: &str, act: &Act) -> Result<bool, LedgerError>;
 
-    /// Erases what tells of a customer from rows that ended and are published: sealed bytes, the converter's account, the
-    /// timeline, the event's source and id, the customer. What stays tells duplicates: the row's key and payload hash. Writes
-    /// an audit line (`erase-customer`, `mark`), also where nothing was found.
+    /// Erases what tells of a customer: sealed bytes, the converter's account, the timeline, the event's source and id, the
+    /// customer. What stays tells duplicates: the row's key and payload hash. All of the customer's rows or none: while one is
+    /// unfinished or not published the others tell what it may do, as that a later event has become primary. Writes an audit
+    /// line (`erase-customer`, `mark`), also where nothing was found or erased.
     async fn erase_customer(&self, customer: &Customer, mark: &str, act: &Act) -> Result<Erased, LedgerError>;
 }
 

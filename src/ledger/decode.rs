@@ -117,6 +117,7 @@ pub(super) fn sealed_count(row: &impl Columns) -> Result<SealedCount, LedgerErro
         key_id: String::from_utf8_lossy(&row.bytes("key_id")?).into_owned(),
         records: count("records")?,
         tokens: count("tokens")?,
+        dead_letters: count("dead_letters")?,
         hash_key: row.flag("hash_key")?,
     })
 }

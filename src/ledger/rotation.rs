@@ -7,7 +7,7 @@
 //! Known race: a worker that still seals under the old key makes new work for as long as it runs. So the passes are counted,
 //! and what is left then is told.
 
-use super::custody::{Custody, Resealing, SealedBlob, SealedCount, SealedKind};
+use super::custody::{COUNTING_LIMIT, Custody, Resealing, SealedBlob, SealedCount, SealedKind};
 use super::vault::{Vault, VaultError};
 use super::{Act, HashKey, Ledger, LedgerError};
 
@@ -23,7 +23,7 @@ pub enum RotationError {
     /// The ledger's.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// Something is sealed under a key that is not configured; nothing was changed.
+    /// Unfinished events, or the hash key, are sealed under a key that is not configured; nothing was changed.
     #[error("{rows} sealed rows need the key {key_id:?}, which is not configured")]
     MissingKey {
         /// The key.
@@ -47,8 +47,16 @@ pub struct Rotated {
     pub hash_key: bool,
     /// Rows that are still sealed under another key: somebody seals under it, or they are being written to.
     pub left: u64,
-    /// Of those, rows that do not open: sealed for another topic, or damaged.
+    /// Of those, rows that do not open: sealed for another topic, damaged, or dead letters whose key is not configured.
     pub unopened: u64,
+}
+
+impl Rotated {
+    /// Whether nothing is left that another run could seal anew.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        self.left <= self.unopened
+    }
 }
 
 /// A rotation under way.
@@ -63,11 +71,20 @@ pub struct Rotation<'a> {
     pub act: &'a Act,
 }
 
-/// The keys that sealed rows need and that are not configured, with what they sealed.
+/// A key that is not configured and that unfinished events need, or the hash key, with how much it sealed.
 #[must_use]
 pub fn missing(counts: &[SealedCount], vault: &Vault) -> Option<(String, u64)> {
-    let count = counts.iter().find(|count| !vault.opens(&count.key_id))?;
+    let needed = |count: &&SealedCount| count.hash_key || count.records + count.tokens > count.dead_letters;
+    let count = counts.iter().filter(needed).find(|count| !vault.opens(&count.key_id))?;
     Some((count.key_id.clone(), count.records + count.tokens + u64::from(count.hash_key)))
+}
+
+/// The keys that are not configured and that only dead letters need, with how many sealed rows those have. Nothing but a replay
+/// misses them, so a key that is lost for good is no reason to stand still.
+pub fn wanting<'c>(counts: &'c [SealedCount], vault: &Vault) -> impl Iterator<Item = (&'c str, u64)> {
+    let only_dead = |count: &&SealedCount| !count.hash_key && count.records + count.tokens == count.dead_letters;
+    let lost = counts.iter().filter(only_dead).filter(|count| !vault.opens(&count.key_id));
+    lost.map(|count| (count.key_id.as_str(), count.dead_letters))
 }
 
 /// How many rows other keys than the active one have sealed; the hash key aside.
@@ -84,7 +101,7 @@ impl Rotation<'_> {
     pub async fn run(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Rotated, RotationError> {
         // A ledger that keeps nothing has nothing to be sealed anew.
         let Some(custody) = self.ledger.custody() else { return Ok(Rotated::default()) };
-        let counts = custody.sealed_counts().await?;
+        let counts = custody.sealed_counts(COUNTING_LIMIT).await?;
         if let Some((key_id, rows)) = missing(&counts, self.vault) {
             return Err(RotationError::MissingKey { key_id, rows });
         }
@@ -98,9 +115,11 @@ impl Rotation<'_> {
             for kind in [SealedKind::Record, SealedKind::Token] {
                 self.pass(custody, kind, &mut rotated, &|done| progress(done, total)).await?;
             }
-            rotated.left = outstanding(&custody.sealed_counts().await?, self.vault.active());
+            rotated.left = outstanding(&custody.sealed_counts(COUNTING_LIMIT).await?, self.vault.active());
         }
-        rotated.hash_key = self.hash_key(custody).await?;
+        if rotated.is_through() {
+            rotated.hash_key = self.hash_key(custody).await?;
+        }
         Ok(rotated)
     }
 

@@ -29,6 +29,7 @@ use crate::domain::System;
 use crate::domain::machine::Rules;
 use crate::domain::retry::RetryPolicy;
 use crate::kafka::{Publisher, Source, SourceEvent};
+use crate::ledger::custody::Custody;
 use crate::ledger::vault::VaultError;
 use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault, rotation};
 use crate::metrics::Metrics;
@@ -39,6 +40,9 @@ use crate::upstream::Upstreams;
 const DEFAULT_LOOK: LookSettings = LookSettings { settle: Duration::from_secs(2), looks: 3 };
 /// Where no upstream says otherwise; the longest call decides how long a successor waits.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a start counts what each key has sealed: long enough for some hundred thousand rows. A worker that an event waits
+/// for is worth more than the numbers.
+const KEYS_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a worker is made of.
 pub struct WorkerParts {
@@ -81,7 +85,7 @@ pub enum StartError {
     /// The ledger's own key does not open.
     #[error("the ledger's hash key: {0}")]
     Keys(#[from] VaultError),
-    /// A dead letter could not be replayed, or an unfinished event not gone on with: better told now than then.
+    /// An unfinished event could not be gone on with: better told now than then.
     #[error("{rows} sealed rows of the ledger need the key {key_id:?}, which is not configured")]
     MissingKey {
         /// The key.
@@ -115,10 +119,8 @@ impl Worker {
         }
         let identity = parts.ledger.identity().await?;
         let hash_key = HashKey::open(&identity, &parts.vault)?;
-        if let Some(custody) = parts.ledger.custody()
-            && let Some((key_id, rows)) = rotation::missing(&custody.sealed_counts().await?, &parts.vault)
-        {
-            return Err(StartError::MissingKey { key_id, rows });
+        if let Some(custody) = parts.ledger.custody() {
+            look_for_keys(custody, &parts.vault).await?;
         }
         let preparer = Arc::new(Preparer {
             hash_key,
@@ -230,6 +232,30 @@ impl Worker {
         source.close().await;
         result
     }
+}
+
+/// Whether the keys are there that unfinished events need. What only dead letters need is told: a key that is lost for good
+/// would keep every worker from its work.
+async fn look_for_keys(custody: &dyn Custody, vault: &Vault) -> Result<(), StartError> {
+    let counts = match custody.sealed_counts(KEYS_LIMIT).await {
+        Ok(counts) => counts,
+        Err(error @ LedgerError::Unavailable(_)) => {
+            tracing::warn!(error = %error, "not waited for: whether a key is missing that sealed rows need; `check` tells it");
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some((key_id, rows)) = rotation::missing(&counts, vault) {
+        return Err(StartError::MissingKey { key_id, rows });
+    }
+    for (key_id, rows) in rotation::wanting(&counts, vault) {
+        tracing::warn!(
+            key.id = key_id,
+            rows,
+            "dead letters need a key that is not configured: they cannot be replayed without it",
+        );
+    }
+    Ok(())
 }
 
 /// Name of this process in the ledger's lanes: for people only.

@@ -1,8 +1,10 @@
 //! Sealed rows come from one key to the next.
 
 use profile_linker::domain::{EventKey, Origin, Secret};
-use profile_linker::ledger::custody::{SealedCount, record_context, token_context};
-use profile_linker::ledger::rotation::{Rotated, Rotation, RotationError, missing};
+use profile_linker::ledger::custody::{
+    BATCH_BYTES, COUNTING_LIMIT, SealedCount, SealedKind, record_context, token_context,
+};
+use profile_linker::ledger::rotation::{Rotated, Rotation, RotationError, missing, wanting};
 use profile_linker::ledger::{Claim, ConvertedRow, HashKey, Ledger, NewRow, RowState, Vault};
 
 use crate::rows::*;
@@ -14,6 +16,8 @@ crate::ledger_cases!(Both:
     a_rotation_that_is_repeated_changes_nothing_and_is_audited_once,
     a_rotation_that_was_cut_short_goes_on,
     a_row_whose_key_is_missing_stops_a_rotation_before_it_begins,
+    dead_letters_alone_do_not_need_their_key_to_be_there,
+    a_batch_is_bounded_by_bytes_too,
     a_row_that_does_not_open_is_told_and_keeps_the_others_from_nothing,
     what_ended_meanwhile_is_not_brought_back,
     a_hash_key_is_resealed_and_still_the_same,
@@ -68,22 +72,27 @@ pub async fn rotate(ledger: &dyn Ledger, vault: &Vault) -> Result<Rotated, Rotat
 }
 
 pub async fn counts(ledger: &dyn Ledger) -> Vec<SealedCount> {
-    ledger.custody().expect("a ledger on a disk").sealed_counts().await.expect("counts")
+    ledger.custody().expect("a ledger on a disk").sealed_counts(COUNTING_LIMIT).await.expect("counts")
 }
 
 fn count(key_id: &str, records: u64, tokens: u64, hash_key: bool) -> SealedCount {
-    SealedCount { key_id: key_id.to_owned(), records, tokens, hash_key }
+    SealedCount { key_id: key_id.to_owned(), records, tokens, dead_letters: 0, hash_key }
+}
+
+/// With the hash key, two tokens, and a dead letter, which has one of them.
+fn with_a_dead_one(key_id: &str, records: u64) -> SealedCount {
+    SealedCount { dead_letters: 2, ..count(key_id, records, 2, true) }
 }
 
 async fn what_the_old_key_sealed_is_counted_and_then_sealed_by_the_new_one(stage: &Stage) {
     let ledger = &*stage.ledger().await;
     assert_eq!(counts(ledger).await, [count("k1", 0, 0, true)], "an empty ledger has its hash key");
     a_few(ledger).await;
-    assert_eq!(counts(ledger).await, [count("k1", 3, 2, true)]);
+    assert_eq!(counts(ledger).await, [with_a_dead_one("k1", 3)]);
     assert_eq!(missing(&counts(ledger).await, &both("k2")), None);
     let rotated = rotate(ledger, &both("k2")).await.unwrap();
     assert_eq!(rotated, Rotated { records: 3, tokens: 2, hash_key: true, left: 0, unopened: 0 });
-    assert_eq!(counts(ledger).await, [count("k2", 3, 2, true)]);
+    assert_eq!(counts(ledger).await, [with_a_dead_one("k2", 3)]);
     assert_eq!(missing(&counts(ledger).await, &new_only()), None);
     assert_eq!(stage.audit().await, ["ada | keys-rotate | k1 to k2 | it's fixed"]);
 }
@@ -128,7 +137,7 @@ async fn a_rotation_that_was_cut_short_goes_on(stage: &Stage) {
     let kind = profile_linker::ledger::custody::SealedKind::Record;
     assert_eq!(custody.reseal(kind, std::slice::from_ref(&again)).await.unwrap(), 1);
     assert_eq!(custody.reseal(kind, &[again]).await.unwrap(), 0, "the old bytes do not stand there any more");
-    assert_eq!(counts(ledger).await, [count("k1", 2, 2, true), count("k2", 1, 0, false)]);
+    assert_eq!(counts(ledger).await, [with_a_dead_one("k1", 2), count("k2", 1, 0, false)]);
     let rotated = rotate(ledger, &both("k2")).await.unwrap();
     assert_eq!((rotated.records, rotated.tokens, rotated.left), (2, 2, 0));
 }
@@ -140,8 +149,41 @@ async fn a_row_whose_key_is_missing_stops_a_rotation_before_it_begins(stage: &St
     assert_eq!(lacking, Some(("k1".to_owned(), 6)), "five rows and the hash key");
     let refused = rotate(ledger, &new_only()).await.unwrap_err();
     assert!(matches!(&refused, RotationError::MissingKey { key_id, rows: 6 } if key_id == "k1"), "{refused}");
-    assert_eq!(counts(ledger).await, [count("k1", 3, 2, true)]);
+    assert_eq!(counts(ledger).await, [with_a_dead_one("k1", 3)]);
     assert!(stage.audit().await.is_empty());
+}
+
+async fn dead_letters_alone_do_not_need_their_key_to_be_there(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let lost = Vault::new("k0", vec![("k0".to_owned(), Secret::new(vec![3; 32]))]).expect("a vault");
+    let (dead, waiting) = (sealed_row(&lost, claim, 0, "dead"), sealed_row(&vault(), claim, 1, "waiting"));
+    ledger.accept(&[up_to(claim, 2, 1)], &[dead.clone(), waiting]).await.unwrap();
+    assert_eq!(missing(&counts(ledger).await, &both("k2")), Some(("k0".to_owned(), 1)), "it is unfinished");
+    ledger.end(&[claim], &[ended(&dead, RowState::DeadLettered, 1)]).await.unwrap();
+    let sealed = counts(ledger).await;
+    assert_eq!(missing(&sealed, &both("k2")), None);
+    assert_eq!(wanting(&sealed, &both("k2")).collect::<Vec<_>>(), [("k0", 1)]);
+    let rotated = rotate(ledger, &both("k2")).await.unwrap();
+    assert_eq!(rotated, Rotated { records: 1, tokens: 0, hash_key: true, left: 1, unopened: 1 });
+    assert_eq!(stored(ledger, dead.key).await.sealed_record, dead.sealed_record, "it stays as it is");
+}
+
+async fn a_batch_is_bounded_by_bytes_too(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let half = vec![0; usize::try_from(BATCH_BYTES).unwrap() / 2];
+    let large = |n| NewRow { sealed_record: vault().seal(b"a place", &half), ..new_row(claim, n, &format!("{n}")) };
+    ledger.accept(&[up_to(claim, 5, 1)], &(0..5).map(large).collect::<Vec<_>>()).await.unwrap();
+    let custody = ledger.custody().unwrap();
+    let (mut after, mut sizes) = (None, Vec::new());
+    loop {
+        let found = custody.sealed_otherwise(SealedKind::Record, "k2", after, 200).await.unwrap();
+        let Some(last) = found.last() else { break };
+        after = Some(last.key);
+        sizes.push(found.len());
+    }
+    assert_eq!(sizes, [2, 2, 1]);
 }
 
 async fn a_row_that_does_not_open_is_told_and_keeps_the_others_from_nothing(stage: &Stage) {

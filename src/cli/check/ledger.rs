@@ -10,7 +10,7 @@ use crate::cli::broker::{ANSWER_LIMIT, Reader};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::{system, text};
 use crate::config::{Config, ledger_shown};
-use crate::ledger::custody::SealedCount;
+use crate::ledger::custody::{COUNTING_LIMIT, SealedCount};
 use crate::ledger::{self, HashKey, Ledger, LedgerError, LedgerIdentity, LedgerProbe, Serves, Vault, rotation};
 
 const CHECK: &str = "ledger";
@@ -82,7 +82,7 @@ async fn keys(config: &Config, ledger: &dyn Ledger, identity: &LedgerIdentity) -
         return Finding::fail(KEYS, format!("they do not open this ledger: {error}"), fix);
     }
     let counted = match ledger.custody() {
-        Some(custody) => custody.sealed_counts().await,
+        Some(custody) => custody.sealed_counts(COUNTING_LIMIT).await,
         None => Ok(Vec::new()),
     };
     match counted {
@@ -97,6 +97,10 @@ fn sealed(config: &Config, vault: &Vault, counts: &[SealedCount]) -> Finding {
     if let Some((key_id, _)) = rotation::missing(counts, vault) {
         let fix = format!("configure {key_id:?} again: what it sealed opens with nothing else");
         return Finding::fail(KEYS, format!("{key_id:?} is needed and not configured; {detail}"), fix);
+    }
+    if let Some((key_id, _)) = rotation::wanting(counts, vault).next() {
+        let fix = format!("configure {key_id:?} again; if it is lost, `dlq discard` them: they cannot be replayed");
+        return Finding::warn(KEYS, format!("dead letters need {key_id:?}, which is not configured; {detail}"), fix);
     }
     Finding::ok(KEYS, detail)
 }

@@ -51,7 +51,9 @@ pub async fn execute(why: Option<String>, shell: &Shell) -> anyhow::Result<Exit>
 fn steps(rotated: Rotated) -> [Step; 3] {
     let status = |done: bool| if done { "applied" } else { "present" };
     let rows = |step, rows| Step { step, status: status(rows > 0), rows: Some(rows) };
-    let hash_key = Step { step: "hash key", status: status(rotated.hash_key), rows: None };
+    // It comes when nothing else is left.
+    let hash_key = if rotated.is_through() { status(rotated.hash_key) } else { "waiting" };
+    let hash_key = Step { step: "hash key", status: hash_key, rows: None };
     [rows("records", rotated.records), rows("tokens", rotated.tokens), hash_key]
 }
 
@@ -63,12 +65,12 @@ fn text(step: &Step) -> String {
 
 /// What is left and does not open stays as it is for ever; what else is left, another run may do.
 fn judge(rotated: Rotated, active: &str, place: &str) -> anyhow::Result<Exit> {
-    let Rotated { left, unopened, .. } = rotated;
+    let left = rotated.left;
     if left == 0 {
         return Ok(Exit::Done);
     }
     let what = format!("{left} rows are still sealed under another key than {active:?}");
-    if left > unopened {
+    if !rotated.is_through() {
         return Err(Failure::new(Exit::TryAgain, what)
             .at(place)
             .fix("restart the workers that still seal under the old key, and run this again")
@@ -76,7 +78,7 @@ fn judge(rotated: Rotated, active: &str, place: &str) -> anyhow::Result<Exit> {
     }
     Err(Failure::new(Exit::Failed, format!("{what}, and do not open"))
         .at(place)
-        .fix("keep their key; if kafka.topics.created was renamed, name it as it was while they were accepted")
+        .fix("configure their key if it is there still; if kafka.topics.created was renamed, name it as it was while they were accepted")
         .into())
 }
 
@@ -128,5 +130,7 @@ mod tests {
             ("records: applied, 2 rows".into(), "tokens: present, 0 rows".into())
         );
         assert_eq!(text(&hash_key), "hash key: present");
+        let [.., hash_key] = steps(Rotated { left: 1, ..Rotated::default() });
+        assert_eq!(text(&hash_key), "hash key: waiting");
     }
 }

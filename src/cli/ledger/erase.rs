@@ -31,7 +31,8 @@ impl FromStr for Named {
 /// Erases.
 ///
 /// # Errors
-/// The ledger is unreachable (69), or of another version (78). What cannot be erased yet is told (75).
+/// The ledger is unreachable (69), or of another version (78). What cannot be erased yet is told (75), and so is a file that was
+/// not written anew.
 pub async fn execute(Named(customer): Named, why: String, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     config.require_keys()?;
@@ -52,19 +53,24 @@ pub async fn execute(Named(customer): Named, why: String, shell: &Shell) -> anyh
         Some(custody) => custody.erase_customer(&customer, &mark, &act).await.map_err(|error| told(&error))?,
         None => Erased::default(),
     };
-    let Erased { erased, left } = erased;
-    let json = serde_json::json!({ "customer": mark, "erased": erased, "left": left });
-    shell.line(&json, || format!("erased: {erased}, left: {left}; audited as {mark}"))?;
+    let json = serde_json::json!({ "customer": mark, "erased": erased.erased, "left": erased.left, "lingers": erased.lingers });
+    shell.line(&json, || format!("erased: {}, left: {}; audited as {mark}", erased.erased, erased.left))?;
+    Ok(judge(erased).map(|()| Exit::Done).map_err(|failure| failure.at(place))?)
+}
+
+/// What another run has to do.
+fn judge(Erased { left, lingers, .. }: Erased) -> Result<(), Failure> {
     if left > 0 {
-        return Err(Failure::new(
-            Exit::TryAgain,
-            format!("{left} rows of this customer are unfinished or not published"),
-        )
-        .at(place)
-        .fix("run this again when they have ended; `ledger show` tells what they wait for")
-        .into());
+        let what = format!("none of this customer's {left} rows was erased: some are unfinished or not published");
+        let fix = "run this again when they have ended; `ledger show` tells what they wait for";
+        return Err(Failure::new(Exit::TryAgain, what).fix(fix));
     }
-    Ok(Exit::Done)
+    if lingers {
+        let what = "what is erased can still stand in the ledger's file, which was not written anew";
+        let fix = "end what else reads the file, see that the disk has room for a copy of it, and run this again";
+        return Err(Failure::new(Exit::TryAgain, what).fix(fix));
+    }
+    Ok(())
 }
 
 /// It cannot be undone, so somebody must have said yes: `--yes`, or a person at a terminal.
@@ -88,6 +94,15 @@ fn agreed(shell: &Shell) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_to_do_is_told_after_an_erasure() {
+        let exit = |erased: Erased| judge(erased).err().map(|failure| failure.exit);
+        let done = Erased { erased: 2, ..Erased::default() };
+        assert_eq!(exit(done), None);
+        assert_eq!(exit(Erased { lingers: true, ..done }), Some(Exit::TryAgain));
+        assert_eq!(exit(Erased { left: 1, ..Erased::default() }), Some(Exit::TryAgain));
+    }
 
     #[test]
     fn a_customer_is_named_with_its_system() {

@@ -1,29 +1,38 @@
-//! Keys and erasure. Nothing here locks a lane; rows are locked in the order of their keys, and what is locked is passed
-//! over, so no worker's write meets it for longer than one statement takes, and none in a circle.
+//! Keys and erasure. Nothing here locks a lane. Lines of `dead_letter` are locked before those of `event`, as by a replay, both
+//! in the order of their keys, and what is locked is passed over. So nobody's write meets this for longer than one statement
+//! takes, and none in a circle.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::Connection;
+use tokio::time::timeout;
 
 use super::PostgresLedger;
 use super::session::{self, Statement};
 use crate::domain::{Customer, EventKey};
-use crate::ledger::custody::{Custody, Erased, Resealing, SealedBlob, SealedCount, SealedKind};
+use crate::ledger::custody::{BATCH_BYTES, Custody, Erased, Resealing, SealedBlob, SealedCount, SealedKind};
 use crate::ledger::decode::{self, Columns};
 use crate::ledger::vault::prefix;
 use crate::ledger::{Act, LedgerError};
 
 /// How long a statement may run that looks for a customer: no index knows customers, since acceptance would pay for it.
-const SEARCH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// How much longer than the server's limit we wait for its answer.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 /// The id stands behind the version and its length. Slices, since a blob that is stored apart is then not fetched whole.
 const COUNTS: &str = "
-SELECT key_id, sum(records)::bigint AS records, sum(tokens)::bigint AS tokens, bool_or(hash_key) AS hash_key
+SELECT key_id, sum(records)::bigint AS records, sum(tokens)::bigint AS tokens,
+    sum(dead_letters)::bigint AS dead_letters, bool_or(hash_key) AS hash_key
 FROM (
-    SELECT substring(bytes FROM 3 FOR get_byte(substring(bytes FROM 2 FOR 1), 0)) AS key_id, records, tokens, hash_key
+    SELECT substring(bytes FROM 3 FOR get_byte(substring(bytes FROM 2 FOR 1), 0)) AS key_id, records, tokens, dead_letters,
+        hash_key
     FROM (
-        SELECT bytes, 1 AS records, 0 AS tokens, false AS hash_key FROM sealed_record
-        UNION ALL SELECT bytes, 0, 1, false FROM sealed_token
-        UNION ALL SELECT sealed_hash_key, 0, 0, true FROM ledger
+        SELECT bytes, 1 AS records, 0 AS tokens, kept::int AS dead_letters, false AS hash_key FROM sealed_record
+        UNION ALL SELECT t.bytes, 0, 1, COALESCE(r.kept, false)::int, false
+            FROM sealed_token t LEFT JOIN sealed_record r ON r.key = t.key
+        UNION ALL SELECT sealed_hash_key, 0, 0, 0, true FROM ledger
     ) AS sealed
     WHERE octet_length(bytes) > 1
 ) AS named
@@ -31,16 +40,21 @@ GROUP BY key_id
 ORDER BY key_id";
 
 const RECORDS: &str = "
-SELECT s.key, s.lane::bigint AS lane, s.record_offset, i.record_timestamp, s.bytes
-FROM sealed_record s
-JOIN input i ON i.key = s.key
-WHERE s.key > $1 AND substring(s.bytes FROM 1 FOR octet_length($2)) <> $2
-ORDER BY s.key
-LIMIT $3";
+SELECT * FROM (
+    SELECT s.key, s.lane::bigint AS lane, s.record_offset, i.record_timestamp, s.bytes,
+        sum(octet_length(s.bytes)) OVER (ORDER BY s.key) AS so_far
+    FROM sealed_record s
+    JOIN input i ON i.key = s.key
+    WHERE s.key > $1 AND substring(s.bytes FROM 1 FOR octet_length($2)) <> $2
+    ORDER BY s.key
+    LIMIT $3
+) AS found
+WHERE so_far - octet_length(bytes) < $4
+ORDER BY key";
 const TOKENS: &str = "
 SELECT key, 0::bigint AS lane, 0::bigint AS record_offset, 0::bigint AS record_timestamp, bytes
 FROM sealed_token
-WHERE key > $1 AND substring(bytes FROM 1 FOR octet_length($2)) <> $2
+WHERE key > $1 AND substring(bytes FROM 1 FOR octet_length($2)) <> $2 AND $4 > 0::bigint
 ORDER BY key
 LIMIT $3";
 
@@ -77,15 +91,26 @@ SELECT only_row FROM changed";
 const THEIRS: &str = "SELECT key FROM input WHERE customer_system = $1 AND lower(customer_id) = lower($2)";
 /// What has ended and is published is nobody's any more but an operator's, who may just be reopening it: then it is locked,
 /// or judged again as it is now.
+///
+/// All or nothing: while one of them is unfinished, or may be reopened this moment, the others tell what it may do.
 const ERASE: &str = "
-WITH held AS MATERIALIZED (
+WITH shown AS MATERIALIZED (
+    SELECT d.key
+    FROM unnest($1::bytea[]) AS asked(key)
+    JOIN dead_letter d ON d.key = asked.key
+    ORDER BY d.key
+    FOR UPDATE OF d SKIP LOCKED
+), free AS MATERIALIZED (
     SELECT e.key
     FROM unnest($1::bytea[]) AS asked(key)
     JOIN event e ON e.key = asked.key
     JOIN lane l ON l.lane = e.lane
     WHERE e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
+        AND (e.key IN (SELECT key FROM shown) OR NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.key = e.key))
     ORDER BY e.key
     FOR NO KEY UPDATE OF e SKIP LOCKED
+), held AS MATERIALIZED (
+    SELECT key FROM free WHERE (SELECT count(*) FROM free) = cardinality($1::bytea[])
 ), events AS (
     UPDATE event SET timeline = NULL WHERE key IN (SELECT key FROM held)
 ), records AS (
@@ -104,8 +129,13 @@ SELECT key FROM held";
 
 #[async_trait]
 impl Custody for PostgresLedger {
-    async fn sealed_counts(&self) -> Result<Vec<SealedCount>, LedgerError> {
-        let rows = Statement::new(COUNTS).ask(&self.readers).await?;
+    async fn sealed_counts(&self, within: Duration) -> Result<Vec<SealedCount>, LedgerError> {
+        // The server ends it in time; it is not asked over the pool, whose limit is for reads that are waited for.
+        let mut connection = session::connect(&session::with_timeout(&self.options, within)).await?;
+        let late = |_| LedgerError::Unavailable(format!("not counted within {} s", within.as_secs()));
+        let counts = Statement::new(COUNTS);
+        let rows = timeout(within + ANSWER_MARGIN, counts.rows(&mut connection)).await.map_err(late)??;
+        drop(connection.close().await);
         rows.iter().map(decode::sealed_count).collect()
     }
 
@@ -122,7 +152,8 @@ impl Custody for PostgresLedger {
         };
         // No bytes come before any key.
         let after = after.map(|key| key.0.to_vec()).unwrap_or_default();
-        let statement = Statement::new(sql).bind(after)?.bind(prefix(active))?.bind(i64::from(limit))?;
+        let statement = Statement::new(sql).bind(after)?.bind(prefix(active))?;
+        let statement = statement.bind(i64::from(limit))?.bind(BATCH_BYTES)?;
         statement.ask(&self.readers).await?.iter().map(decode::sealed_blob).collect()
     }
 
@@ -153,6 +184,6 @@ impl Custody for PostgresLedger {
         let erased = session::until_no_collision(&mut connection, &erase).await?.len();
         // All is written; the server notices a lost connection by itself.
         drop(connection.close().await);
-        Ok(Erased { erased: erased as u64, left: (theirs.len() - erased) as u64 })
+        Ok(Erased { erased: erased as u64, left: (theirs.len() - erased) as u64, lingers: false })
     }
 }

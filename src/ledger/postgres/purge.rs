@@ -1,7 +1,7 @@
 //! Retention: old rows are removed in batches.
 //!
 //! Properties: one statement a batch; it waits for no lock, and holds none that the hot path wants, since nobody writes to rows that
-//! ended long ago. A row that an operator or an adoption is just writing to is passed over (`SKIP LOCKED`); one that was
+//! ended long ago. A replay locks a line of `dead_letter` before that of `event`, and so does this. A row that an operator or an adoption is just writing to is passed over (`SKIP LOCKED`); one that was
 //! changed since the snapshot is judged again as it is now. The lane is read without a lock: its saved cursor only grows, so
 //! what was published stays published. Whoever accepts the same key meanwhile waits for this statement's end, then inserts.
 
@@ -20,12 +20,22 @@ WITH looked AS MATERIALIZED (
         AND (i.accepted_at, i.key) > (timestamptz 'epoch' + $5 * interval '1 microsecond', $6)
     ORDER BY i.accepted_at, i.key
     LIMIT $7
+), shown AS MATERIALIZED (
+    SELECT d.key
+    FROM looked i
+    JOIN event e ON e.key = i.key
+    JOIN dead_letter d ON d.key = i.key
+    WHERE e.state = 5 AND e.ended_at <= now() - $3 * interval '1 millisecond'
+    ORDER BY d.key
+    FOR UPDATE OF d SKIP LOCKED
 ), old AS MATERIALIZED (
     SELECT e.key
     FROM looked i
     JOIN event e ON e.key = i.key
     JOIN lane l ON l.lane = e.lane
-    WHERE e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
+    LEFT JOIN shown s ON s.key = i.key
+    WHERE (s.key IS NOT NULL OR NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.key = i.key))
+        AND e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
         AND e.ended_at <= now() - CASE e.state WHEN 5 THEN $3 ELSE $2 END * interval '1 millisecond'
         AND i.record_timestamp <= extract(epoch FROM now()) * 1000 - $4
     FOR UPDATE OF e SKIP LOCKED

@@ -1,22 +1,25 @@
 //! Keys and erasure, for the one process that has the file open.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::time::timeout;
 
 use super::SqliteLedger;
 use super::operator::audit;
 use super::session::Values;
 use crate::domain::{Customer, EventKey};
-use crate::ledger::custody::{Custody, Erased, Resealing, SealedBlob, SealedCount, SealedKind};
+use crate::ledger::custody::{BATCH_BYTES, Custody, Erased, Resealing, SealedBlob, SealedCount, SealedKind};
 use crate::ledger::decode::{self, Columns};
 use crate::ledger::vault::prefix;
 use crate::ledger::{Act, LedgerError};
 
 /// The id stands behind the version and its length, which SQLite reads as hex digits only.
 const COUNTS: &str = "
-WITH sealed (bytes, records, tokens, hash_key) AS (
-    SELECT bytes, 1, 0, 0 FROM sealed_record
-    UNION ALL SELECT bytes, 0, 1, 0 FROM sealed_token
-    UNION ALL SELECT sealed_hash_key, 0, 0, 1 FROM ledger
+WITH sealed (bytes, records, tokens, dead_letters, hash_key) AS (
+    SELECT bytes, 1, 0, kept, 0 FROM sealed_record
+    UNION ALL SELECT t.bytes, 0, 1, COALESCE(r.kept, 0), 0 FROM sealed_token t LEFT JOIN sealed_record r ON r.key = t.key
+    UNION ALL SELECT sealed_hash_key, 0, 0, 0, 1 FROM ledger
 ), measured AS (
     SELECT *, hex(substr(bytes, 2, 1)) AS size FROM sealed WHERE length(bytes) > 1
 ), named AS (
@@ -24,22 +27,26 @@ WITH sealed (bytes, records, tokens, hash_key) AS (
         + instr('0123456789ABCDEF', substr(size, 2, 1)) - 1) AS BLOB) AS key_id
     FROM measured
 )
-SELECT key_id, SUM(records) AS records, SUM(tokens) AS tokens, MAX(hash_key) AS hash_key
+SELECT key_id, SUM(records) AS records, SUM(tokens) AS tokens, SUM(dead_letters) AS dead_letters,
+    MAX(hash_key) AS hash_key
 FROM named
 GROUP BY key_id
 ORDER BY key_id";
 
 const RECORDS: &str = "
-SELECT s.key, s.lane, s.record_offset, i.record_timestamp, s.bytes
-FROM sealed_record s
-JOIN input i ON i.key = s.key
-WHERE s.key > ?1 AND substr(s.bytes, 1, length(?2)) <> ?2
-ORDER BY s.key
-LIMIT ?3";
+SELECT * FROM (
+    SELECT s.key, s.lane, s.record_offset, i.record_timestamp, s.bytes, SUM(length(s.bytes)) OVER (ORDER BY s.key) AS so_far
+    FROM sealed_record s
+    JOIN input i ON i.key = s.key
+    WHERE s.key > ?1 AND substr(s.bytes, 1, length(?2)) <> ?2
+    ORDER BY s.key
+    LIMIT ?3
+) WHERE so_far - length(bytes) < ?4
+ORDER BY key";
 const TOKENS: &str = "
 SELECT key, 0 AS lane, 0 AS record_offset, 0 AS record_timestamp, bytes
 FROM sealed_token
-WHERE key > ?1 AND substr(bytes, 1, length(?2)) <> ?2
+WHERE key > ?1 AND substr(bytes, 1, length(?2)) <> ?2 AND ?4 > 0
 ORDER BY key
 LIMIT ?3";
 const RESEAL_RECORD: &str = "UPDATE sealed_record SET bytes = ?3 WHERE key = ?1 AND bytes = ?2";
@@ -59,14 +66,21 @@ const ERASE: [&str; 5] = [
     "UPDATE input SET source = NULL, id = NULL, customer_system = NULL, customer_id = NULL WHERE key = ?",
 ];
 /// What is deleted stays on free pages, and in the log of writes, until the file is written anew.
-const FORGET: [&str; 2] = ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"];
+const REWRITE: &str = "VACUUM";
+/// Answers whether somebody who reads the file kept it from that.
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 #[async_trait]
 impl Custody for SqliteLedger {
-    async fn sealed_counts(&self) -> Result<Vec<SealedCount>, LedgerError> {
-        let mut work = self.file.read().await?;
-        let rows = work.rows(sqlx::query(COUNTS)).await?;
-        work.done();
+    async fn sealed_counts(&self, within: Duration) -> Result<Vec<SealedCount>, LedgerError> {
+        let counted = async {
+            let mut work = self.file.read().await?;
+            let rows = work.rows(sqlx::query(COUNTS)).await?;
+            work.done();
+            Ok::<_, LedgerError>(rows)
+        };
+        let late = |_| LedgerError::Unavailable(format!("not counted within {} s", within.as_secs()));
+        let rows = timeout(within, counted).await.map_err(late)??;
         rows.iter().map(decode::sealed_count).collect()
     }
 
@@ -83,7 +97,8 @@ impl Custody for SqliteLedger {
         };
         let after = after.map(|key| key.0.to_vec()).unwrap_or_default();
         let mut work = self.file.read().await?;
-        let rows = work.rows(sqlx::query(sql).bind(after).bind(prefix(active)).bind(i64::from(limit))).await?;
+        let query = sqlx::query(sql).bind(after).bind(prefix(active));
+        let rows = work.rows(query.bind(i64::from(limit)).bind(BATCH_BYTES)).await?;
         work.done();
         rows.iter().map(decode::sealed_blob).collect()
     }
@@ -116,25 +131,40 @@ impl Custody for SqliteLedger {
     async fn erase_customer(&self, customer: &Customer, mark: &str, act: &Act) -> Result<Erased, LedgerError> {
         let mut work = self.file.write().await?;
         let query = sqlx::query(THEIRS).bind(customer.system.as_str()).bind(customer.id.as_str());
-        let mut result = Erased::default();
-        for row in work.rows(query).await? {
-            if !row.flag("may_go")? {
-                result.left += 1;
-                continue;
-            }
+        let rows = work.rows(query).await?;
+        let mut may_go = true;
+        for row in &rows {
+            may_go &= row.flag("may_go")?;
+        }
+        for row in rows.iter().filter(|_| may_go) {
             let key = row.bytes("key")?;
             for sql in ERASE {
                 work.run(sqlx::query(sql).bind(key.as_slice())).await?;
             }
-            result.erased += 1;
         }
         audit(&mut work, act, "erase-customer", mark).await?;
         work.commit().await?;
+        // Erased it is by now, and told to be, whatever becomes of the file.
+        let lingers = match self.rewritten().await {
+            Ok(rewritten) => !rewritten,
+            Err(error) => {
+                tracing::warn!(error = %error, "the ledger's file was not written anew");
+                true
+            }
+        };
+        let found = rows.len() as u64;
+        let (erased, left) = if may_go { (found, 0) } else { (0, found) };
+        Ok(Erased { erased, left, lingers })
+    }
+}
+
+impl SqliteLedger {
+    /// Writes the file anew, and empties its log of writes; answers whether nothing is left of either.
+    async fn rewritten(&self) -> Result<bool, LedgerError> {
         let mut work = self.file.read().await?;
-        for sql in FORGET {
-            work.run(sqlx::query(sql)).await?;
-        }
+        work.run(sqlx::query(REWRITE)).await?;
+        let answer = work.row(sqlx::query(TRUNCATE)).await?;
         work.done();
-        Ok(result)
+        answer.map_or(Ok(false), |row| row.int("busy").map(|busy| busy == 0))
     }
 }

@@ -78,10 +78,13 @@ impl Needles {
     fn confirm(&self, bytes: &[u8], at: usize, found: &mut Found) {
         let piece = |at: usize| bytes.get(at..at + PIECE).and_then(|piece| self.pieces.get(piece));
         let Some((number, form)) = piece(at) else { return };
-        // Eight bytes are a word, and may stand anywhere; three numbers all the more, also in another secret.
+        // Eight bytes are a word, and may stand anywhere; three numbers all the more, also in another secret. Digits alone
+        // are hex in small letters and in capitals.
         let goes_on = |after: usize| {
             let next = piece(at + after * PIECE);
-            next.is_some_and(|(whose, next)| next == form && (whose == number || form.starts_with(NUMBERS)))
+            next.is_some_and(|(whose, next)| {
+                in_a_row(next) == in_a_row(form) && (whose == number || form.starts_with(NUMBERS))
+            })
         };
         if (1..in_a_row(form)).all(goes_on) {
             found.entry((self.names[*number].clone(), *form)).or_insert(at);

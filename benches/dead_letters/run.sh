@@ -31,6 +31,7 @@ timed() {
     seconds+=($((($(date +%s%N) - began) / 1000000)))
   done
   mapfile -t seconds < <(printf '%s\n' "${seconds[@]}" | sort -n)
+  # shellcheck disable=SC2016  # the marks of Markdown, not a command
   printf '| `%s` | %s | %s | %s |\n' "$*" "${seconds[0]}" "${seconds[2]}" "$(wc -l < out.json)"
 }
 
@@ -44,6 +45,7 @@ timed dlq list
 timed dlq show order-4711
 timed dlq replay --dry-run
 began=$(date +%s%N)
+# shellcheck disable=SC2016  # for the inner shell
 memory=$(/usr/bin/env bash -c '"$0" dlq replay --all --yes --output json > out.json & pid=$!
   most=0; while kill -0 $pid 2> /dev/null; do
     now=$(awk "/VmHWM/ { print \$2 }" /proc/$pid/status 2> /dev/null || true); [ "${now:-0}" -gt "$most" ] && most=$now; sleep 0.05

@@ -23,7 +23,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 const LISTEN: Duration = Duration::from_millis(200);
 
 /// What to do where librdkafka takes a configuration's properties one by one, but not together, or not what they name.
-const REFUSED_FIX: &str = "correct it in [kafka.properties]: a file that it names must be there, readable, and PEM; the     log-ins are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; see docs/how-to/connect-with-tls-and-sasl.md";
+const REFUSED_FIX: &str = "correct it in [kafka.properties]: a file that it names must be there, readable, and PEM; the \
+    log-ins are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512; see docs/how-to/connect-with-tls-and-sasl.md";
 
 /// Sends librdkafka's log to ours, and remembers why it could not connect.
 #[derive(Clone, Default)]

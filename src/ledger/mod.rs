@@ -167,9 +167,10 @@ pub trait Ledger: Send + Sync + 'static {
     /// Removes notes that were acted on; fenced by the lane of each note's row.
     async fn remove_notes(&self, claims: &[Claim], numbers: &[i64]) -> Result<Refused, LedgerError>;
 
-    /// Reopens dead-lettered rows, each only if it is dead-lettered with this generation, was not discarded, and its record is there: next
-    /// generation, accepted (or converted, if its permanent token is there), due at once, nothing spent, no starts, under
-    /// the lane's present epoch; the record no longer kept; a `Reopened` note and an audit line (`replay`, the key in hex).
+    /// Reopens dead-lettered rows, each only if it is dead-lettered with this generation, was not discarded, and its record is
+    /// there: next generation, accepted (or converted, if its permanent token is there), due at once, nothing spent, no
+    /// starts, under the lane's present epoch; the record no longer kept; a `Reopened` note and an audit line (`replay`, the
+    /// key in hex).
     /// The outbox, attempts, first failure, timeline, number and `possibly_sent` stay. Answers the keys reopened: the repeat
     /// of a reopening that was applied answers none.
     async fn reopen(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;

@@ -230,7 +230,7 @@ impl Dispatcher {
                 self.fetching_trouble = None;
                 self.open(partitions);
             }
-            SourceEvent::Revoked { partitions, lost } => self.begin_leaving(partitions, lost),
+            SourceEvent::Revoked { partitions, lost } => self.on_revoked(partitions, lost),
             SourceEvent::Restarted(partition) => {
                 if let Some(lane) = self.lanes.get_mut(&partition) {
                     lane.stale = false;

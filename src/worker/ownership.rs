@@ -25,6 +25,10 @@ pub(super) struct Leaving {
     /// Lanes whose last writes are not durable yet; `None` before their calls have ended.
     barriers: Option<Vec<Claim>>,
     releasing: bool,
+    /// Kafka asked and waits for the answer; a stop gives up of its own accord, and leaving the group answers for it.
+    asked: bool,
+    /// What Kafka takes while a stop gives up already; `true`: lost.
+    next: Option<(Vec<i32>, bool)>,
 }
 
 impl Dispatcher {
@@ -126,8 +130,17 @@ impl Dispatcher {
         self.ending_at_once.retain(|_, claim| claim.lane != lane);
     }
 
-    /// Kafka takes partitions away: begin nothing new, and answer when all is ended.
-    pub fn begin_leaving(&mut self, partitions: Vec<i32>, lost: bool) {
+    /// Kafka takes partitions away, one revocation at a time: begin nothing new, and answer when all is ended.
+    pub fn on_revoked(&mut self, partitions: Vec<i32>, lost: bool) {
+        let Some(leaving) = self.leaving.as_mut() else { return self.begin_leaving(partitions, lost, true) };
+        if lost {
+            leaving.lost = true;
+            leaving.until = Duration::ZERO;
+        }
+        leaving.next = Some((partitions, lost));
+    }
+
+    fn begin_leaving(&mut self, partitions: Vec<i32>, lost: bool, asked: bool) {
         tracing::info!(partitions = ?partitions, lost, "giving partitions up");
         for partition in &partitions {
             if let Some(lane) = self.lanes.get_mut(partition) {
@@ -137,7 +150,7 @@ impl Dispatcher {
             }
         }
         let until = self.shared.clock.tick() + if lost { Duration::ZERO } else { LEAVE_LIMIT };
-        self.leaving = Some(Leaving { partitions, lost, until, barriers: None, releasing: false });
+        self.leaving = Some(Leaving { partitions, lost, until, barriers: None, releasing: false, asked, next: None });
     }
 
     /// Goes on with giving up: calls, then writes, then the cycle, then the release.
@@ -189,18 +202,18 @@ impl Dispatcher {
         }
     }
 
-    /// Lanes were released: Kafka gets its answer.
+    /// Lanes were released: Kafka gets its answer, if it asked.
     pub fn on_released(&mut self, partitions: &[i32]) {
         for partition in partitions {
             self.forget(*partition);
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
-        self.leaving = None;
-        // A stop gives up every lane, and leaving the group answers for it. A revocation that comes while it drains is
-        // answered: until then nothing of the other lanes may be published.
-        let goes_on = self.stopping.is_none() || !self.lanes.is_empty();
-        if goes_on && let Err(error) = self.shared.source.unassign(partitions) {
+        let Some(leaving) = self.leaving.take() else { return };
+        if leaving.asked && let Err(error) = self.shared.source.unassign(partitions) {
             self.failed = Some(WorkerError::Kafka(error.0));
+        }
+        if let Some((partitions, lost)) = leaving.next {
+            self.begin_leaving(partitions, lost, true);
         }
     }
 
@@ -222,7 +235,7 @@ impl Dispatcher {
             let published = self.lanes.values().all(|lane| lane.unpublished.is_empty() && lane.accepting == 0);
             if late || (quiet && published && self.writes_are_done()) {
                 let partitions = self.lanes.keys().copied().collect();
-                self.begin_leaving(partitions, false);
+                self.begin_leaving(partitions, false, false);
                 if late {
                     // The time to drain is used up: what is on the wire makes the release unclean.
                     self.leaving.iter_mut().for_each(|leaving| leaving.until = Duration::ZERO);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use profile_linker::domain::EventKey;
 use profile_linker::ledger::{EndedRow, Refused, RowState};
 
 use crate::world::State;
@@ -20,6 +21,10 @@ pub struct Floods {
     due: BTreeMap<u32, Duration>,
     /// Who was told last that nothing pauses.
     going: BTreeMap<u32, bool>,
+    /// Since when each one counts anew.
+    anew: BTreeMap<u32, Duration>,
+    /// When a worker decided last that an event ends; the write may come much later.
+    decided: BTreeMap<EventKey, Duration>,
 }
 
 impl State {
@@ -27,7 +32,12 @@ impl State {
     pub fn ends_are_told(&mut self, number: u32, rows: &[EndedRow], refused: &Refused) {
         // A place among its customer's next few may have become free.
         self.disturbed_at = self.now;
+        let anew = self.floods.anew.get(&number).copied().unwrap_or_default();
         for row in rows {
+            // It counted when it was decided, and the pause that came of it has been since.
+            if self.floods.decided.get(&row.key).is_some_and(|decided| *decided <= anew) {
+                continue;
+            }
             let is_first = self.tables.rows.get(&row.key).is_some_and(|row| row.stored.generation == 1);
             let counts = is_first && !refused.contains(&row.lane) && self.holds(number, row.lane);
             self.count_end(number, counts && row.state == RowState::DeadLettered);
@@ -44,6 +54,11 @@ impl State {
         }
     }
 
+    /// A worker decides that an event ends.
+    pub fn end_is_decided(&mut self, key: EventKey) {
+        self.floods.decided.insert(key, self.now);
+    }
+
     /// Records were accepted: some may have ended at once, in an order that is not told here.
     pub fn forget_run(&mut self, number: u32) {
         self.floods.runs.remove(&number);
@@ -51,7 +66,10 @@ impl State {
 
     /// A process was told of pauses, or pauses by itself.
     pub fn flood_is_answered(&mut self, number: u32, holds: bool) {
-        self.floods.going.insert(number, !holds);
+        let went = self.floods.going.insert(number, !holds);
+        if holds || went == Some(false) {
+            self.floods.anew.insert(number, self.now);
+        }
         if holds {
             self.floods.runs.remove(&number);
             self.floods.due.remove(&number);
@@ -62,6 +80,7 @@ impl State {
         self.floods.runs.remove(&number);
         self.floods.due.remove(&number);
         self.floods.going.remove(&number);
+        self.floods.anew.remove(&number);
     }
 }
 

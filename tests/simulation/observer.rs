@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Once};
 
+use profile_linker::domain::EventKey;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -36,13 +37,19 @@ struct Observer;
 struct Fields {
     from: String,
     to: String,
+    key: Option<EventKey>,
     text: String,
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let start = self.text.len();
         // Writing to a text cannot fail.
         let _ = write!(self.text, "{}={value:?} ", field.name());
+        if field.name() == "event.key" {
+            let digits = self.text[start..].trim_start_matches("event.key=").trim_end();
+            self.key = data_encoding::HEXLOWER.decode(digits.as_bytes()).ok().map(|key| EventKey::from_digest(&key));
+        }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -78,6 +85,9 @@ impl Subscriber for Observer {
             let mut fields = Fields::default();
             event.record(&mut fields);
             if stepped {
+                if let Some(key) = fields.key.filter(|_| fields.to == "Ending") {
+                    state.end_is_decided(key);
+                }
                 let edge = (fields.from.clone(), fields.to.clone());
                 *state.coverage.edges.entry(edge).or_default() += 1;
                 state.say(|| format!("{}{} -> {}", fields.text, fields.from, fields.to));

@@ -68,12 +68,11 @@ impl State {
             let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
             let committed = committed.filter(|_| self.broker.commit_is_of_this_topic(partition));
             let accepted = self.accepted_up_to(partition);
-            // A restored ledger reads again what it does not know.
-            let behind = if self.restoring.happened() { accepted } else { i64::MAX };
-            let safe = committed.unwrap_or(accepted).min(behind);
+            // A ledger that was restored, or that has not heard of the topic yet, reads again what it does not know.
+            let safe = committed.unwrap_or(accepted).min(accepted);
             // A position that the ledger knew can be committed before what lies below it is read once more.
             let clients = self.group.clients.values();
-            let fetched = clients.filter_map(|client| client.fetching.get(&partition)).map(|fetch| fetch.next).min();
+            let fetched = clients.filter_map(|client| client.next_to_accept(partition)).min();
             let safe = usize::try_from(safe.min(fetched.unwrap_or(i64::MAX))).unwrap_or(0);
             let identities = self.broker.identities.get(usize::try_from(partition).unwrap_or(0));
             keys.extend(identities.into_iter().flat_map(|log| log.iter().skip(safe).flatten()));

@@ -43,6 +43,7 @@ impl WorldSource {
             unanswered: std::collections::BTreeSet::new(),
             topics: Knowledge::default(),
             restarts: Vec::new(),
+            handed: std::collections::BTreeSet::new(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -169,6 +170,7 @@ impl Client {
         for (partition, start) in std::mem::take(&mut self.restarts) {
             if let Some(fetch) = self.fetching.get_mut(&partition) {
                 fetch.next = start.unwrap_or(0);
+                self.handed.retain(|(of, _)| *of != partition);
             }
             let _ = self.events.send(SourceEvent::Restarted(partition));
         }
@@ -205,6 +207,7 @@ impl State {
                 let log = self.broker.partition(*partition);
                 let from = usize::try_from(fetch.next).unwrap_or(0).min(log.len());
                 records.extend(log[from..].iter().take(BATCH).cloned());
+                client.handed.extend((from..log.len().min(from + BATCH)).map(|offset| (*partition, offset)));
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
             let fetched = records.len();

@@ -61,6 +61,8 @@ pub struct LaneRow {
     pub last_seq: i64,
     /// Records below this offset were possibly sent before (a restored ledger); 0 if none.
     pub suspect_below: i64,
+    /// The id of the topic that its position is of, as noted last; `None` if never.
+    pub topic_id: Option<String>,
 }
 
 /// What Kafka's word changes about a lane just taken over.

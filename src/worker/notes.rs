@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a reading of the notes told.
 pub(super) struct Heard {
+    /// As whose owner they were read: what was read of a lane that was lost since is no word on its rows.
+    claims: Vec<Claim>,
     /// Those to act on now.
     notes: Vec<Note>,
     /// The rows that were reopened, as far as there is room for them.
@@ -54,26 +56,27 @@ impl Dispatcher {
         self.reading_notes = true;
         self.ended_meanwhile.clear();
         let (shared, room) = (Arc::clone(&self.shared), self.room_for_replays());
-        self.spawn(async move { Report::Notes(read(&*shared.ledger, &claims, room).await) });
+        self.spawn(async move { Report::Notes(read(&*shared.ledger, claims, room).await) });
     }
 
     /// Acts on notes; what was acted on is removed, each over its lane's own connection.
     pub fn on_notes(&mut self, heard: Heard) {
-        let Heard { notes, reopened, left } = heard;
+        let Heard { claims, notes, reopened, left } = heard;
+        let still = |own: Option<Claim>| own.filter(|claim| claims.contains(claim));
         self.reading_notes = false;
         self.note_replays_left(left);
         let mut in_doubt = BTreeSet::new();
         for row in reopened {
             if self.is_in_doubt(&row) {
                 in_doubt.insert(row.key);
-            } else if let Some(claim) = self.claim(row.lane.0) {
+            } else if let Some(claim) = still(self.claim(row.lane.0)) {
                 tracing::info!(event.key = ?row.key, generation = row.generation, "a reopened row is taken up");
                 self.pick_up(claim, row);
             }
         }
         let mut done: Vec<(Claim, i64)> = Vec::new();
         for note in notes {
-            let Some(claim) = self.claim(note.lane.0) else { continue };
+            let Some(claim) = still(self.claim(note.lane.0)) else { continue };
             match note.kind {
                 NoteKind::LinkSent => self.on_link_noted(claim, note.key),
                 NoteKind::Reopened if in_doubt.contains(&note.key) => continue,
@@ -133,17 +136,17 @@ impl Dispatcher {
 }
 
 /// An unavailable ledger tells nothing this time; the scribe says why.
-async fn read(ledger: &dyn Ledger, claims: &[Claim], room: usize) -> Heard {
-    let mut notes = ledger.notes(claims).await.unwrap_or_default();
+async fn read(ledger: &dyn Ledger, claims: Vec<Claim>, room: usize) -> Heard {
+    let mut notes = ledger.notes(&claims).await.unwrap_or_default();
     let (chosen, left) = replaying::choose(&mut notes, room);
     if chosen.is_empty() {
-        return Heard { notes, reopened: Vec::new(), left };
+        return Heard { claims, notes, reopened: Vec::new(), left };
     }
-    match ledger.unfinished(claims, Some(&chosen)).await {
-        Ok(reopened) => Heard { notes, reopened, left },
+    match ledger.unfinished(&claims, Some(&chosen)).await {
+        Ok(reopened) => Heard { claims, notes, reopened, left },
         Err(_) => {
             notes.retain(|note| !matches!(note.kind, NoteKind::Reopened));
-            Heard { notes, reopened: Vec::new(), left: false }
+            Heard { claims, notes, reopened: Vec::new(), left: false }
         }
     }
 }

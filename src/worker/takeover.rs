@@ -107,7 +107,8 @@ async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<Topic
             topic.lost.insert(row.claim.lane);
             continue;
         };
-        if row.position.is_some() && stands.is_none() {
+        // By what the raise found: a repeated answer to the note tells of one topic only, and so does "no position".
+        if row.topic_id.as_ref().is_some_and(|known| *known != topic_id) {
             tracing::warn!(kafka.partition = row.claim.lane.0, "the topic was made anew: it is read from its start");
             row.suspect_below = 0;
             topic.anew.insert(row.claim.lane);

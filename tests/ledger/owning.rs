@@ -86,13 +86,15 @@ async fn a_topic_made_anew_is_read_from_its_start_and_its_numbers_go_on(stage: &
         assert_eq!(stands.into_iter().find(|(lane, _)| *lane == claim.lane), Some((claim.lane, Some(8))));
     }
     assert_eq!(position(ledger, 0).await, Some(8));
-    let [claim] = raise(ledger, [0]).await;
+    let found = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
+    assert_eq!(found.topic_id.as_deref(), Some("first"), "what the position is of");
+    let claim = found.claim;
     for _ in 0..2 {
         // The repeat after a lost answer says the same.
         assert_eq!(ledger.note_topic(&[claim], "second").await.unwrap(), [(Lane(0), None)]);
     }
     let lane = ledger.raise("next", &[Lane(0)]).await.unwrap().remove(0);
-    assert_eq!((lane.position, lane.last_seq), (None, 1));
+    assert_eq!((lane.position, lane.last_seq, lane.topic_id.as_deref()), (None, 1, Some("second")));
 }
 
 async fn epochs_are_told_for_the_lanes_that_there_are(stage: &Stage) {

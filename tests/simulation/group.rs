@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use profile_linker::domain::Lane;
 use profile_linker::kafka::SourceEvent;
-use profile_linker::ledger::{AcceptLane, Refused};
+use profile_linker::ledger::{NewRow, Refused};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::mutations::Mutation;
@@ -59,8 +59,8 @@ pub struct Client {
     pub topics: Knowledge,
     /// Partitions to be fetched from elsewhere, which the polling thread does between two polls.
     pub restarts: Vec<(i32, Option<i64>)>,
-    /// Records that its worker has and did not hear to be accepted, by partition and offset.
-    pub handed: BTreeSet<(i32, usize)>,
+    /// Records that its worker has and did not hear to be accepted, by partition, offset, and the topic's number.
+    pub handed: BTreeSet<(i32, i64, usize)>,
 }
 
 /// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.
@@ -80,16 +80,8 @@ impl Client {
     /// The first offset that its worker may accept still.
     pub fn next_to_accept(&self, partition: i32) -> Option<i64> {
         let next = self.fetching.get(&partition)?.next;
-        let handed = self.handed.range((partition, 0)..(partition + 1, 0)).next();
-        Some(handed.and_then(|(_, offset)| i64::try_from(*offset).ok()).map_or(next, |offset| offset.min(next)))
-    }
-
-    /// Records below these positions are accepted.
-    pub fn hears_of_acceptance(&mut self, lanes: &[AcceptLane], refused: &Refused) {
-        for lane in lanes.iter().filter(|lane| !refused.contains(&lane.claim.lane)) {
-            let below = usize::try_from(lane.position).unwrap_or(0);
-            self.handed.retain(|(partition, offset)| *partition != lane.claim.lane.0 || *offset >= below);
-        }
+        let handed = self.handed.iter().filter(|(of, ..)| *of == partition).map(|(_, offset, _)| *offset).min();
+        Some(handed.map_or(next, |offset| offset.min(next)))
     }
 
     /// Whether it has heard that its partitions are gone, told or not yet.
@@ -99,6 +91,15 @@ impl Client {
 }
 
 impl State {
+    /// A worker hears which records are accepted.
+    pub fn acceptance_is_heard(&mut self, number: u32, rows: &[NewRow], refused: &Refused) {
+        let place = |row: &NewRow| (row.lane.0, row.offset, self.broker.topic_of(row.timestamp));
+        let accepted: Vec<_> = rows.iter().filter(|row| !refused.contains(&row.lane)).map(place).collect();
+        if let Some(client) = self.group.clients.get_mut(&number) {
+            client.handed.retain(|handed| !accepted.contains(handed));
+        }
+    }
+
     pub fn join(&mut self, number: u32) {
         self.group.members.insert(number, Member::default());
         self.group.unsettled = true;
@@ -309,7 +310,7 @@ impl State {
         client.open = None;
         client.fetching.retain(|partition, _| !partitions.contains(partition));
         client.raised.retain(|partition| !partitions.contains(partition));
-        client.handed.retain(|(partition, _)| !partitions.contains(partition));
+        client.handed.retain(|(partition, ..)| !partitions.contains(partition));
         let lost = std::mem::take(&mut client.lost);
         if lost {
             self.join(number);

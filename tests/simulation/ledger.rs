@@ -91,9 +91,9 @@ impl Ledger for WorldLedger {
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Answer<Acceptance> {
         let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
         self.process.world.lock().invariant_a_pause_takes_nothing_in(self.process.number, rows);
-        let (accepting, new) = (lanes.to_vec(), rows.to_vec());
+        let (lanes, new) = (lanes.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| {
-            let inserted = state.tables.insert(held, &accepting, &new)?;
+            let inserted = state.tables.insert(held, &lanes, &new)?;
             state.mark_early(&new, inserted.keys().copied());
             state.invariant_what_may_have_been_sent_is_marked(&new, inserted.keys().copied());
             Ok((held.clone(), inserted))
@@ -106,9 +106,7 @@ impl Ledger for WorldLedger {
         crate::mutations::mistake(&state, &mut acceptance);
         state.claims_are_answered(self.process.number, &claims, &acceptance.refused, asked_at);
         state.forget_run(self.process.number);
-        if let Some(client) = state.group.clients.get_mut(&self.process.number) {
-            client.hears_of_acceptance(lanes, &acceptance.refused);
-        }
+        state.acceptance_is_heard(self.process.number, rows, &acceptance.refused);
         Ok(acceptance)
     }
 

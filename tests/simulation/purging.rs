@@ -66,7 +66,6 @@ impl State {
         let mut keys: Vec<EventKey> = to_come.iter().filter_map(Input::event_key).collect();
         for partition in 0..self.plan.partitions {
             let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
-            let committed = committed.filter(|_| self.broker.commit_is_of_this_topic(partition));
             let accepted = self.accepted_up_to(partition);
             // A ledger that was restored, or that has not heard of the topic yet, reads again what it does not know.
             let safe = committed.unwrap_or(accepted).min(accepted);

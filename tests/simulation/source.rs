@@ -170,7 +170,7 @@ impl Client {
         for (partition, start) in std::mem::take(&mut self.restarts) {
             if let Some(fetch) = self.fetching.get_mut(&partition) {
                 fetch.next = start.unwrap_or(0);
-                self.handed.retain(|(of, _)| *of != partition);
+                self.handed.retain(|(of, ..)| *of != partition);
             }
             let _ = self.events.send(SourceEvent::Restarted(partition));
         }
@@ -201,13 +201,15 @@ impl State {
             }
             (0..self.plan.partitions).for_each(|partition| self.tell_of_offset(partition, number));
             let full = self.is_full(number);
+            let topic = self.broker.topic();
             let Some(client) = self.group.clients.get_mut(&number) else { continue };
             let mut records = Vec::new();
             for (partition, fetch) in client.fetching.iter_mut().filter(|(_, fetch)| !fetch.paused) {
                 let log = self.broker.partition(*partition);
                 let from = usize::try_from(fetch.next).unwrap_or(0).min(log.len());
                 records.extend(log[from..].iter().take(BATCH).cloned());
-                client.handed.extend((from..log.len().min(from + BATCH)).map(|offset| (*partition, offset)));
+                let handed = (from..log.len().min(from + BATCH)).filter_map(|offset| i64::try_from(offset).ok());
+                client.handed.extend(handed.map(|offset| (*partition, offset, topic)));
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
             let fetched = records.len();

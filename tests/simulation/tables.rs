@@ -103,6 +103,7 @@ impl Tables {
             saved_cursor: state.saved_cursor,
             last_seq: state.saved_cursor,
             suspect_below: state.suspect_below,
+            topic_id: state.topic_id.clone(),
         }
     }
 

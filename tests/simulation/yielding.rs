@@ -26,10 +26,10 @@ pub struct Yielding {
     paused: BTreeMap<u32, Paused>,
 }
 
-/// Since when, and up to where each partition was fetched then.
+/// Since when, and what it had in memory then: partition, offset, the topic's number.
 struct Paused {
     since: Duration,
-    fetched: BTreeMap<i32, i64>,
+    handed: BTreeSet<(i32, i64, usize)>,
 }
 
 impl State {
@@ -104,12 +104,10 @@ impl State {
             self.yielding.paused.remove(&number);
             return;
         }
-        let client = self.group.clients.get(&number);
-        let fetching = client.into_iter().flat_map(|client| &client.fetching);
-        let fetched = fetching.map(|(partition, fetch)| (*partition, fetch.next)).collect();
+        let handed = self.group.clients.get(&number).map(|client| client.handed.clone()).unwrap_or_default();
         let since = self.now;
         self.disturbed_at = since;
-        self.yielding.paused.entry(number).or_insert(Paused { since, fetched });
+        self.yielding.paused.entry(number).or_insert(Paused { since, handed });
     }
 
     /// A process asks for a call. Paused or stopping, it begins none that changes anything.
@@ -128,7 +126,8 @@ impl State {
     /// What a paused worker has accepted it had fetched before.
     pub fn invariant_a_pause_takes_nothing_in(&mut self, number: u32, rows: &[NewRow]) {
         let Some(paused) = self.yielding.paused.get(&number) else { return };
-        let is_new = |row: &&NewRow| paused.fetched.get(&row.lane.0).is_some_and(|next| row.offset >= *next);
+        let place = |row: &NewRow| (row.lane.0, row.offset, self.broker.topic_of(row.timestamp));
+        let is_new = |row: &&NewRow| !paused.handed.contains(&place(row));
         if let Some(row) = rows.iter().find(is_new) {
             let detail = format!("{number} takes {:?}/{} in", row.lane, row.offset);
             self.violated("a_pause_takes_nothing_in", detail);

@@ -30,7 +30,7 @@ WITH found AS MATERIALIZED (
 )
 UPDATE lane l SET epoch = l.epoch + 1, owner = $2, clean = false
 FROM found f WHERE l.lane = f.lane
-RETURNING l.lane::bigint AS lane, l.epoch, f.clean, l.position, l.saved_cursor, l.suspect_below";
+RETURNING l.lane::bigint AS lane, l.epoch, f.clean, l.position, l.saved_cursor, l.suspect_below, l.topic_id";
 
 const END_BLOCKERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid";
 
@@ -147,6 +147,7 @@ fn lane_row(row: &PgRow, last_number: impl Fn(Lane) -> i64) -> Result<LaneRow, L
         saved_cursor,
         last_seq: saved_cursor.max(last_number(claim.lane)),
         suspect_below: row.int("suspect_below")?,
+        topic_id: row.optional_text("topic_id")?,
     })
 }
 

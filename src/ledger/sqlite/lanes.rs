@@ -8,7 +8,7 @@ use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, Refused};
 
 const MAKE: &str = "INSERT INTO lane (lane, epoch, clean) VALUES (?, 0, 1) ON CONFLICT DO NOTHING";
 const FOUND: &str = "
-SELECT lane, epoch + 1 AS epoch, clean, position, saved_cursor, suspect_below,
+SELECT lane, epoch + 1 AS epoch, clean, position, saved_cursor, suspect_below, topic_id,
     MAX(saved_cursor, COALESCE((SELECT MAX(publish_seq) FROM outbox o WHERE o.lane = l.lane), 0)) AS last_seq
 FROM lane l WHERE lane = ?";
 const RAISE: &str = "UPDATE lane SET epoch = epoch + 1, owner = ?2, clean = 0 WHERE lane = ?1";
@@ -49,6 +49,7 @@ fn lane_row(row: &impl Columns) -> Result<LaneRow, LedgerError> {
         saved_cursor: row.int("saved_cursor")?,
         last_seq: row.int("last_seq")?,
         suspect_below: row.int("suspect_below")?,
+        topic_id: row.optional_text("topic_id")?,
     })
 }
 

@@ -13,6 +13,7 @@ fn row() -> LaneRow {
         saved_cursor: 40,
         last_seq: 45,
         suspect_below: 0,
+        topic_id: None,
     }
 }
 

@@ -3,12 +3,13 @@
 //! A rebalance happens only once every member has answered its last one and runs; one that does not run is given up after
 //! the session time-out. Only a given-up member's partitions go to others unanswered.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use profile_linker::domain::Lane;
 use profile_linker::kafka::SourceEvent;
-use profile_linker::ledger::{NewRow, Refused};
+use profile_linker::ledger::NewRow;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::mutations::Mutation;
@@ -59,8 +60,9 @@ pub struct Client {
     pub topics: Knowledge,
     /// Partitions to be fetched from elsewhere, which the polling thread does between two polls.
     pub restarts: Vec<(i32, Option<i64>)>,
-    /// Records that its worker has and did not hear to be accepted, by partition, offset, and the topic's number.
-    pub handed: BTreeSet<(i32, i64, usize)>,
+    /// Records that its worker has and did not hear of, and how often: partition, offset, the topic's number. One that it
+    /// dropped stays here.
+    pub handed: BTreeMap<(i32, i64, usize), u32>,
 }
 
 /// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.
@@ -80,7 +82,7 @@ impl Client {
     /// The first offset that its worker may accept still.
     pub fn next_to_accept(&self, partition: i32) -> Option<i64> {
         let next = self.fetching.get(&partition)?.next;
-        let handed = self.handed.iter().filter(|(of, ..)| *of == partition).map(|(_, offset, _)| *offset).min();
+        let handed = self.handed.keys().filter(|(of, ..)| *of == partition).map(|(_, offset, _)| *offset).min();
         Some(handed.map_or(next, |offset| offset.min(next)))
     }
 
@@ -91,12 +93,18 @@ impl Client {
 }
 
 impl State {
-    /// A worker hears which records are accepted.
-    pub fn acceptance_is_heard(&mut self, number: u32, rows: &[NewRow], refused: &Refused) {
+    /// A worker hears what became of records.
+    pub fn acceptance_is_heard(&mut self, number: u32, rows: &[NewRow]) {
         let place = |row: &NewRow| (row.lane.0, row.offset, self.broker.topic_of(row.timestamp));
-        let accepted: Vec<_> = rows.iter().filter(|row| !refused.contains(&row.lane)).map(place).collect();
-        if let Some(client) = self.group.clients.get_mut(&number) {
-            client.handed.retain(|handed| !accepted.contains(handed));
+        let places: Vec<_> = rows.iter().map(place).collect();
+        let Some(client) = self.group.clients.get_mut(&number) else { return };
+        for place in places {
+            if let Entry::Occupied(mut times) = client.handed.entry(place) {
+                *times.get_mut() -= 1;
+                if *times.get() == 0 {
+                    times.remove();
+                }
+            }
         }
     }
 
@@ -310,7 +318,6 @@ impl State {
         client.open = None;
         client.fetching.retain(|partition, _| !partitions.contains(partition));
         client.raised.retain(|partition| !partitions.contains(partition));
-        client.handed.retain(|(partition, ..)| !partitions.contains(partition));
         let lost = std::mem::take(&mut client.lost);
         if lost {
             self.join(number);

@@ -106,7 +106,7 @@ impl Ledger for WorldLedger {
         crate::mutations::mistake(&state, &mut acceptance);
         state.claims_are_answered(self.process.number, &claims, &acceptance.refused, asked_at);
         state.forget_run(self.process.number);
-        state.acceptance_is_heard(self.process.number, rows, &acceptance.refused);
+        state.acceptance_is_heard(self.process.number, rows);
         Ok(acceptance)
     }
 

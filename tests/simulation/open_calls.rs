@@ -17,7 +17,7 @@ const ALONE_FROM_STARTS: i32 = 5;
 /// What a worker is about to do may have been decided so long ago.
 const A_MOMENT: Duration = Duration::from_secs(15);
 /// A conversion may stand for so long between the last look at its clock and its exchange.
-const LONG_BEFORE_MS: i64 = 120_000;
+const LONG_BEFORE: Duration = Duration::from_secs(120);
 
 /// Calls that are out.
 #[derive(Default)]
@@ -72,7 +72,9 @@ impl State {
     fn invariant_a_dead_token_is_not_converted(&mut self, process: &Process, key: EventKey) {
         let record = self.tables.rows.get(&key).and_then(|row| self.broker.record_of(row));
         let dies_at = record.and_then(|record| inputs::dies_at(record.value.as_ref()?.expose()));
-        if dies_at.is_some_and(|at| at + LONG_BEFORE_MS < process.wall_ms(self.now)) {
+        let wall_ms = process.wall_ms_as_of(self.now.saturating_sub(LONG_BEFORE), self.now);
+        let long_before_ms = i64::try_from(LONG_BEFORE.as_millis()).unwrap_or(i64::MAX);
+        if dies_at.is_some_and(|at| at + long_before_ms < wall_ms) {
             let detail = format!("{} converts {key:?} long after its token died", process.number);
             self.violated("a_dead_token_is_not_converted", detail);
         }

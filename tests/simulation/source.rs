@@ -43,7 +43,7 @@ impl WorldSource {
             unanswered: std::collections::BTreeSet::new(),
             topics: Knowledge::default(),
             restarts: Vec::new(),
-            handed: std::collections::BTreeSet::new(),
+            handed: std::collections::BTreeMap::new(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -170,7 +170,6 @@ impl Client {
         for (partition, start) in std::mem::take(&mut self.restarts) {
             if let Some(fetch) = self.fetching.get_mut(&partition) {
                 fetch.next = start.unwrap_or(0);
-                self.handed.retain(|(of, ..)| *of != partition);
             }
             let _ = self.events.send(SourceEvent::Restarted(partition));
         }
@@ -208,8 +207,9 @@ impl State {
                 let log = self.broker.partition(*partition);
                 let from = usize::try_from(fetch.next).unwrap_or(0).min(log.len());
                 records.extend(log[from..].iter().take(BATCH).cloned());
-                let handed = (from..log.len().min(from + BATCH)).filter_map(|offset| i64::try_from(offset).ok());
-                client.handed.extend(handed.map(|offset| (*partition, offset, topic)));
+                for offset in (from..log.len().min(from + BATCH)).filter_map(|offset| i64::try_from(offset).ok()) {
+                    *client.handed.entry((*partition, offset, topic)).or_default() += 1;
+                }
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
             let fetched = records.len();

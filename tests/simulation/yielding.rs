@@ -29,7 +29,7 @@ pub struct Yielding {
 /// Since when, and what it had in memory then: partition, offset, the topic's number.
 struct Paused {
     since: Duration,
-    handed: BTreeSet<(i32, i64, usize)>,
+    handed: BTreeMap<(i32, i64, usize), u32>,
 }
 
 impl State {
@@ -127,7 +127,7 @@ impl State {
     pub fn invariant_a_pause_takes_nothing_in(&mut self, number: u32, rows: &[NewRow]) {
         let Some(paused) = self.yielding.paused.get(&number) else { return };
         let place = |row: &NewRow| (row.lane.0, row.offset, self.broker.topic_of(row.timestamp));
-        let is_new = |row: &&NewRow| !paused.handed.contains(&place(row));
+        let is_new = |row: &&NewRow| !paused.handed.contains_key(&place(row));
         if let Some(row) = rows.iter().find(is_new) {
             let detail = format!("{number} takes {:?}/{} in", row.lane, row.offset);
             self.violated("a_pause_takes_nothing_in", detail);

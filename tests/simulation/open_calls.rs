@@ -42,7 +42,9 @@ impl State {
         if let Some(key) = key.filter(|_| operation == "convert") {
             self.invariant_a_dead_token_is_not_converted(process, key);
         }
-        let starts = key.and_then(|key| self.tables.rows.get(&key)).map_or(0, |row| row.stored.starts);
+        // What another owner counted meanwhile, it cannot know.
+        let row = key.and_then(|key| self.tables.rows.get(&key)).filter(|row| self.holds(number, row.stored.lane));
+        let starts = row.map_or(0, |row| row.stored.starts);
         let alone = starts >= ALONE_FROM_STARTS;
         self.invariant_what_ended_its_process_runs_alone(number, alone);
         let call = self.number();

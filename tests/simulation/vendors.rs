@@ -103,6 +103,8 @@ pub struct Vendors {
     pub profiles: Vec<Profile>,
     /// Customers whose last link was refused: for one of the mutations.
     pub refused: BTreeMap<String, bool>,
+    /// Customers that were said to be missing, asked for alone, and are not.
+    pub denied: BTreeSet<String>,
 }
 
 impl Vendors {
@@ -110,6 +112,7 @@ impl Vendors {
         Self {
             habits: plan.vendors,
             used: BTreeSet::new(),
+            denied: BTreeSet::new(),
             converted: BTreeSet::new(),
             profiles: Vec::new(),
             refused: BTreeMap::new(),
@@ -278,6 +281,9 @@ impl State {
         let is_probed = customer == CUSTOMERS[0];
         let blinks = !is_probed && self.blinks(&customer);
         if customer == MISSING || blinks || !CUSTOMERS.contains(&customer.as_str()) {
+            if blinks {
+                self.vendors.denied.insert(customer);
+            }
             return reply(404, json!({"error": {"message": "customer does not exist"}}));
         }
         reply(200, json!({"d": {"id": customer}}))

@@ -211,7 +211,15 @@ mod tests {
 
     fn lane() -> Lane {
         let claim = Claim { lane: crate::domain::Lane(0), epoch: Epoch(1) };
-        let row = LaneRow { claim, clean: true, position: None, saved_cursor: 0, last_seq: 0, suspect_below: 0, topic_id: None };
+        let row = LaneRow {
+            claim,
+            clean: true,
+            position: None,
+            saved_cursor: 0,
+            last_seq: 0,
+            suspect_below: 0,
+            topic_id: None,
+        };
         let start = starting_point([0; 8], false, &row, false, None).unwrap();
         let mut lane = Lane::new(&row, &start, Duration::ZERO);
         for seq in 1..=4 {

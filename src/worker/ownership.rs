@@ -209,7 +209,9 @@ impl Dispatcher {
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
         let Some(leaving) = self.leaving.take() else { return };
-        if leaving.asked && let Err(error) = self.shared.source.unassign(partitions) {
+        if leaving.asked
+            && let Err(error) = self.shared.source.unassign(partitions)
+        {
             self.failed = Some(WorkerError::Kafka(error.0));
         }
         if let Some((partitions, lost)) = leaving.next {

@@ -91,7 +91,7 @@ pub fn invariant_a_rejection_is_its_events_own(state: &State) -> Broken {
             None if code == "customer_not_found" => {
                 let customer = data["customer"]["id"].as_str().unwrap_or_default();
                 // One that denies a customer while another event's link of it is fresh cannot be told from one that knows.
-                customer == MISSING || state.vendors.denied.contains(customer)
+                customer == MISSING || state.vendors.denied.contains_key(customer)
             }
             None => visible.topic != TopicRole::Linked || !REASONS.iter().any(|(ending, _)| fate(ending)),
         };

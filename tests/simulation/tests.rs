@@ -57,6 +57,7 @@ fn hunted_from(mutation: Mutation) -> u64 {
         Mutation::NoWaitForTheWire => 1_000_500,
         Mutation::UnlockedEpoch => 1_001_600,
         Mutation::MetadataAtCommit => 1_008_100,
+        Mutation::RestoredRowsAreTrusted => 1_002_500,
         _ => HUNT_FROM,
     }
 }

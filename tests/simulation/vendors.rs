@@ -10,6 +10,10 @@ use crate::inputs::{CUSTOMERS, MISSING, REFUSING};
 use crate::plan::{Plan, VendorHabits};
 use crate::world::State;
 
+/// For so long a customer is said to be missing that is not, and so long it is not again.
+const LONGEST_BLINK: Duration = Duration::from_millis(1_200);
+const BETWEEN_BLINKS: Duration = Duration::from_secs(60);
+
 /// Which vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vendor {
@@ -103,8 +107,8 @@ pub struct Vendors {
     pub profiles: Vec<Profile>,
     /// Customers whose last link was refused: for one of the mutations.
     pub refused: BTreeMap<String, bool>,
-    /// Customers that were said to be missing, asked for alone, and are not.
-    pub denied: BTreeSet<String>,
+    /// Since when customers are said to be missing that are not.
+    pub denied: BTreeMap<String, Duration>,
 }
 
 impl Vendors {
@@ -112,7 +116,7 @@ impl Vendors {
         Self {
             habits: plan.vendors,
             used: BTreeSet::new(),
-            denied: BTreeSet::new(),
+            denied: BTreeMap::new(),
             converted: BTreeSet::new(),
             profiles: Vec::new(),
             refused: BTreeMap::new(),
@@ -267,10 +271,19 @@ impl State {
         reply(200, json!({"d": {"results": profiles.map(entry).collect::<Vec<_>>()}}))
     }
 
-    /// A read that comes too early to know what was changed, and says that nobody is there at all.
-    fn blinks(&self, customer: &str) -> bool {
-        let is_fresh = |profile: &Profile| profile.customer == customer && profile.visible_at > self.now;
-        self.vendors.habits.blinks && self.vendors.profiles.iter().any(is_fresh)
+    /// A read that comes too early to know what was changed, and says that nobody is there at all: for a moment, not as long
+    /// as one change follows another.
+    fn blinks(&mut self, customer: &str) -> bool {
+        let now = self.now;
+        let is_fresh = |profile: &Profile| profile.customer == customer && profile.visible_at > now;
+        if !self.vendors.habits.blinks || !self.vendors.profiles.iter().any(is_fresh) {
+            return false;
+        }
+        let since = self.vendors.denied.entry(customer.to_owned()).or_insert(now);
+        if *since + BETWEEN_BLINKS < now {
+            *since = now;
+        }
+        *since + LONGEST_BLINK >= now
     }
 
     fn customer(&mut self, request: &Request) -> Reply {
@@ -281,9 +294,6 @@ impl State {
         let is_probed = customer == CUSTOMERS[0];
         let blinks = !is_probed && self.blinks(&customer);
         if customer == MISSING || blinks || !CUSTOMERS.contains(&customer.as_str()) {
-            if blinks {
-                self.vendors.denied.insert(customer);
-            }
             return reply(404, json!({"error": {"message": "customer does not exist"}}));
         }
         reply(200, json!({"d": {"id": customer}}))

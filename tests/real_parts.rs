@@ -47,6 +47,8 @@ mod outages;
 mod pauses;
 #[path = "real_parts/progress.rs"]
 mod progress;
+#[path = "real_parts/record_sizes.rs"]
+mod record_sizes;
 #[path = "real_parts/refusals.rs"]
 mod refusals;
 #[path = "real_parts/refused_records.rs"]
@@ -105,6 +107,7 @@ const CASES: &[&[Case]] = &[
     failures::CASES,
     ledgers::CASES,
     refused_records::CASES,
+    record_sizes::CASES,
     remade_topics::CASES,
     storms::CASES,
     broker_faults::restarts::CASES,

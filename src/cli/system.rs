@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use super::check::TopicSizes;
 use super::exit::{Exit, Failure};
 use super::{Endpoint, check, topics};
 use crate::admin::{self, AdminParts, Door, Loop};
@@ -62,7 +63,7 @@ pub(super) async fn door(config: &Config) -> Result<Door, Failure> {
 
 /// Puts a worker together, and opens its door; it has reached its ledger and its broker.
 pub(super) async fn worker(
-    config: Config,
+    mut config: Config,
     door: Door,
     peculiarities: Peculiarities,
     stop: CancellationToken,
@@ -72,7 +73,9 @@ pub(super) async fn worker(
         Failure::new(Exit::BadConfig, with_sources(&error)).fix("correct this table of the configuration")
     })?;
     let ledger = open_ledger(&config).await?;
-    require_topics(&config, peculiarities.cluster_id.is_some()).await?;
+    let sizes = require_topics(&config, peculiarities.cluster_id.is_some()).await?;
+    sizes.bound_batches(&mut config.kafka);
+    let dead_letter_limit = sizes.dead_letter_limit(&config.kafka);
     let (source, events) = KafkaSource::start(&config.kafka).map_err(|error| kafka_failure(&error, &config))?;
     let cluster_id = match peculiarities.cluster_id {
         Some(cluster_id) => cluster_id,
@@ -99,6 +102,7 @@ pub(super) async fn worker(
         clock,
         cluster_id,
         topic_id: peculiarities.topic_id,
+        dead_letter_limit,
         adopt: peculiarities.adopt,
         milestones: peculiarities.milestones,
     };
@@ -146,12 +150,16 @@ pub(super) async fn open_ledger_with_dead_letters(
     }
 }
 
-/// The topics must be there, and such that nothing is lost in them. Those of an embedded broker have no settings.
-async fn require_topics(config: &Config, embedded: bool) -> Result<(), Failure> {
+/// The topics must be there, and such that nothing is lost in them; answers how large records may be. Those of an embedded
+/// broker have no settings.
+async fn require_topics(config: &Config, embedded: bool) -> Result<TopicSizes, Failure> {
     let endpoint = Endpoint::of_config(config.kafka.clone());
     let missing = topics::missing_after_a_while(&endpoint).await?;
     if missing.is_empty() {
-        return if embedded { Ok(()) } else { check::topics::require(&endpoint, config.ledger.retention).await };
+        return match embedded {
+            true => Ok(TopicSizes::default()),
+            false => check::topics::require(&endpoint, config.ledger.retention).await,
+        };
     }
     Err(Failure::new(Exit::BadConfig, format!("missing topics: {}", missing.join(", ")))
         .at(config.kafka.brokers.clone())

@@ -13,6 +13,7 @@ mod framing;
 mod json;
 mod profile;
 pub mod record_bytes;
+mod record_limit;
 pub mod results;
 pub mod samples;
 pub mod schemas;
@@ -23,6 +24,7 @@ pub use canonical::payload;
 pub use cloud_event::RESULT_SOURCE;
 pub use json::told as json_fault;
 pub use profile::customer;
+pub use record_limit::{DeadLetterLimit, LARGEST_RESULT_BYTES};
 pub use scrub::scrub;
 
 use crate::domain::{Customer, Origin, Secret};

@@ -1,8 +1,8 @@
 //! A dead letter of the ledger as the `DeadLetter` event that others know.
 //!
 //! The event that was published is gone from the ledger, so this one is made anew, of the same parts: id, origin, sealed original
-//! and times are those of the published one. The detail of a reason is kept nowhere else; it is found anew where the record says
-//! it, and else told from the timeline.
+//! and times are those of the published one, but that the original is always there. The detail of a reason is kept nowhere else;
+//! it is found anew where the record says it, and else told from the timeline.
 
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -13,7 +13,6 @@ use crate::contract::results::{DeadLetterParts, OutputMode, SealedOriginal, Subj
 use crate::contract::{Context, InputRecord};
 use crate::domain::{Reason, ReasonCode, Stage, timeline};
 use crate::ledger::{DeadLetter, StoredRow, Story, Vault};
-use crate::worker::MAX_SEALED_BASE64;
 
 /// The event. `topic` is the input topic; a record that does not open under the vault's keys is exported all the same, sealed as
 /// it is.
@@ -39,7 +38,8 @@ pub fn event(letter: &DeadLetter, story: &Story, row: &StoredRow, topic: &str, v
     let parts = DeadLetterParts {
         record_key: record.as_ref().and_then(|record| record.key.as_deref()),
         first_failed_at: story.first_failed_at.unwrap_or(letter.dead_lettered_at),
-        sealed: (base64.len() <= MAX_SEALED_BASE64).then_some(SealedOriginal { base64: &base64, key_id }),
+        // Whole, also where the published one had to leave it out: no topic limits this one.
+        sealed: Some(SealedOriginal { base64: &base64, key_id }),
     };
     let made = dead_letter(&subject, &reason, &parts, OutputMode::Structured);
     // What we wrote a moment ago is JSON.

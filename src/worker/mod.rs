@@ -51,7 +51,6 @@ mod upstreams;
 mod verdict;
 
 pub use milestone::{Milestone, Step};
-pub(crate) use outcome::MAX_SEALED_BASE64;
 pub use pause_watch::PauseWatch;
 pub use start::{StartError, Worker, WorkerParts};
 

@@ -14,10 +14,6 @@ use crate::domain::outcome::AccountForm;
 use crate::domain::{Attempts, Disposition, EventIdentity, Reason, ReasonCode, Stage};
 use crate::ledger::{RowState, Vault};
 
-/// A dead letter above this carries no sealed original: Kafka's default limit of a record is 1,048,576 bytes, and 64 KB
-/// are the rest of a dead letter.
-pub(crate) const MAX_SEALED_BASE64: usize = 1_000_000 - 65_536;
-
 /// An end ready to be written down; its number is given by the scribe.
 pub(super) struct Ending {
     pub state: RowState,
@@ -115,7 +111,8 @@ fn rejection(
     }
     let base64 = BASE64.encode(sealed.bytes);
     let key_id = Vault::key_id_of(sealed.bytes).unwrap_or_default();
-    let original = (base64.len() <= MAX_SEALED_BASE64).then_some(SealedOriginal { base64: &base64, key_id });
+    let fits = preparer.dead_letter_limit.has_room_for(&base64);
+    let original = fits.then_some(SealedOriginal { base64: &base64, key_id });
     let parts = DeadLetterParts { record_key: sealed.key, first_failed_at, sealed: original };
     records.push(dead_letter(subject, reason, &parts, preparer.mode));
     (RowState::DeadLettered, records)

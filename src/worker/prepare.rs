@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Topics;
 use crate::contract::decode::{Created, Decoded, Unusable, decode};
 use crate::contract::results::OutputMode;
-use crate::contract::{InputRecord, Token, record_bytes};
+use crate::contract::{DeadLetterLimit, InputRecord, Token, record_bytes};
 use crate::domain::machine::{Flow, Past};
 use crate::domain::{Attempts, Disposition, EventIdentity, Lane, Origin, Reason, ReasonCode, Secret, Stage};
 use crate::ledger::custody::{record_context, token_context};
@@ -27,6 +27,7 @@ pub(super) struct Preparer {
     pub hash_key: HashKey,
     pub mode: OutputMode,
     pub topics: Topics,
+    pub dead_letter_limit: DeadLetterLimit,
     pub clock: Arc<dyn Clock>,
     /// When the ledger was made to serve this, milliseconds since 1970: what is older was possibly sent before.
     pub adopted_at: Option<i64>,

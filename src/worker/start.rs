@@ -25,6 +25,7 @@ use super::turns::Turns;
 use crate::clock::Clock;
 use crate::conditions::Conditions;
 use crate::config::{Config, LookSettings, RetrySettings};
+use crate::contract::DeadLetterLimit;
 use crate::domain::System;
 use crate::domain::machine::Rules;
 use crate::domain::retry::RetryPolicy;
@@ -70,6 +71,8 @@ pub struct WorkerParts {
     pub cluster_id: String,
     /// Tells a topic made anew from the one that the ledger knows; `None`: not told apart.
     pub topic_id: Option<String>,
+    /// The largest record that can be written to the dead-letter topic.
+    pub dead_letter_limit: DeadLetterLimit,
     /// Makes the ledger serve this from now on, whatever it served (`--adopt-ledger`).
     pub adopt: Option<Act>,
     /// Who is told of each event's progress.
@@ -127,6 +130,7 @@ impl Worker {
             vault: Arc::clone(&parts.vault),
             mode: kafka.output_mode,
             topics: kafka.topics.clone(),
+            dead_letter_limit: parts.dead_letter_limit,
             clock: Arc::clone(&parts.clock),
             adopted_at: identity.adopted_at,
             old_after: parts.config.ledger.retention / 2,

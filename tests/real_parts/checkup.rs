@@ -166,7 +166,7 @@ async fn topics_that_lose_records_fail_the_check_and_stop_a_start(parts: &RealPa
     let topics = &stand.topics;
     stand.kafka.create_topic_with(&topics.created, 2, &[("cleanup.policy", "compact")]).await;
     stand.kafka.create_topic_with(&topics.linked, 2, &[("cleanup.policy", "compact")]).await;
-    stand.kafka.create_topic_with(&topics.dead_letter, 2, &[("max.message.bytes", "500000")]).await;
+    stand.kafka.create_topic_with(&topics.dead_letter, 2, &[("max.message.bytes", "50000")]).await;
     let without = said(&stand.command(&["migrate"]), &stand.command(&["run"]));
     assert!(without.contains(&format!("missing topics: {}", topics.rejected)), "{without}");
     assert!(stand.command(&["migrate", "--topics"]).status.success());
@@ -181,7 +181,7 @@ async fn topics_that_lose_records_fail_the_check_and_stop_a_start(parts: &RealPa
         &topics.created,
         &topics.dead_letter,
         "cleanup.policy=compact",
-        "max.message.bytes=500000",
+        "max.message.bytes=50000",
         "set cleanup.policy=delete",
     ] {
         assert!(told.contains(part), "{part}: {told}");

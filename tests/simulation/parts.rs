@@ -11,6 +11,7 @@ use profile_linker::config::{
     LedgerSettings, LoanProSettings, LookSettings, PayIqSettings, RetrySettings, SecretSource, TargetSettings,
     TelemetrySettings, Topics, UpstreamSettings, WorkerSettings,
 };
+use profile_linker::contract::DeadLetterLimit;
 use profile_linker::contract::results::OutputMode;
 use profile_linker::domain::Secret;
 use profile_linker::kafka::Publisher;
@@ -76,6 +77,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         clock,
         cluster_id: "a cluster".to_owned(),
         topic_id: None,
+        dead_letter_limit: DeadLetterLimit::USUAL,
         adopt,
         milestones: None,
     }

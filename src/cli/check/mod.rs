@@ -7,6 +7,7 @@ mod finding;
 mod ledger;
 mod limits;
 mod topic_rules;
+mod topic_sizes;
 pub mod topics;
 mod upstreams;
 
@@ -18,6 +19,7 @@ use futures_util::future::join_all;
 use rdkafka::consumer::Consumer;
 
 use self::finding::{Finding, Status};
+pub use self::topic_sizes::TopicSizes;
 use super::broker::{ANSWER_LIMIT, Reader};
 use super::endpoint::Endpoint;
 use super::exit::{Exit, Failure};

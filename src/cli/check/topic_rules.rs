@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::finding::Finding;
 use crate::cli::text::counted;
 use crate::config::format_duration;
+use crate::contract::{DeadLetterLimit, LARGEST_RESULT_BYTES};
 
-/// The largest dead letter: its sealed original is left out beyond that (contract, section 3).
-pub const LARGEST_DEAD_LETTER_BYTES: i64 = 1_000_000;
-/// The largest result with its key and headers: the event is at most 64 KB (contract, section 3), a key 1 KB.
-const LARGEST_RESULT_BYTES: i64 = 68 * 1024;
+/// What a topic takes if nobody says otherwise.
+const KAFKAS_DEFAULT: u64 = 1_048_588;
 
 /// What a topic is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub struct Settings {
     /// `cleanup.policy`
     pub cleanup_policy: String,
     /// `max.message.bytes`
-    pub max_message_bytes: i64,
+    pub max_message_bytes: u64,
     /// `retention.ms`; below 0: for ever.
     pub retention_ms: i64,
     /// `min.insync.replicas`
@@ -134,18 +133,24 @@ fn compaction(check: &str, topic: &Topic, settings: &Settings) -> Option<Finding
 }
 
 fn size(check: &str, topic: &Topic, settings: &Settings) -> Option<Finding> {
-    let largest = match topic.role {
-        Role::Created => return None,
-        Role::Linked | Role::Rejected => LARGEST_RESULT_BYTES,
-        Role::DeadLetter => LARGEST_DEAD_LETTER_BYTES,
-    };
-    (settings.max_message_bytes < largest).then(|| {
-        let limit = settings.max_message_bytes;
-        let detail = format!(
-            "max.message.bytes={limit}: what is written here can have {largest} bytes, and one record that is refused stops its partition"
-        );
-        Finding::fail(check, detail, format!("set max.message.bytes={} on {}", 1_048_588, topic.name))
-    })
+    let limit = settings.max_message_bytes;
+    let fix = format!("set max.message.bytes={KAFKAS_DEFAULT} on {}", topic.name);
+    match topic.role {
+        Role::Created => None,
+        _ if limit < LARGEST_RESULT_BYTES => {
+            let detail = format!(
+                "max.message.bytes={limit}: what is written here can have {LARGEST_RESULT_BYTES} bytes, and one record that is refused stops its partition"
+            );
+            Some(Finding::fail(check, detail, fix))
+        }
+        Role::DeadLetter if limit < DeadLetterLimit::USUAL.bytes() => {
+            let detail = format!(
+                "max.message.bytes={limit}: a dead letter that would be larger is published without its original, which only the ledger has then"
+            );
+            Some(Finding::warn(check, detail, fix))
+        }
+        Role::Linked | Role::Rejected | Role::DeadLetter => None,
+    }
 }
 
 fn copies(check: &str, topic: &Topic, settings: &Settings) -> Option<Finding> {
@@ -242,7 +247,8 @@ mod tests {
     #[test]
     fn a_limit_below_what_we_may_write_fails_and_the_inputs_does_not_matter() {
         let small = |role, bytes| judged(role, |settings| settings.max_message_bytes = bytes).0;
-        assert_eq!(small(Role::DeadLetter, 999_999), Status::Fail);
+        assert_eq!(small(Role::DeadLetter, 65_536), Status::Fail);
+        assert_eq!(small(Role::DeadLetter, 999_999), Status::Warn, "an original may be left out");
         assert_eq!(small(Role::DeadLetter, 1_000_000), Status::Ok);
         assert_eq!(small(Role::Linked, 65_536), Status::Fail);
         assert_eq!(small(Role::Rejected, 100_000), Status::Ok);

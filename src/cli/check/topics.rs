@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer;
 
 use super::finding::{Finding, Status};
 use super::topic_rules::{Role, Settings, Topic, judge};
+use super::topic_sizes::TopicSizes;
 use crate::cli::broker::{ANSWER_LIMIT, Quiet, Reader, create};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::{Exit, Failure};
@@ -26,32 +27,41 @@ pub fn lines(endpoint: &Endpoint) -> Vec<String> {
 /// # Errors
 /// The broker is unreachable (69), or refuses our log-in (78).
 pub async fn findings(endpoint: &Endpoint, ledger_retention: Duration) -> Result<Vec<Finding>, Failure> {
+    Ok(judged(&as_they_are(endpoint).await?, ledger_retention))
+}
+
+fn judged(topics: &[Result<Topic, Finding>], ledger_retention: Duration) -> Vec<Finding> {
+    let one = |topic: &Result<Topic, Finding>| match topic {
+        Ok(topic) => judge(topic, ledger_retention),
+        Err(missing) => vec![missing.clone()],
+    };
+    topics.iter().flat_map(one).collect()
+}
+
+/// Each of our topics, or that it is not there.
+async fn as_they_are(endpoint: &Endpoint) -> Result<Vec<Result<Topic, Finding>>, Failure> {
     let there = partitions(endpoint).await?;
     let known: Vec<&str> =
         Role::ALL.iter().map(|role| name(endpoint, *role)).filter(|name| there.contains_key(*name)).collect();
     let mut settings = settings(endpoint, &known).await;
-    let mut found = Vec::new();
-    for role in Role::ALL {
+    let topic = |role| {
         let name = name(endpoint, role);
-        let Some((partitions, copies)) = there.get(name) else {
-            found.push(missing(role, name));
-            continue;
-        };
+        let (partitions, copies) = *there.get(name).ok_or_else(|| missing(role, name))?;
         let settings = settings.remove(name).unwrap_or_else(|| Err("the broker did not tell them".to_owned()));
-        let topic = Topic { role, name: name.to_owned(), partitions: *partitions, copies: *copies, settings };
-        found.extend(judge(&topic, ledger_retention));
-    }
-    Ok(found)
+        Ok(Topic { role, name: name.to_owned(), partitions, copies, settings })
+    };
+    Ok(Role::ALL.into_iter().map(topic).collect())
 }
 
-/// Refuses to start on topics that lose records; what is merely unwise is told.
+/// Refuses to start on topics that lose records; what is merely unwise is told. Answers how large records may be.
 ///
 /// # Errors
 /// The broker is unreachable (69); a topic must not be used as it is (78), all that are wrong at once.
-pub async fn require(endpoint: &Endpoint, ledger_retention: Duration) -> Result<(), Failure> {
+pub async fn require(endpoint: &Endpoint, ledger_retention: Duration) -> Result<TopicSizes, Failure> {
+    let topics = as_they_are(endpoint).await?;
     let mut failure = Failure::new(Exit::BadConfig, "the topics cannot be used as they are");
     let mut failed = false;
-    for finding in findings(endpoint, ledger_retention).await? {
+    for finding in judged(&topics, ledger_retention) {
         match finding.status {
             Status::Ok => {}
             Status::Warn => tracing::warn!("{}", finding.told()),
@@ -61,7 +71,10 @@ pub async fn require(endpoint: &Endpoint, ledger_retention: Duration) -> Result<
             }
         }
     }
-    if failed { Err(failure.fix("mend each as its line says; `profile-linker check` looks again")) } else { Ok(()) }
+    if failed {
+        return Err(failure.fix("mend each as its line says; `profile-linker check` looks again"));
+    }
+    Ok(TopicSizes::of(topics.iter().flatten()))
 }
 
 fn missing(role: Role, name: &str) -> Finding {
@@ -124,10 +137,10 @@ fn read(name: &str, resource: &ConfigResource) -> Result<Settings, String> {
         let value = entries.get(name).and_then(|entry| entry.value.clone());
         value.ok_or_else(|| format!("the broker did not tell {name}"))
     };
-    let number = |name: &str| text(name)?.parse().map_err(|_| format!("{name} is not a number"));
+    let number = |name: &str| text(name)?.parse::<i64>().map_err(|_| format!("{name} is not a number"));
     Ok(Settings {
         cleanup_policy: text("cleanup.policy")?,
-        max_message_bytes: number("max.message.bytes")?,
+        max_message_bytes: number("max.message.bytes")?.try_into().unwrap_or(0),
         retention_ms: number("retention.ms")?,
         min_insync_replicas: number("min.insync.replicas")?,
     })

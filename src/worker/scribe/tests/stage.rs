@@ -10,7 +10,7 @@ use super::super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Topics;
 use crate::contract::results::OutputMode;
-use crate::contract::{InputRecord, TopicRole};
+use crate::contract::{DeadLetterLimit, InputRecord, TopicRole};
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
     self, Acceptance, Act, EventSummary, HashKey, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note, NoteKind,
@@ -46,6 +46,7 @@ impl Stage {
             hash_key,
             mode: OutputMode::Structured,
             topics,
+            dead_letter_limit: DeadLetterLimit::USUAL,
             clock: Arc::clone(&clock),
             adopted_at: None,
             old_after: Duration::from_secs(3600),

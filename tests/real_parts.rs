@@ -47,6 +47,8 @@ mod outages;
 mod pauses;
 #[path = "real_parts/progress.rs"]
 mod progress;
+#[path = "real_parts/raised_limits.rs"]
+mod raised_limits;
 #[path = "real_parts/record_sizes.rs"]
 mod record_sizes;
 #[path = "real_parts/refusals.rs"]
@@ -132,6 +134,7 @@ const CASES: &[&[Case]] = &[
     outages::CASES,
     pauses::CASES,
     floods::CASES,
+    raised_limits::CASES,
     letting_go::CASES,
     ledger_outages::CASES,
     ledger_accidents::CASES,

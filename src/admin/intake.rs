@@ -8,11 +8,13 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Number, json};
 
 use super::routes::MAX_BODY_BYTES;
 use super::{State, answer};
 use crate::conditions::Part;
+use crate::config::{pause_after_run, pause_share};
+use crate::domain::flow_control::FloodLimits;
 use crate::ledger::{Act, LedgerError, PauseKind};
 
 /// Characters of a reason.
@@ -29,26 +31,36 @@ struct Said {
     why: Option<String>,
     /// Who acts: the token is the same for everybody.
     by: Option<String>,
+    /// The flood guard's `pause_after_run` from now on; at a resumption.
+    limit: Option<Number>,
+    /// Its `pause_share`.
+    share: Option<Number>,
 }
+
+/// What is said of the intake, and by whom.
+type Word = (Act, FloodLimits);
 
 type Body = Result<Bytes, BytesRejection>;
 
 pub(super) async fn pause(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
-    let act = match act(&headers, body) {
-        Ok(act) => act,
+    let (act, limits) = match word(&headers, body) {
+        Ok(word) => word,
         Err((status, why)) => return answer::refused(status, &why),
     };
+    if limits != FloodLimits::default() {
+        return answer::refused(StatusCode::BAD_REQUEST, "`limit` and `share` are for `intake/resume`");
+    }
     let paused = state.ledger.pause(PauseKind::Operator, &act).await;
     answered(&state, paused).await
 }
 
-/// Takes every pause away, the flood guard's too: it is a person who says that the flood is over.
+/// Takes every pause away, the flood guard's too: it is a person who says that the flood is over, or how far it may go.
 pub(super) async fn resume(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Body) -> Response {
-    let act = match act(&headers, body) {
-        Ok(act) => act,
+    let (act, limits) = match word(&headers, body) {
+        Ok(word) => word,
         Err((status, why)) => return answer::refused(status, &why),
     };
-    let resumed = state.ledger.resume(None, &act).await.map(drop);
+    let resumed = state.ledger.resume(None, limits, &act).await.map(drop);
     answered(&state, resumed).await
 }
 
@@ -62,14 +74,14 @@ async fn answered(state: &State, done: Result<(), LedgerError>) -> Response {
 }
 
 /// What is said, and by whom; nothing at all is lawful, too.
-fn act(headers: &HeaderMap, body: Body) -> Result<Act, (StatusCode, String)> {
+fn word(headers: &HeaderMap, body: Body) -> Result<Word, (StatusCode, String)> {
     let body = body.map_err(|rejection| {
         (rejection.status(), format!("the body has more than {MAX_BODY_BYTES} bytes, or did not arrive"))
     })?;
-    act_of(headers, &body).map_err(|why| (StatusCode::BAD_REQUEST, why))
+    word_of(headers, &body).map_err(|why| (StatusCode::BAD_REQUEST, why))
 }
 
-fn act_of(headers: &HeaderMap, body: &[u8]) -> Result<Act, String> {
+fn word_of(headers: &HeaderMap, body: &[u8]) -> Result<Word, String> {
     let said = match body.is_empty() {
         true => Said::default(),
         false => said(headers, body)?,
@@ -81,7 +93,15 @@ fn act_of(headers: &HeaderMap, body: &[u8]) -> Result<Act, String> {
             return Err(format!("`{name}` has more than {most} characters, or a control character"));
         }
     }
-    Ok(Act { actor: said.by.filter(|by| !by.is_empty()).unwrap_or_else(|| NOBODY.to_owned()), why })
+    let limits = FloodLimits {
+        run: limit("limit", said.limit.as_ref(), pause_after_run)?,
+        share: limit("share", said.share.as_ref(), pause_share)?,
+    };
+    Ok((Act { actor: said.by.filter(|by| !by.is_empty()).unwrap_or_else(|| NOBODY.to_owned()), why }, limits))
+}
+
+fn limit<T>(name: &str, said: Option<&Number>, check: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    said.map(|number| check(&number.to_string()).map_err(|must| format!("`{name}` {must}"))).transpose()
 }
 
 fn said(headers: &HeaderMap, body: &[u8]) -> Result<Said, String> {
@@ -90,23 +110,29 @@ fn said(headers: &HeaderMap, body: &[u8]) -> Result<Said, String> {
         return Err("the body's content-type must be application/json".to_owned());
     }
     // The parser's words quote what it read only by its kind and place.
-    serde_json::from_slice(body).map_err(|error| format!("the body must be {{\"why\": text, \"by\": text}}: {error}"))
+    serde_json::from_slice(body).map_err(|error| {
+        format!("the body must be {{\"why\": text, \"by\": text, \"limit\": number, \"share\": number}}: {error}")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(body: &str) -> Result<Act, String> {
+    fn said(body: &str) -> Result<Word, String> {
         let json = [(header::CONTENT_TYPE, "application/json; charset=utf-8".parse().unwrap())];
-        act_of(&HeaderMap::from_iter(json), body.as_bytes())
+        word_of(&HeaderMap::from_iter(json), body.as_bytes())
+    }
+
+    fn of(body: &str) -> Result<Act, String> {
+        said(body).map(|(act, _)| act)
     }
 
     #[test]
     fn what_is_said_goes_into_the_act() {
         let told = of(r#"{"why":"vendor's maintenance","by":"ada"}"#).unwrap();
         assert_eq!((told.actor.as_str(), told.why.as_deref()), ("ada", Some("vendor's maintenance")));
-        let silent = act_of(&HeaderMap::new(), b"").unwrap();
+        let silent = word_of(&HeaderMap::new(), b"").unwrap().0;
         assert_eq!((silent.actor.as_str(), silent.why), (NOBODY, None));
         assert_eq!(of(r#"{"why":" ","by":""}"#).unwrap().actor, NOBODY);
     }
@@ -119,6 +145,19 @@ mod tests {
         {
             assert!(of(body).is_err(), "{body}");
         }
-        assert!(act_of(&HeaderMap::new(), b"{}").is_err(), "a form's content type");
+        assert!(word_of(&HeaderMap::new(), b"{}").is_err(), "a form's content type");
+    }
+
+    #[test]
+    fn limits_are_taken_within_their_keys_range_only() {
+        let limits = |body| said(body).map(|(_, limits)| limits);
+        assert_eq!(limits("{}"), Ok(FloodLimits::default()));
+        assert_eq!(limits(r#"{"limit":5000}"#), Ok(FloodLimits { run: Some(5000), share: None }));
+        assert_eq!(limits(r#"{"share":0.9}"#), Ok(FloodLimits { run: None, share: Some(0.9) }));
+        let refused = limits(r#"{"limit":0}"#).unwrap_err();
+        assert_eq!(refused, "`limit` must be a whole number from 1 to 1000000");
+        for body in [r#"{"limit":1.5}"#, r#"{"limit":"5000"}"#, r#"{"limit":-1}"#, r#"{"share":2}"#, r#"{"share":0}"#] {
+            assert!(limits(body).is_err(), "{body}");
+        }
     }
 }

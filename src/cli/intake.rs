@@ -9,6 +9,7 @@ use super::shell::Shell;
 use super::text::escaped;
 use super::{status, system};
 use crate::admin::TOKEN_UNREADABLE;
+use crate::config::{pause_after_run, pause_share};
 
 /// Stop and resume taking events, of every worker of the ledger
 #[derive(Debug, clap::Args)]
@@ -24,8 +25,24 @@ enum Command {
     #[command(after_help = "Example:\n  profile-linker intake pause --why maintenance")]
     Pause(Said),
     /// Take events again, whoever paused it: a person, or the flood guard, whose counts begin anew
-    #[command(after_help = "Example:\n  profile-linker intake resume")]
-    Resume(Said),
+    #[command(
+        after_help = "Example:\n  profile-linker intake resume\n  profile-linker intake resume --limit 5000 --why known\n\n\
+        The limits count for all workers of the ledger, also after a restart, until the next `intake resume`: without\n\
+        them it takes them back."
+    )]
+    Resume(Resumed),
+}
+
+#[derive(Debug, clap::Args)]
+struct Resumed {
+    /// Pause again after so many dead letters in a row only; the share counts from so many ended events on, too
+    #[arg(long, value_name = "N", value_parser = pause_after_run)]
+    limit: Option<u32>,
+    /// Pause again at such a share of dead letters only, 0.01 to 1
+    #[arg(long, value_name = "SHARE", value_parser = pause_share)]
+    share: Option<f64>,
+    #[command(flatten)]
+    said: Said,
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,12 +59,20 @@ struct Said {
 /// # Errors
 /// The worker is unreachable (69), refuses the token or cannot read its own (78), or cannot reach its ledger now (75).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
-    let (path, said) = match args.command {
-        Command::Pause(said) => ("/api/v1/intake/pause", said),
-        Command::Resume(said) => ("/api/v1/intake/resume", said),
+    let (path, said, limit, share) = match args.command {
+        Command::Pause(said) => ("/api/v1/intake/pause", said, None, None),
+        Command::Resume(Resumed { limit, share, said }) => ("/api/v1/intake/resume", said, limit, share),
     };
     let client = AdminClient::find(&said.admin, shell)?;
-    let answer = client.post(path, &json!({ "why": said.why, "by": system::actor() })).await?;
+    let mut body = json!({ "why": said.why, "by": system::actor() });
+    // A worker of an earlier version takes no word that it does not know.
+    let limits = [("limit", limit.map(|limit| json!(limit))), ("share", share.map(|share| json!(share)))];
+    for (name, value) in limits {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    }
+    let answer = client.post(path, &body).await?;
     if answer.status != StatusCode::OK {
         return Err(refusal(&answer).at(client.base_url()).into());
     }
@@ -70,7 +95,7 @@ fn refusal(answer: &Answer) -> Failure {
             Failure::new(Exit::TryAgain, what).fix("try again when the ledger is back; `profile-linker status` tells")
         }
         StatusCode::BAD_REQUEST => Failure::new(Exit::Usage, what)
-            .fix("say it by --why in one short line, without control characters; the audit table keeps it as it is"),
+            .fix("say it by --why in one short line, without control characters; a worker of an earlier version takes no --limit"),
         _ => Failure::new(Exit::Failed, what).fix("name the address of a worker of this version by --admin"),
     }
 }

@@ -16,6 +16,7 @@ pub(super) trait Columns {
     fn int(&self, name: &'static str) -> Result<i64, LedgerError>;
     fn optional_int(&self, name: &'static str) -> Result<Option<i64>, LedgerError>;
     fn flag(&self, name: &'static str) -> Result<bool, LedgerError>;
+    fn optional_number(&self, name: &'static str) -> Result<Option<f64>, LedgerError>;
     fn optional_bytes(&self, name: &'static str) -> Result<Option<Vec<u8>>, LedgerError>;
     fn optional_text(&self, name: &'static str) -> Result<Option<String>, LedgerError>;
 
@@ -50,6 +51,7 @@ where
     R: Row,
     &'static str: ColumnIndex<R>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+    f64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     bool: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: for<'r> Decode<'r, R::Database> + Type<R::Database>,
     String: for<'r> Decode<'r, R::Database> + Type<R::Database>,
@@ -63,6 +65,10 @@ where
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, LedgerError> {
+        self.try_get(name).map_err(|error| unreadable(&error))
+    }
+
+    fn optional_number(&self, name: &'static str) -> Result<Option<f64>, LedgerError> {
         self.try_get(name).map_err(|error| unreadable(&error))
     }
 

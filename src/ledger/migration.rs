@@ -18,6 +18,7 @@ const POSTGRES: &[Step] = &[
     (3, "retention", include_str!("../../migrations/postgres/0003_retention.sql")),
     (4, "pauses", include_str!("../../migrations/postgres/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/postgres/0005_dead_letters.sql")),
+    (6, "flood_limit", include_str!("../../migrations/postgres/0006_flood_limit.sql")),
 ];
 const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
@@ -25,6 +26,7 @@ const SQLITE: &[Step] = &[
     (3, "retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
     (4, "pauses", include_str!("../../migrations/sqlite/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/sqlite/0005_dead_letters.sql")),
+    (6, "flood_limit", include_str!("../../migrations/sqlite/0006_flood_limit.sql")),
 ];
 
 type Step = (i64, &'static str, &'static str);

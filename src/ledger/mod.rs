@@ -36,16 +36,17 @@ pub use dead_letters::{
 };
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
-pub use pause::{Pause, PauseKind};
+pub use pause::{IntakeOrders, NamedLimits, Pause, PauseKind};
 pub use probe::{LedgerProbe, probe};
 pub use purge::{Purge, PurgePlace, Purged};
 pub use rows::*;
 pub use vault::Vault;
 
+use crate::domain::flow_control::FloodLimits;
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// So many notes are told at once: more than an owner can act on in the second until it asks again.
 pub const NOTES_AT_ONCE: usize = 1000;
@@ -181,12 +182,18 @@ pub trait Ledger: Send + Sync + 'static {
     /// and leaves no line. So the repeat of a write whose answer was lost does not undo what an operator resumed meanwhile.
     async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError>;
 
-    /// Takes the pause of this kind away, `None`: all of them, and writes an audit line (`intake-resume`, the kind or `all`),
-    /// also where there was none. Answers the kinds that were there.
-    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError>;
+    /// Takes the pause of this kind away, `None`: all of them, and writes an audit line (`intake-resume`, the kind or `all`, and
+    /// the limits), also where there was none. Answers the kinds that were there. `limits` are the flood guard's from now on, in
+    /// the place of those that were named before: none named, and the configured ones count again.
+    async fn resume(
+        &self,
+        kind: Option<PauseKind>,
+        limits: FloodLimits,
+        act: &Act,
+    ) -> Result<Vec<PauseKind>, LedgerError>;
 
-    /// The present pauses, the oldest first; empty: the intake goes on. One cheap read.
-    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError>;
+    /// The present pauses and the limits that were named. One cheap read.
+    async fn intake(&self) -> Result<IntakeOrders, LedgerError>;
 
     /// Looks at the next old rows and removes those that may go, with all that belongs to them (input, event, sealed record
     /// and token, notes): ended and published at or below the saved cursor for as long as `purge` says. Oldest first, at most

@@ -1,7 +1,12 @@
-//! Pauses of the intake: rows of the ledger, so that every worker obeys them and a restart does not forget them.
+//! What people and the flood guard order of the intake: rows of the ledger, so that every worker obeys them and a restart does
+//! not forget them.
 
 use super::LedgerError;
 use super::decode::Columns;
+use crate::domain::flow_control::FloodLimits;
+
+/// What a row has in the place of a pause's kind that names limits.
+const LIMITS: &str = "limits";
 
 /// Who pauses the intake. Each kind has its own row: to resume one of them leaves the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +30,28 @@ pub struct Pause {
     pub why: Option<String>,
 }
 
+/// The flood guard's limits that were named at the last resumption.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedLimits {
+    /// Which.
+    pub limits: FloodLimits,
+    /// Since when, milliseconds since 1970 by the ledger's clock.
+    pub since: i64,
+    /// Who resumed.
+    pub by: String,
+    /// Why, if a reason was given.
+    pub why: Option<String>,
+}
+
+/// All that holds of the intake.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IntakeOrders {
+    /// The pauses, the oldest first; none: the intake goes on.
+    pub pauses: Vec<Pause>,
+    /// What counts in the place of the flood guard's configured limits.
+    pub limits: Option<NamedLimits>,
+}
+
 impl PauseKind {
     /// Every kind.
     pub const ALL: [Self; 2] = [Self::Operator, Self::FloodGuard];
@@ -45,13 +72,31 @@ impl PauseKind {
 }
 
 /// What the audit line of a resumption names.
-pub(super) fn target(kind: Option<PauseKind>) -> &'static str {
-    kind.map_or("all", PauseKind::as_str)
+pub(super) fn target(kind: Option<PauseKind>, limits: FloodLimits) -> String {
+    let what = kind.map_or("all", PauseKind::as_str).to_owned();
+    let run = limits.run.map(|run| format!("limit {run}"));
+    let share = limits.share.map(|share| format!("share {share}"));
+    [Some(what), run, share].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// A row of `pause`.
-pub(super) fn pause(row: &impl Columns) -> Result<Pause, LedgerError> {
-    Ok(Pause { kind: kind(row)?, since: row.int("since")?, by: row.text("actor")?, why: row.optional_text("why")? })
+/// The rows of `pause` and of `flood_limit`, one below the other.
+pub(super) fn orders(rows: &[impl Columns]) -> Result<IntakeOrders, LedgerError> {
+    let mut orders = IntakeOrders::default();
+    for row in rows {
+        let (since, by, why) = (row.int("since")?, row.text("actor")?, row.optional_text("why")?);
+        if row.text("kind")? == LIMITS {
+            orders.limits = Some(NamedLimits { limits: limits(row)?, since, by, why });
+        } else {
+            orders.pauses.push(Pause { kind: kind(row)?, since, by, why });
+        }
+    }
+    Ok(orders)
+}
+
+fn limits(row: &impl Columns) -> Result<FloodLimits, LedgerError> {
+    let run = row.optional_int("run")?.map(u32::try_from).transpose();
+    let run = run.map_err(|_| LedgerError::Damaged("the flood guard's limit is out of range".to_owned()))?;
+    Ok(FloodLimits { run, share: row.optional_number("share")? })
 }
 
 /// The kind of a row of `pause`.

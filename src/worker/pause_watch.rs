@@ -1,4 +1,4 @@
-//! The one reader of the pauses in the ledger: what it reads is what this worker obeys, and what its readiness and metrics
+//! The one reader of the pauses in the ledger, and of the limits that were named with the last resumption: what it reads is what this worker obeys, and what its readiness and metrics
 //! tell, so that they cannot differ.
 
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::conditions::{Conditions, Health, Part, Trouble};
-use crate::ledger::{Ledger, LedgerError, Pause, PauseKind};
+use crate::domain::flow_control::FloodLimits;
+use crate::ledger::{IntakeOrders, Ledger, LedgerError, NamedLimits, Pause, PauseKind};
 use crate::metrics::Metrics;
 
 /// A read of two rows that takes longer tells that the ledger is as good as away.
@@ -34,14 +35,14 @@ struct Inner {
 pub(super) struct Reading {
     /// Of readings the higher began later.
     pub number: u64,
-    /// The pauses as they stood.
-    pub rows: Result<Vec<Pause>, LedgerError>,
+    /// The orders as they stood.
+    pub orders: Result<IntakeOrders, LedgerError>,
 }
 
 /// What is told now.
 #[derive(Default)]
 struct Told {
-    pauses: Vec<Pause>,
+    orders: IntakeOrders,
     intake: Option<Trouble>,
     /// The ledger did not answer.
     ledger: Option<Trouble>,
@@ -71,26 +72,43 @@ impl PauseWatch {
         let inner = &*self.0;
         let mut told = inner.told.lock().await;
         let number = inner.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let read = timeout(LIMIT, inner.ledger.pauses()).await;
+        let read = timeout(LIMIT, inner.ledger.intake()).await;
         let late = || LedgerError::Unavailable(format!("no answer within {} s", LIMIT.as_secs()));
-        let rows = read.unwrap_or_else(|_| Err(late()));
-        match &rows {
-            Ok(pauses) => {
+        let orders = read.unwrap_or_else(|_| Err(late()));
+        match &orders {
+            Ok(orders) => {
                 told.ledger = None;
-                inner.tell(&mut told, pauses);
+                inner.tell(&mut told, orders);
             }
             Err(error) => inner.conditions.say_of(&mut told.ledger, Part::Ledger, Health::Down, &error.to_string()),
         }
         // A worker that has ended obeys nobody.
-        let _ = inner.obeyed_by.send(Reading { number, rows });
+        let _ = inner.obeyed_by.send(Reading { number, orders });
     }
 }
 
 impl Inner {
-    fn tell(&self, told: &mut Told, pauses: &[Pause]) {
-        if told.pauses == pauses {
-            return;
+    fn tell(&self, told: &mut Told, orders: &IntakeOrders) {
+        if told.orders.limits != orders.limits {
+            self.tell_limits(orders.limits.as_ref());
         }
+        if told.orders.pauses != orders.pauses {
+            self.tell_pauses(told, &orders.pauses);
+        }
+        told.orders = orders.clone();
+    }
+
+    /// They are the reason of an intake that is well, for as long as they count.
+    fn tell_limits(&self, named: Option<&NamedLimits>) {
+        let reason = named.map(limits_told).unwrap_or_default();
+        match named {
+            Some(_) => tracing::warn!(reason, "the flood guard has other limits than the configured ones"),
+            None => tracing::info!("the flood guard has its configured limits again"),
+        }
+        self.conditions.set(Part::Intake, Health::Ok, &reason);
+    }
+
+    fn tell_pauses(&self, told: &mut Told, pauses: &[Pause]) {
         let kinds: Vec<PauseKind> = pauses.iter().map(|pause| pause.kind).collect();
         self.metrics.paused(&kinds);
         let reason = pauses.iter().map(reason).collect::<Vec<_>>().join("; ");
@@ -102,7 +120,6 @@ impl Inner {
             }
             (None, _) => told.intake = None,
         }
-        told.pauses = pauses.to_vec();
     }
 }
 
@@ -112,9 +129,22 @@ fn reason(pause: &Pause) -> String {
         PauseKind::Operator => format!("paused by {}", pause.by),
         PauseKind::FloodGuard => "paused by the flood guard".to_owned(),
     };
-    match &pause.why {
-        Some(why) => format!("{who}: {why}"),
-        None => who,
+    with_why(who, pause.why.as_deref())
+}
+
+/// Which, by whom, and why.
+fn limits_told(named: &NamedLimits) -> String {
+    let FloodLimits { run, share } = named.limits;
+    let run = run.map(|run| format!("limit {run}"));
+    let share = share.map(|share| format!("share {share}"));
+    let which: Vec<String> = [run, share].into_iter().flatten().collect();
+    with_why(format!("resumed by {} with the flood guard's {}", named.by, which.join(" and ")), named.why.as_deref())
+}
+
+fn with_why(what: String, why: Option<&str>) -> String {
+    match why {
+        Some(why) => format!("{what}: {why}"),
+        None => what,
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A pause is a row of the ledger, an operator's or the flood guard's, which every worker reads each second: so it holds for
 //! all of them, and a restart does not forget it. The worker whose guard writes it stops at once, without waiting for its
-//! own row. Before the rows were read for the first time it takes nothing in, either.
+//! own row. Before the rows were read for the first time it takes nothing in, either. With them come the guard's limits, where an
+//! operator named others than the configured ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use crate::conditions::{Health, Part, Trouble};
 use crate::config::DeadLetterSettings;
 use crate::contract::{OutgoingRecord, TopicRole};
 use crate::domain::EventKey;
-use crate::domain::flow_control::{FloodGuard, FloodRules};
-use crate::ledger::{Act, Pause, PauseKind};
+use crate::domain::flow_control::{FloodGuard, FloodLimits, FloodRules};
+use crate::ledger::{Act, NamedLimits, Pause, PauseKind};
 
 /// Pause before the guard's row is written again that met an unavailable ledger.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -24,6 +25,10 @@ const REPEAT: Duration = Duration::from_secs(1);
 pub(super) struct Pausing {
     pub watch: PauseWatch,
     guard: FloodGuard,
+    /// What the guard follows where nobody named anything else.
+    configured: FloodRules,
+    /// What was named.
+    named: FloodLimits,
     /// The ledger's rows, as they were read last; `None` before that.
     rows: Option<Vec<Pause>>,
     /// How often the guard stopped this worker.
@@ -41,14 +46,34 @@ pub(super) struct Pausing {
 
 impl Pausing {
     pub fn new(settings: &DeadLetterSettings, watch: PauseWatch) -> Self {
-        let rules = FloodRules {
+        let configured = FloodRules {
             run: settings.pause_after_run,
             share: settings.pause_share,
             window: settings.window,
             least: settings.pause_min,
         };
-        let (guard, rows, trouble) = (FloodGuard::new(rules), None, None);
-        Self { watch, guard, rows, trips: 0, tripped: false, trouble, stale: 0, reading: false, said: false }
+        Self {
+            watch,
+            guard: FloodGuard::new(configured),
+            configured,
+            named: FloodLimits::default(),
+            rows: None,
+            trips: 0,
+            tripped: false,
+            trouble: None,
+            stale: 0,
+            reading: false,
+            said: false,
+        }
+    }
+
+    /// Limits as they were read; only others than before begin the guard's counts anew.
+    fn follow(&mut self, named: Option<&NamedLimits>) {
+        let named = named.map(|named| named.limits).unwrap_or_default();
+        if self.named != named {
+            self.named = named;
+            self.guard.follow(self.configured.with(named));
+        }
     }
 
     /// Whether nothing is taken in, begun or called.
@@ -140,9 +165,9 @@ impl Dispatcher {
 
     /// The pauses as they stand, whoever asked for them to be read. A ledger that does not answer changes nothing.
     pub fn on_reading(&mut self, reading: Reading) {
-        let said = std::mem::replace(&mut self.pausing.said, reading.rows.is_err());
-        let rows = match reading.rows {
-            Ok(rows) if reading.number > self.pausing.stale => rows,
+        let said = std::mem::replace(&mut self.pausing.said, reading.orders.is_err());
+        let orders = match reading.orders {
+            Ok(orders) if reading.number > self.pausing.stale => orders,
             Ok(_) => return,
             Err(error) => {
                 if !said {
@@ -156,7 +181,8 @@ impl Dispatcher {
             self.pausing.trouble = None;
         }
         let before = self.pausing.is_on();
-        self.pausing.rows = Some(rows);
+        self.pausing.follow(orders.limits.as_ref());
+        self.pausing.rows = Some(orders.pauses);
         match (before, self.pausing.is_on()) {
             (false, true) => self.stop_intake(),
             (true, false) => self.go_on(),

@@ -59,6 +59,23 @@ fn without_a_worker_status_and_intake_are_exit_69() {
 }
 
 #[test]
+fn limits_out_of_their_keys_range_are_wrong_arguments_and_nobody_is_asked() {
+    let bench = Bench::new();
+    for (argument, value, allowed) in [
+        ("--limit", "0", "a whole number from 1 to 1000000"),
+        ("--limit", "many", "a whole number from 1 to 1000000"),
+        ("--share", "1.5", "a number from 0.01 to 1"),
+    ] {
+        let ended = bench.run(&["intake", "resume", "--admin", NOBODY, argument, value]);
+        assert_eq!(ended.code, 2, "{argument} {value}: {ended:?}");
+        for said in [argument, value, allowed] {
+            assert!(ended.err.contains(said), "no {said} in {}", ended.err);
+        }
+    }
+    assert_eq!(bench.run(&["intake", "pause", "--admin", NOBODY, "--limit", "5"]).code, 2, "a pause has no limits");
+}
+
+#[test]
 fn an_admin_address_that_cannot_be_one_is_a_wrong_argument() {
     let bench = Bench::new();
     for address in ["nonsense", "ftp://x/", "https://127.0.0.1:9"] {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use profile_linker::domain::Secret;
+use profile_linker::domain::flow_control::FloodLimits;
 use profile_linker::ledger::{self, Act, PauseKind};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -52,7 +53,7 @@ async fn records_let_go_of_at_a_stop_are_read_again_by_the_next_worker(parts: &R
     let began = Instant::now();
     assert_eq!(worker.terminate(), 0);
     assert!(began.elapsed() < SOON, "it does not wait for what the pause holds: {:?}", began.elapsed());
-    ledger.resume(None, &act).await.expect("it is resumed");
+    ledger.resume(None, FloodLimits::default(), &act).await.expect("it is resumed");
     let next = stand.worker().await;
     linked(&stand, ids.len()).await;
     assert_eq!(next.terminate(), 0);

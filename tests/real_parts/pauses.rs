@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use profile_linker::domain::Secret;
+use profile_linker::domain::flow_control::FloodLimits;
 use profile_linker::ledger::{self, Act, PauseKind};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ async fn a_flood_of_dead_letters_pauses_every_worker_until_it_is_resumed(parts: 
     says(&first, "the flood guard stops all workers").await;
     let ledger = ledger::open(&Secret::from(stand.database.clone())).await.expect("the ledger");
     let pauses = eventually("the pause is in the ledger", PATIENCE, async || {
-        Some(ledger.pauses().await.expect("the pauses")).filter(|pauses| !pauses.is_empty())
+        Some(ledger.intake().await.expect("the pauses").pauses).filter(|pauses| !pauses.is_empty())
     });
     let pauses = pauses.await;
     assert_eq!(pauses[0].kind, PauseKind::FloodGuard);
@@ -41,7 +42,7 @@ async fn a_flood_of_dead_letters_pauses_every_worker_until_it_is_resumed(parts: 
     let (second, third) = (worker(&stand, RUN).await, worker(&stand, RUN).await);
     assert_nothing_goes(&stand, &second).await;
     let act = Act { actor: "ada".to_owned(), why: Some("the producer is mended".to_owned()) };
-    ledger.resume(None, &act).await.expect("it is resumed");
+    ledger.resume(None, FloodLimits::default(), &act).await.expect("it is resumed");
     linked(&stand, GOOD).await;
     assert_eq!(stand.all(&stand.topics.dead_letter).await.len(), RUN, "each once");
     for worker in [second, third] {
@@ -68,7 +69,7 @@ async fn a_pause_lets_running_calls_end_and_begins_nothing(parts: &RealParts) {
     let counts = stand.sandbox.state().await["calls"]["counts"].clone();
     assert_eq!(counts["loanpro.link"], GOOD, "nothing was begun: {counts}");
     assert_eq!(counts.get("loanpro.lookup"), None, "and what was under way takes no next step: {counts}");
-    ledger.resume(Some(PauseKind::Operator), &act).await.expect("it is resumed");
+    ledger.resume(Some(PauseKind::Operator), FloodLimits::default(), &act).await.expect("it is resumed");
     linked(&stand, 2 * GOOD).await;
     assert_eq!(stand.sandbox.booked("profiles").await.len(), 2 * GOOD, "each once");
     assert_eq!(worker.terminate(), 0);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use profile_linker::domain::flow_control::FloodLimits;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, LaneCorrection, LaneRow,
-    Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening, RowState,
-    Serves, StartedRow, StoredRow, Unpublished,
+    AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, IntakeOrders, LaneCorrection,
+    LaneRow, Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening,
+    RowState, Serves, StartedRow, StoredRow, Unpublished,
 };
 
 use crate::mutations::Mutation;
@@ -254,15 +255,15 @@ impl Ledger for WorldLedger {
         self.statement("pause", Vec::new(), BTreeSet::new(), work).await
     }
 
-    async fn resume(&self, kind: Option<PauseKind>, _act: &Act) -> Answer<Vec<PauseKind>> {
+    async fn resume(&self, kind: Option<PauseKind>, _: FloodLimits, _act: &Act) -> Answer<Vec<PauseKind>> {
         let work: Work<_> = Box::new(move |state, _| Ok(state.tables.resume(kind)));
         self.statement("resume", Vec::new(), BTreeSet::new(), work).await
     }
 
-    async fn pauses(&self) -> Answer<Vec<Pause>> {
+    async fn intake(&self) -> Answer<IntakeOrders> {
         let pauses: Vec<Pause> = self.read("pauses", |tables, _| tables.pauses.values().cloned().collect()).await?;
         self.process.world.lock().pause_is_known(self.process.number, !pauses.is_empty());
-        Ok(pauses)
+        Ok(IntakeOrders { pauses, limits: None })
     }
 
     async fn purge(&self, purge: &Purge) -> Answer<Purged> {

@@ -18,6 +18,29 @@ pub struct FloodRules {
     pub least: u32,
 }
 
+/// Limits that an operator named when the worker was resumed, each in the place of the configured one.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FloodLimits {
+    /// So many in a row.
+    pub run: Option<u32>,
+    /// Such a share over the window.
+    pub share: Option<f64>,
+}
+
+impl FloodRules {
+    /// These rules but for what was named. Whoever names a run wants that many dead letters to go by: the share counts from so
+    /// many ended events on, too, since of a flood it would else stop the first few.
+    #[must_use]
+    pub fn with(self, named: FloodLimits) -> Self {
+        Self {
+            run: named.run.unwrap_or(self.run),
+            share: named.share.unwrap_or(self.share),
+            least: self.least.max(named.run.unwrap_or(0)),
+            window: self.window,
+        }
+    }
+}
+
 /// Counts how events end.
 #[derive(Debug, Clone)]
 pub struct FloodGuard {
@@ -31,6 +54,12 @@ impl FloodGuard {
     #[must_use]
     pub fn new(rules: FloodRules) -> Self {
         Self { rules, run: 0, window: Window::new(rules.window) }
+    }
+
+    /// Counts anew, by these rules.
+    pub fn follow(&mut self, rules: FloodRules) {
+        self.rules = rules;
+        self.reset();
     }
 
     /// An event ended. Answers why no more may be started, once a limit is reached.
@@ -101,6 +130,20 @@ mod tests {
         guard.reset();
         assert_eq!(stops_after(&mut guard, "ddd", 5), None);
         assert_eq!(stops_after(&mut guard, "d", 9), Some(1));
+    }
+
+    #[test]
+    fn limits_that_were_named_count_until_they_are_taken_back() {
+        let mut guard = FloodGuard::new(RULES);
+        guard.follow(RULES.with(FloodLimits { run: Some(9), share: None }));
+        assert_eq!(stops_after(&mut guard, "dddddddd", 0), None, "neither the run nor the share");
+        assert_eq!(stops_after(&mut guard, "d", 8), Some(1));
+        guard.follow(RULES.with(FloodLimits { run: None, share: Some(1.0) }));
+        assert_eq!(stops_after(&mut guard, ".ddd.ddd", 10), None, "it counts anew");
+        guard.follow(RULES.with(FloodLimits::default()));
+        assert_eq!(stops_after(&mut guard, "dddd", 20), Some(4));
+        let lower = RULES.with(FloodLimits { run: Some(2), share: None });
+        assert_eq!((lower.run, lower.least), (2, RULES.least), "a lower run makes the share no touchier");
     }
 
     #[test]

@@ -7,5 +7,5 @@ mod limit;
 mod window;
 
 pub use breaker::{Breaker, BreakerRules, Change, Permit, Trouble, Verdict};
-pub use flood_guard::{FloodGuard, FloodRules};
+pub use flood_guard::{FloodGuard, FloodLimits, FloodRules};
 pub use limit::Limit;

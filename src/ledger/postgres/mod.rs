@@ -166,12 +166,17 @@ impl Ledger for PostgresLedger {
         pauses::pause(&self.readers, kind, act).await
     }
 
-    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
-        pauses::resume(&self.readers, kind, act).await
+    async fn resume(
+        &self,
+        kind: Option<PauseKind>,
+        limits: FloodLimits,
+        act: &Act,
+    ) -> Result<Vec<PauseKind>, LedgerError> {
+        pauses::resume(&self.readers, kind, limits, act).await
     }
 
-    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
-        pauses::pauses(&self.readers).await
+    async fn intake(&self) -> Result<IntakeOrders, LedgerError> {
+        pauses::intake(&self.readers).await
     }
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {

@@ -1,9 +1,10 @@
-//! Pauses of the intake. One statement each, so that the pause and its audit line are there together or not at all.
+//! Orders for the intake. One statement each, so that the order and its audit line are there together or not at all.
 
 use sqlx::postgres::PgPool;
 
 use super::session::Statement;
-use crate::ledger::pause::{self, Pause, PauseKind, target};
+use crate::domain::flow_control::FloodLimits;
+use crate::ledger::pause::{self, IntakeOrders, PauseKind, target};
 use crate::ledger::{Act, LedgerError};
 
 const PAUSE: &str = "
@@ -16,16 +17,29 @@ WITH paused AS (
     RETURNING kind
 )
 INSERT INTO audit (actor, act, target, why) SELECT $2::text, 'intake-pause', kind, $3::text FROM paused";
-/// `$1` null: of every kind.
+/// `$1` null: of every kind. `$5` and `$6` null: the configured limits count.
 const RESUME: &str = "
 WITH resumed AS (
     DELETE FROM pause WHERE $1::text IS NULL OR kind = $1::text RETURNING kind
+), configured AS (
+    DELETE FROM flood_limit WHERE $5::bigint IS NULL AND $6::float8 IS NULL
+), named AS (
+    INSERT INTO flood_limit (run, share, actor, why)
+    SELECT $5::bigint, $6::float8, $2::text, $4::text WHERE $5::bigint IS NOT NULL OR $6::float8 IS NOT NULL
+    ON CONFLICT (only_row) DO UPDATE
+    SET run = excluded.run, share = excluded.share, since = excluded.since, actor = excluded.actor, why = excluded.why
 ), audited AS (
-    INSERT INTO audit (actor, act, target, why) VALUES ($2, 'intake-resume', $3, $4)
+    INSERT INTO audit (actor, act, target, why) VALUES ($2::text, 'intake-resume', $3, $4::text)
 )
 SELECT kind FROM resumed ORDER BY kind DESC";
-const PAUSES: &str = "
-SELECT kind, (extract(epoch FROM since) * 1000)::bigint AS since, actor, why FROM pause ORDER BY pause.since, kind DESC";
+const ORDERS: &str = "
+SELECT kind, (extract(epoch FROM o.since) * 1000)::bigint AS since, actor, why, run, share
+FROM (
+    SELECT kind, since, actor, why, NULL::bigint AS run, NULL::float8 AS share FROM pause
+    UNION ALL
+    SELECT 'limits', since, actor, why, run, share FROM flood_limit
+) o
+ORDER BY o.since, kind DESC";
 
 pub(super) async fn pause(readers: &PgPool, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
     let statement = Statement::new(PAUSE).bind(kind.as_str())?.bind(act.actor.as_str())?.bind(act.why.as_deref())?;
@@ -35,16 +49,19 @@ pub(super) async fn pause(readers: &PgPool, kind: PauseKind, act: &Act) -> Resul
 pub(super) async fn resume(
     readers: &PgPool,
     kind: Option<PauseKind>,
+    limits: FloodLimits,
     act: &Act,
 ) -> Result<Vec<PauseKind>, LedgerError> {
     let statement = Statement::new(RESUME)
         .bind(kind.map(PauseKind::as_str))?
         .bind(act.actor.as_str())?
-        .bind(target(kind))?
-        .bind(act.why.as_deref())?;
+        .bind(target(kind, limits))?
+        .bind(act.why.as_deref())?
+        .bind(limits.run.map(i64::from))?
+        .bind(limits.share)?;
     statement.ask(readers).await?.iter().map(pause::kind).collect()
 }
 
-pub(super) async fn pauses(readers: &PgPool) -> Result<Vec<Pause>, LedgerError> {
-    Statement::new(PAUSES).ask_soon(readers).await?.iter().map(pause::pause).collect()
+pub(super) async fn intake(readers: &PgPool) -> Result<IntakeOrders, LedgerError> {
+    pause::orders(&Statement::new(ORDERS).ask_soon(readers).await?)
 }

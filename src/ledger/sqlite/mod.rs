@@ -133,12 +133,17 @@ impl Ledger for SqliteLedger {
         pauses::pause(&self.file, kind, act).await
     }
 
-    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
-        pauses::resume(&self.file, kind, act).await
+    async fn resume(
+        &self,
+        kind: Option<PauseKind>,
+        limits: FloodLimits,
+        act: &Act,
+    ) -> Result<Vec<PauseKind>, LedgerError> {
+        pauses::resume(&self.file, kind, limits, act).await
     }
 
-    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
-        pauses::pauses(&self.file).await
+    async fn intake(&self) -> Result<IntakeOrders, LedgerError> {
+        pauses::intake(&self.file).await
     }
 
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {

@@ -1,8 +1,9 @@
-//! Pauses of the intake, each with its audit line in the same transaction.
+//! Orders for the intake, each with its audit line in the same transaction.
 
 use super::operator::audit;
 use super::session::File;
-use crate::ledger::pause::{self, Pause, PauseKind, target};
+use crate::domain::flow_control::FloodLimits;
+use crate::ledger::pause::{self, IntakeOrders, PauseKind, target};
 use crate::ledger::{Act, LedgerError};
 
 const PAUSE: &str = "
@@ -13,7 +14,13 @@ const DONE: &str = "SELECT 1 FROM audit WHERE act = 'intake-pause' AND target = 
 /// `?1` null: of every kind.
 const RESUMED: &str = "SELECT kind FROM pause WHERE ?1 IS NULL OR kind = ?1 ORDER BY kind DESC";
 const RESUME: &str = "DELETE FROM pause WHERE ?1 IS NULL OR kind = ?1";
-const PAUSES: &str = "SELECT kind, since, actor, why FROM pause ORDER BY since, kind DESC";
+const CONFIGURED: &str = "DELETE FROM flood_limit";
+const NAMED: &str = "INSERT INTO flood_limit (only_row, run, share, actor, why) VALUES (1, ?, ?, ?, ?)";
+const ORDERS: &str = "
+SELECT kind, since, actor, why, NULL AS run, NULL AS share FROM pause
+UNION ALL
+SELECT 'limits', since, actor, why, run, share FROM flood_limit
+ORDER BY since, kind DESC";
 
 pub(super) async fn pause(file: &File, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
     let mut work = file.write().await?;
@@ -22,23 +29,33 @@ pub(super) async fn pause(file: &File, kind: PauseKind, act: &Act) -> Result<(),
         return work.commit().await;
     }
     work.run(sqlx::query(PAUSE).bind(kind.as_str()).bind(act.actor.as_str()).bind(act.why.as_deref())).await?;
-    audit(&mut work, act, "intake-pause", target(Some(kind))).await?;
+    audit(&mut work, act, "intake-pause", kind.as_str()).await?;
     work.commit().await
 }
 
-pub(super) async fn resume(file: &File, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
+pub(super) async fn resume(
+    file: &File,
+    kind: Option<PauseKind>,
+    limits: FloodLimits,
+    act: &Act,
+) -> Result<Vec<PauseKind>, LedgerError> {
     let name = kind.map(PauseKind::as_str);
     let mut work = file.write().await?;
     let resumed = work.rows(sqlx::query(RESUMED).bind(name)).await?;
     work.run(sqlx::query(RESUME).bind(name)).await?;
-    audit(&mut work, act, "intake-resume", target(kind)).await?;
+    work.run(sqlx::query(CONFIGURED)).await?;
+    if limits != FloodLimits::default() {
+        let named = sqlx::query(NAMED).bind(limits.run).bind(limits.share);
+        work.run(named.bind(act.actor.as_str()).bind(act.why.as_deref())).await?;
+    }
+    audit(&mut work, act, "intake-resume", &target(kind, limits)).await?;
     work.commit().await?;
     resumed.iter().map(pause::kind).collect()
 }
 
-pub(super) async fn pauses(file: &File) -> Result<Vec<Pause>, LedgerError> {
+pub(super) async fn intake(file: &File) -> Result<IntakeOrders, LedgerError> {
     let mut work = file.read().await?;
-    let rows = work.rows(sqlx::query(PAUSES)).await?;
+    let rows = work.rows(sqlx::query(ORDERS)).await?;
     work.done();
-    rows.iter().map(pause::pause).collect()
+    pause::orders(&rows)
 }

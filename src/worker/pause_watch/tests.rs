@@ -30,7 +30,7 @@ impl Stage {
     async fn read(&mut self) -> (u64, Vec<PauseKind>, Health, bool) {
         self.watch.refresh().await;
         let reading = self.readings.try_recv().unwrap();
-        let kinds = reading.rows.unwrap().iter().map(|pause| pause.kind).collect();
+        let kinds = reading.orders.unwrap().pauses.iter().map(|pause| pause.kind).collect();
         let counted = self.metrics.text().unwrap().contains("intake_paused{reason=\"operator\"} 1");
         (reading.number, kinds, self.conditions.of(Part::Intake), counted)
     }
@@ -43,8 +43,25 @@ async fn what_is_told_of_pauses_is_what_the_worker_obeys() {
     assert_eq!(stage.read().await, (1, vec![], Health::Ok, false));
     stage.ledger.pause(PauseKind::Operator, &act).await.unwrap();
     assert_eq!(stage.read().await, (2, vec![PauseKind::Operator], Health::Paused, true));
-    stage.ledger.resume(None, &act).await.unwrap();
+    stage.ledger.resume(None, FloodLimits::default(), &act).await.unwrap();
     assert_eq!(stage.read().await, (3, vec![], Health::Ok, false));
+}
+
+#[tokio::test]
+async fn limits_that_were_named_are_told_for_as_long_as_they_count() {
+    let mut stage = Stage::set().await;
+    let act = Act { actor: "ada".to_owned(), why: Some("the batch of Tuesday".to_owned()) };
+    let named = FloodLimits { run: Some(5000), share: Some(0.9) };
+    let told = "resumed by ada with the flood guard's limit 5000 and share 0.9: the batch of Tuesday";
+    for (limits, told) in [(named, told), (FloodLimits::default(), "")] {
+        stage.ledger.resume(None, limits, &act).await.unwrap();
+        stage.watch.refresh().await;
+        let readiness = stage.conditions.readiness();
+        let check = readiness.check(Part::Intake).unwrap();
+        assert_eq!((check.status, check.reason.as_str()), ("ok", told));
+        let orders = stage.readings.try_recv().unwrap().orders.unwrap();
+        assert_eq!(orders.limits.map(|named| named.limits).unwrap_or_default(), limits, "the worker is told, too");
+    }
 }
 
 #[tokio::test]

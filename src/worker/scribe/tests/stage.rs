@@ -11,10 +11,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Topics;
 use crate::contract::results::OutputMode;
 use crate::contract::{DeadLetterLimit, InputRecord, TopicRole};
+use crate::domain::flow_control::FloodLimits;
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
-    self, Acceptance, Act, EventSummary, HashKey, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note, NoteKind,
-    Pause, PauseKind, Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
+    self, Acceptance, Act, EventSummary, HashKey, IntakeOrders, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note,
+    NoteKind, PauseKind, Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
 };
 
 pub struct Stage {
@@ -238,11 +239,16 @@ impl Ledger for Forgetful {
     async fn pause(&self, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {
         self.inner.pause(kind, act).await
     }
-    async fn resume(&self, kind: Option<PauseKind>, act: &Act) -> Result<Vec<PauseKind>, LedgerError> {
-        self.inner.resume(kind, act).await
+    async fn resume(
+        &self,
+        kind: Option<PauseKind>,
+        limits: FloodLimits,
+        act: &Act,
+    ) -> Result<Vec<PauseKind>, LedgerError> {
+        self.inner.resume(kind, limits, act).await
     }
-    async fn pauses(&self) -> Result<Vec<Pause>, LedgerError> {
-        self.inner.pauses().await
+    async fn intake(&self) -> Result<IntakeOrders, LedgerError> {
+        self.inner.intake().await
     }
     async fn purge(&self, purge: &Purge) -> Result<Purged, LedgerError> {
         self.inner.purge(purge).await

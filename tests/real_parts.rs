@@ -57,6 +57,8 @@ mod refusals;
 mod refused_records;
 #[path = "real_parts/remade_topics.rs"]
 mod remade_topics;
+#[path = "real_parts/renamed_topics.rs"]
+mod renamed_topics;
 #[path = "real_parts/replay_how_to.rs"]
 mod replay_how_to;
 #[path = "real_parts/replaying.rs"]
@@ -111,6 +113,7 @@ const CASES: &[&[Case]] = &[
     refused_records::CASES,
     record_sizes::CASES,
     remade_topics::CASES,
+    renamed_topics::CASES,
     storms::CASES,
     broker_faults::restarts::CASES,
     broker_faults::clusters::CASES,

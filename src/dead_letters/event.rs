@@ -14,11 +14,11 @@ use crate::contract::{Context, InputRecord};
 use crate::domain::{Reason, ReasonCode, Stage, timeline};
 use crate::ledger::{DeadLetter, StoredRow, Story, Vault};
 
-/// The event. `topic` is the input topic; a record that does not open under the vault's keys is exported all the same, sealed as
+/// The event. `topic` is the input topic that the ledger serves; a record that does not open under the vault's keys is exported all the same, sealed as
 /// it is.
 #[must_use]
 pub fn event(letter: &DeadLetter, story: &Story, row: &StoredRow, topic: &str, vault: &Vault) -> Value {
-    let origin = opening::origin(letter, topic);
+    let origin = row.origin(topic);
     let record = opening::record(&origin, row, vault);
     let Told { context, result_key, reason } = told(letter, story, record.as_ref());
     let result_key = letter.customer.as_ref().map(|customer| customer.id.clone()).or(result_key);

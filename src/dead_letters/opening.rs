@@ -4,11 +4,11 @@ use crate::contract::decode::{Decoded, decode};
 use crate::contract::{InputRecord, record_bytes};
 use crate::domain::{Origin, Secret};
 use crate::ledger::custody::{record_context, token_context};
-use crate::ledger::{DeadLetter, StoredRow, Vault};
+use crate::ledger::{StoredRow, Vault};
 
 /// What opens sealed rows: the keys, and the input topic, which is part of what was sealed.
 pub struct Opener {
-    /// The input topic.
+    /// The input topic that the ledger serves.
     pub topic: String,
     /// The keys.
     pub vault: Vault,
@@ -16,8 +16,8 @@ pub struct Opener {
 
 impl Opener {
     /// Whether a worker with these keys can take the row up. One that it cannot would stay begun for ever.
-    pub(super) fn opens(&self, letter: &DeadLetter, row: &StoredRow) -> bool {
-        let Some(record) = record(&origin(letter, &self.topic), row, &self.vault) else { return false };
+    pub(super) fn opens(&self, row: &StoredRow) -> bool {
+        let Some(record) = record(&row.origin(&self.topic), row, &self.vault) else { return false };
         let is_rows_own = match decode(&record) {
             Decoded::Created(created) => created.identity.key() == row.key,
             // It ends again at once.
@@ -26,11 +26,6 @@ impl Opener {
         let token_opens = |blob: &Vec<u8>| self.vault.open(&token_context(row.key), blob).is_ok();
         is_rows_own && row.sealed_token.as_ref().is_none_or(token_opens)
     }
-}
-
-/// Where its record stood.
-pub(super) fn origin(letter: &DeadLetter, topic: &str) -> Origin {
-    Origin { topic: topic.to_owned(), partition: letter.lane.0, offset: letter.offset, timestamp: letter.timestamp }
 }
 
 /// The record, if it opens under the vault's keys.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::rows::origin;
 use super::{Act, LedgerError};
 use crate::domain::{Customer, EventKey, Lane, Origin};
 
@@ -49,22 +50,22 @@ pub struct SealedBlob {
     pub offset: i64,
     /// Its record's timestamp; 0 for a token.
     pub timestamp: i64,
+    /// The topic of its record, where it is another than the one that the ledger serves now; `None` for a token.
+    pub topic: Option<String>,
     /// The blob.
     pub bytes: Vec<u8>,
 }
 
 impl SealedBlob {
-    /// What it is bound to: see [`record_context`] and [`token_context`].
+    /// What it is bound to, in a ledger that serves the topic `served`: see [`record_context`] and [`token_context`].
     #[must_use]
-    pub fn context(&self, kind: SealedKind, topic: &str) -> Vec<u8> {
+    pub fn context(&self, kind: SealedKind, served: &str) -> Vec<u8> {
         match kind {
             SealedKind::Token => token_context(self.key),
-            SealedKind::Record => record_context(&Origin {
-                topic: topic.to_owned(),
-                partition: self.lane.0,
-                offset: self.offset,
-                timestamp: self.timestamp,
-            }),
+            SealedKind::Record => {
+                let topic = self.topic.as_deref().unwrap_or(served);
+                record_context(&origin(topic, self.lane, self.offset, self.timestamp))
+            }
         }
     }
 }

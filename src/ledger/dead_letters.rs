@@ -107,6 +107,8 @@ pub struct DeadLetterFilter {
     pub until: Option<i64>,
     /// Whose record stood here: partition and offset.
     pub place: Option<(i32, i64)>,
+    /// The topic of that place, where it is another than the one that the ledger serves now.
+    pub place_topic: Option<String>,
 }
 
 /// A dead letter's place among the others. Made by [`DeadLetter::place`] only.
@@ -136,6 +138,8 @@ pub struct DeadLetter {
     pub offset: i64,
     /// Its record's timestamp.
     pub timestamp: i64,
+    /// The topic of its record, where it is another than the one that the ledger serves now.
+    pub topic: Option<String>,
     /// Its customer, if it has a valid one.
     pub customer: Option<Customer>,
     /// Why it was dead-lettered last.
@@ -257,6 +261,7 @@ impl DeadLetter {
             lane: row.lane()?,
             offset: row.int("record_offset")?,
             timestamp: row.int("record_timestamp")?,
+            topic: row.optional_text("topic")?,
             customer: customer(row)?,
             reason: row.text("reason_code")?,
             stage: row.text("reason_stage")?,
@@ -275,7 +280,8 @@ impl DeadLetterFilter {
 
     /// No stored id holds NUL, and PostgreSQL's text cannot: such a filter admits nothing.
     pub(super) fn is_impossible(&self) -> bool {
-        let texts = [&self.reason, &self.stage, &self.customer_system, &self.customer_id, &self.event_id];
+        let texts =
+            [&self.reason, &self.stage, &self.customer_system, &self.customer_id, &self.event_id, &self.place_topic];
         self.states.is_empty() || texts.into_iter().flatten().any(|text| text.contains('\0'))
     }
 }

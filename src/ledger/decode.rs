@@ -109,6 +109,7 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         first_failed_at: row.optional_int("first_failed_at")?,
         possibly_sent: row.flag("possibly_sent")?,
         publish_seq,
+        topic: row.optional_text("topic")?,
         sealed_record: row.optional_bytes("sealed_record")?.unwrap_or_default(),
         sealed_token: row.optional_bytes("sealed_token")?,
         account: row.optional_text("account")?,
@@ -135,6 +136,7 @@ pub(super) fn sealed_blob(row: &impl Columns) -> Result<SealedBlob, LedgerError>
         lane: row.lane()?,
         offset: row.int("record_offset")?,
         timestamp: row.int("record_timestamp")?,
+        topic: row.optional_text("topic")?,
         bytes: row.bytes("bytes")?,
     })
 }

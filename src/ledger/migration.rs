@@ -19,6 +19,7 @@ const POSTGRES: &[Step] = &[
     (4, "pauses", include_str!("../../migrations/postgres/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/postgres/0005_dead_letters.sql")),
     (6, "flood_limit", include_str!("../../migrations/postgres/0006_flood_limit.sql")),
+    (8, "topics", include_str!("../../migrations/postgres/0008_topics.sql")),
 ];
 const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
@@ -27,6 +28,7 @@ const SQLITE: &[Step] = &[
     (4, "pauses", include_str!("../../migrations/sqlite/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/sqlite/0005_dead_letters.sql")),
     (6, "flood_limit", include_str!("../../migrations/sqlite/0006_flood_limit.sql")),
+    (8, "topics", include_str!("../../migrations/sqlite/0008_topics.sql")),
 ];
 
 type Step = (i64, &'static str, &'static str);

@@ -47,7 +47,7 @@ pub struct Rotated {
     pub hash_key: bool,
     /// Rows that are still sealed under another key: somebody seals under it, or they are being written to.
     pub left: u64,
-    /// Of those, rows that do not open: sealed for another topic, damaged, or dead letters whose key is not configured.
+    /// Of those, rows that do not open: damaged, in another place, or dead letters whose key is not configured.
     pub unopened: u64,
 }
 
@@ -65,7 +65,7 @@ pub struct Rotation<'a> {
     pub ledger: &'a dyn Ledger,
     /// Opens with every key, seals with the active one.
     pub vault: &'a Vault,
-    /// The input topic: records are bound to it.
+    /// The input topic that the ledger serves: records are bound to theirs.
     pub topic: &'a str,
     /// Who asked for it.
     pub act: &'a Act,

@@ -1,7 +1,7 @@
 //! What goes into the ledger and comes out of it.
 
 use crate::contract::OutgoingRecord;
-use crate::domain::{Attempts, Customer, Epoch, EventIdentity, EventKey, Lane, PublishSeq, ReasonCode, Stage};
+use crate::domain::{Attempts, Customer, Epoch, EventIdentity, EventKey, Lane, Origin, PublishSeq, ReasonCode, Stage};
 
 use super::Refused;
 
@@ -202,6 +202,8 @@ pub struct StoredRow {
     pub possibly_sent: bool,
     /// Its number, once it ended.
     pub publish_seq: Option<PublishSeq>,
+    /// The topic that its record came from, where it is another than the one that the ledger serves now.
+    pub topic: Option<String>,
     /// The original record, sealed; empty once erased.
     pub sealed_record: Vec<u8>,
     /// The permanent token, sealed; from `Converted` on.
@@ -210,6 +212,18 @@ pub struct StoredRow {
     pub account: Option<String>,
     /// It is a replay, and a later event of its customer was linked: told by [`super::Ledger::unfinished`] only.
     pub overtaken: bool,
+}
+
+impl StoredRow {
+    /// Where its record stood, in a ledger that serves the topic `served`.
+    #[must_use]
+    pub fn origin(&self, served: &str) -> Origin {
+        origin(self.topic.as_deref().unwrap_or(served), self.lane, self.offset, self.timestamp)
+    }
+}
+
+pub(super) fn origin(topic: &str, lane: Lane, offset: i64, timestamp: i64) -> Origin {
+    Origin { topic: topic.to_owned(), partition: lane.0, offset, timestamp }
 }
 
 impl std::fmt::Debug for StoredRow {

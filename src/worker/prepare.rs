@@ -197,12 +197,7 @@ impl Preparer {
 
     /// The event of an unfinished row.
     pub fn revive(&self, claim: Claim, row: StoredRow) -> Result<Revived, ReviveError> {
-        let origin = Origin {
-            topic: self.topics.created.clone(),
-            partition: row.lane.0,
-            offset: row.offset,
-            timestamp: row.timestamp,
-        };
+        let origin = row.origin(&self.topics.created);
         let bytes = self
             .vault
             .open(&record_context(&origin), &row.sealed_record)

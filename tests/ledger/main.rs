@@ -31,6 +31,7 @@ mod starting;
 #[path = "../support/mod.rs"]
 mod support;
 mod taking_up;
+mod topics;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ const CASES: &[&[Case]] = &[
     operators::CASES,
     correcting::CASES,
     adopting::CASES,
+    topics::CASES,
     starting::CASES,
     noting::CASES,
     reopening::CASES,

@@ -183,6 +183,7 @@ impl Tables {
             first_failed_at: None,
             possibly_sent: row.possibly_sent,
             publish_seq: number,
+            topic: None,
             sealed_record: if state == RowState::Rejected { Vec::new() } else { row.sealed_record.clone() },
             sealed_token: None,
             account: None,

@@ -78,7 +78,7 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
 struct Desk {
     ledger: Arc<dyn Ledger>,
     letters: Arc<dyn DeadLetters>,
-    /// The input topic, which every origin names.
+    /// The input topic that the ledger serves, which every origin names that names no other.
     topic: String,
     /// The ledger, as people may see it.
     place: String,

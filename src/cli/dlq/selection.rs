@@ -77,10 +77,10 @@ impl Selection {
             true => desk.letters.now_ms().await.map_err(|error| desk.failed(&error))?,
             false => 0,
         };
-        // A ledger serves one topic: what is of another is not here.
-        let is_here = self.origin.as_ref().is_none_or(|place| place.topic == desk.topic);
+        // What is of the topic that the ledger serves is not marked with it.
+        let other_topic = self.origin.as_ref().map(|place| &place.topic).filter(|topic| **topic != desk.topic);
         Ok(DeadLetterFilter {
-            states: if is_here { states.to_vec() } else { Vec::new() },
+            states: states.to_vec(),
             reason: self.reason.map(|code| code.as_str().to_owned()),
             stage: self.stage.map(|stage| stage.as_str().to_owned()),
             customer_system: self.customer.as_ref().and_then(|name| name.system).map(|one| one.as_str().to_owned()),
@@ -89,6 +89,7 @@ impl Selection {
             since: self.since.map(|moment| moment.before(now)),
             until: self.until.map(|moment| moment.before(now)),
             place: self.origin.as_ref().map(|place| (place.partition, place.offset)),
+            place_topic: other_topic.cloned(),
         })
     }
 }

@@ -120,6 +120,7 @@ mod tests {
             lane: Lane(0),
             offset: 17,
             timestamp: 1_763_719_000_000,
+            topic: None,
             customer: None,
             reason: reason.to_owned(),
             stage: stage.to_owned(),

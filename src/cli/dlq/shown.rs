@@ -7,11 +7,11 @@ use crate::domain::Customer;
 use crate::ledger::DeadLetter;
 
 /// The contract's object.
-pub fn as_json(letter: &DeadLetter, topic: &str) -> Value {
+pub fn as_json(letter: &DeadLetter, served: &str) -> Value {
     json!({
         "eventId": event_id(letter),
         "source": letter.identity.as_ref().map(|identity| identity.source.as_str()),
-        "origin": origin_json(letter, topic),
+        "origin": origin_json(letter, served),
         "customer": letter.customer.as_ref().map(|one| json!({"system": one.system.as_str(), "id": one.id})),
         "reason": {"code": letter.reason, "stage": letter.stage},
         "generation": letter.generation,
@@ -26,14 +26,18 @@ pub fn event_id(letter: &DeadLetter) -> Option<&str> {
     letter.identity.as_ref().map(|identity| identity.id.as_str())
 }
 
-/// Where its record stood.
-pub fn origin_json(letter: &DeadLetter, topic: &str) -> Value {
-    json!({"topic": topic, "partition": letter.lane.0, "offset": letter.offset})
+/// Where its record stood; `served` is the topic that the ledger serves.
+pub fn origin_json(letter: &DeadLetter, served: &str) -> Value {
+    json!({"topic": topic(letter, served), "partition": letter.lane.0, "offset": letter.offset})
 }
 
 /// The same as `--origin` takes it.
-pub fn origin(letter: &DeadLetter, topic: &str) -> String {
-    format!("{topic}/{}/{}", letter.lane.0, letter.offset)
+pub fn origin(letter: &DeadLetter, served: &str) -> String {
+    format!("{}/{}/{}", topic(letter, served), letter.lane.0, letter.offset)
+}
+
+fn topic<'a>(letter: &'a DeadLetter, served: &'a str) -> &'a str {
+    letter.topic.as_deref().unwrap_or(served)
 }
 
 /// The customer as `--customer` takes it.

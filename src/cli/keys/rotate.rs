@@ -78,7 +78,9 @@ fn judge(rotated: Rotated, active: &str, place: &str) -> anyhow::Result<Exit> {
     }
     Err(Failure::new(Exit::Failed, format!("{what}, and do not open"))
         .at(place)
-        .fix("configure their key if it is there still; if kafka.topics.created was renamed, name it as it was while they were accepted")
+        .fix(
+            "configure their key if it is there still; kafka.topics.created must name the topic that the ledger serves",
+        )
         .into())
 }
 

@@ -41,7 +41,7 @@ ORDER BY key_id";
 
 const RECORDS: &str = "
 SELECT * FROM (
-    SELECT s.key, s.lane::bigint AS lane, s.record_offset, i.record_timestamp, s.bytes,
+    SELECT s.key, s.lane::bigint AS lane, s.record_offset, i.record_timestamp, s.topic, s.bytes,
         sum(octet_length(s.bytes)) OVER (ORDER BY s.key) AS so_far
     FROM sealed_record s
     JOIN input i ON i.key = s.key
@@ -52,7 +52,7 @@ SELECT * FROM (
 WHERE so_far - octet_length(bytes) < $4
 ORDER BY key";
 const TOKENS: &str = "
-SELECT key, 0::bigint AS lane, 0::bigint AS record_offset, 0::bigint AS record_timestamp, bytes
+SELECT key, 0::bigint AS lane, 0::bigint AS record_offset, 0::bigint AS record_timestamp, NULL::text AS topic, bytes
 FROM sealed_token
 WHERE key > $1 AND substring(bytes FROM 1 FOR octet_length($2)) <> $2 AND $4 > 0::bigint
 ORDER BY key

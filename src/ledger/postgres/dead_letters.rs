@@ -28,7 +28,7 @@ macro_rules! shown_anew {
 }
 pub(super) use shown_anew;
 
-/// `$1` to `$10` are the filter; a plan is made for each statement, so what is null costs nothing.
+/// `$1` to `$11` are the filter; a plan is made for each statement, so what is null costs nothing.
 macro_rules! filtered {
     ($head:literal, $rest:literal) => {
         concat!(
@@ -43,7 +43,8 @@ WHERE d.state = ANY($1::smallint[])
     AND ($6::text IS NULL OR d.id = $6)
     AND ($7::bigint IS NULL OR d.dead_lettered_at >= timestamptz 'epoch' + $7 * interval '1 millisecond')
     AND ($8::bigint IS NULL OR d.dead_lettered_at < timestamptz 'epoch' + ($8 + 1) * interval '1 millisecond')
-    AND ($9::int IS NULL OR (d.lane = $9 AND d.record_offset = $10))",
+    AND ($9::int IS NULL OR (d.lane = $9 AND d.record_offset = $10
+        AND (SELECT s.topic FROM sealed_record s WHERE s.key = d.key) IS NOT DISTINCT FROM $11::text))",
             $rest
         )
     };
@@ -53,16 +54,16 @@ WHERE d.state = ANY($1::smallint[])
 const PAGE: &str = filtered!(
     "
 SELECT d.key, d.state::bigint AS state, d.generation::bigint AS generation, d.source, d.id, d.lane::bigint AS lane,
-    d.record_offset, d.record_timestamp, d.customer_system, d.customer_id, d.reason_code, d.reason_stage,
+    d.record_offset, d.record_timestamp, (SELECT s.topic FROM sealed_record s WHERE s.key = d.key) AS topic, d.customer_system, d.customer_id, d.reason_code, d.reason_stage,
     d.convert_attempts::bigint AS convert_attempts, d.link_attempts::bigint AS link_attempts,
     d.lookup_attempts::bigint AS lookup_attempts,
     floor(extract(epoch FROM d.dead_lettered_at) * 1000)::bigint AS dead_lettered_at,
     (extract(epoch FROM d.accepted_at) * 1000000)::bigint AS accepted_at",
     "
-    AND ($11::bigint IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) >
-        (timestamptz 'epoch' + $11 * interval '1 microsecond', $12::int, $13::bigint, $14::bytea))
+    AND ($12::bigint IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) >
+        (timestamptz 'epoch' + $12 * interval '1 microsecond', $13::int, $14::bigint, $15::bytea))
 ORDER BY d.accepted_at, d.lane, d.record_offset, d.key
-LIMIT $15"
+LIMIT $16"
 );
 
 const STATS: &str = filtered!(
@@ -181,7 +182,8 @@ fn of_filter(sql: &'static str, filter: &DeadLetterFilter) -> Result<Statement, 
         .bind(filter.since)?
         .bind(filter.until)?
         .bind(filter.place.map(|(partition, _)| partition))?
-        .bind(filter.place.map(|(_, offset)| offset))
+        .bind(filter.place.map(|(_, offset)| offset))?
+        .bind(filter.place_topic.as_deref())
 }
 
 /// Sets dead letters aside, or takes them back. On a connection of its own, as a replay is.

@@ -71,6 +71,10 @@ FROM (SELECT cluster_id IS DISTINCT FROM $1 OR topic IS DISTINCT FROM $2 AS anot
 const SUSPECT_ALL: &str = "
 UPDATE event e SET possibly_sent = true
 FROM sealed_record s WHERE e.key = s.key AND e.state IN (1, 2, 5) AND NOT e.possibly_sent";
+/// Sealed bytes are bound to the topic that they came from, which is told where it is not the one that is served.
+const TELL_TOPICS: &str = "
+UPDATE sealed_record s SET topic = CASE WHEN s.topic IS NULL THEN l.topic END
+FROM ledger l WHERE l.topic <> $1 AND (s.topic IS NULL OR s.topic = $1)";
 const SERVE: &str = "UPDATE ledger SET cluster_id = $1, consumer_group = $2, topic = $3, adopted_at = now()";
 const AUDIT: &str = "INSERT INTO audit (actor, act, target, why) VALUES ($1, 'adopt-ledger', $2, $3)";
 
@@ -105,6 +109,7 @@ async fn make_serve(connection: &mut PgConnection, serves: &Serves, act: &Act) -
     let (cluster, topic) = (serves.cluster_id.as_str(), serves.topic.as_str());
     Statement::new(LANES).bind(cluster)?.bind(topic)?.bind(ADOPTED_EPOCHS)?.rows(&mut *connection).await?;
     Statement::new(SUSPECT_ALL).rows(&mut *connection).await?;
+    Statement::new(TELL_TOPICS).bind(topic)?.rows(&mut *connection).await?;
     let serve = Statement::new(SERVE).bind(cluster)?.bind(serves.group.as_str())?.bind(topic)?;
     serve.rows(&mut *connection).await?;
     let audit = Statement::new(AUDIT).bind(act.actor.as_str())?.bind(named(serves))?.bind(act.why.as_deref())?;

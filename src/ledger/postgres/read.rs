@@ -21,7 +21,7 @@ macro_rules! stored {
                 e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.starts::bigint AS starts, e.possibly_sent, e.publish_seq,
                 GREATEST(0, ceil(extract(epoch FROM e.due_at - now()) * 1000))::bigint AS due_in_ms,
                 (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at,
-                s.bytes AS sealed_record, t.bytes AS sealed_token, t.account ",
+                s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account ",
             $rest
         )
     };

@@ -35,7 +35,8 @@ ORDER BY key_id";
 
 const RECORDS: &str = "
 SELECT * FROM (
-    SELECT s.key, s.lane, s.record_offset, i.record_timestamp, s.bytes, SUM(length(s.bytes)) OVER (ORDER BY s.key) AS so_far
+    SELECT s.key, s.lane, s.record_offset, i.record_timestamp, s.topic, s.bytes,
+        SUM(length(s.bytes)) OVER (ORDER BY s.key) AS so_far
     FROM sealed_record s
     JOIN input i ON i.key = s.key
     WHERE s.key > ?1 AND substr(s.bytes, 1, length(?2)) <> ?2
@@ -44,7 +45,7 @@ SELECT * FROM (
 ) WHERE so_far - length(bytes) < ?4
 ORDER BY key";
 const TOKENS: &str = "
-SELECT key, 0 AS lane, 0 AS record_offset, 0 AS record_timestamp, bytes
+SELECT key, 0 AS lane, 0 AS record_offset, 0 AS record_timestamp, NULL AS topic, bytes
 FROM sealed_token
 WHERE key > ?1 AND substr(bytes, 1, length(?2)) <> ?2 AND ?4 > 0
 ORDER BY key

@@ -12,7 +12,7 @@ use crate::ledger::{
     LetterState, Reopening, Story,
 };
 
-/// `?1` to `?12` are the filter.
+/// `?1` to `?13` are the filter.
 macro_rules! filtered {
     ($head:literal, $rest:literal) => {
         concat!(
@@ -27,7 +27,8 @@ WHERE d.state IN (?1, ?2, ?3)
     AND (?8 IS NULL OR d.id = ?8)
     AND (?9 IS NULL OR d.dead_lettered_at >= ?9)
     AND (?10 IS NULL OR d.dead_lettered_at <= ?10)
-    AND (?11 IS NULL OR (d.lane = ?11 AND d.record_offset = ?12))",
+    AND (?11 IS NULL OR (d.lane = ?11 AND d.record_offset = ?12
+        AND (SELECT s.topic FROM sealed_record s WHERE s.key = d.key) IS ?13))",
             $rest
         )
     };
@@ -35,13 +36,13 @@ WHERE d.state IN (?1, ?2, ?3)
 
 const PAGE: &str = filtered!(
     "
-SELECT d.key, d.state, d.generation, d.source, d.id, d.lane, d.record_offset, d.record_timestamp, d.customer_system,
-    d.customer_id, d.reason_code, d.reason_stage, d.convert_attempts, d.link_attempts, d.lookup_attempts,
+SELECT d.key, d.state, d.generation, d.source, d.id, d.lane, d.record_offset, d.record_timestamp,
+    (SELECT s.topic FROM sealed_record s WHERE s.key = d.key) AS topic, d.customer_system, d.customer_id, d.reason_code, d.reason_stage, d.convert_attempts, d.link_attempts, d.lookup_attempts,
     d.dead_lettered_at, d.accepted_at",
     "
-    AND (?13 IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) > (?13, ?14, ?15, ?16))
+    AND (?14 IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) > (?14, ?15, ?16, ?17))
 ORDER BY d.accepted_at, d.lane, d.record_offset, d.key
-LIMIT ?17"
+LIMIT ?18"
 );
 
 const STATS: &str = filtered!(
@@ -110,6 +111,7 @@ fn of_filter<'q>(sql: &'static str, filter: &DeadLetterFilter) -> Values<'q> {
         .bind(filter.until)
         .bind(filter.place.map(|(partition, _)| partition))
         .bind(filter.place.map(|(_, offset)| offset))
+        .bind(filter.place_topic.clone())
 }
 
 pub(super) async fn change(

@@ -27,6 +27,9 @@ UPDATE lane SET epoch = epoch + ?3, owner = NULL, clean = 0,
 FROM (SELECT cluster_id IS NOT ?1 OR topic IS NOT ?2 AS another FROM ledger) AS g";
 const SUSPECT_ALL: &str =
     "UPDATE event SET possibly_sent = 1 WHERE state IN (1, 2, 5) AND key IN (SELECT key FROM sealed_record)";
+const TELL_TOPICS: &str = "
+UPDATE sealed_record SET topic = CASE WHEN topic IS NULL THEN (SELECT l.topic FROM ledger l) END
+WHERE (topic IS NULL OR topic = ?1) AND EXISTS (SELECT 1 FROM ledger l WHERE l.topic <> ?1)";
 const SERVE: &str = "
 UPDATE ledger SET cluster_id = ?, consumer_group = ?, topic = ?, adopted_at = CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
@@ -52,6 +55,7 @@ pub(super) async fn adopt(file: &File, serves: &Serves, act: &Act) -> Result<(),
     let (cluster, topic) = (serves.cluster_id.as_str(), serves.topic.as_str());
     work.run(sqlx::query(LANES).bind(cluster).bind(topic).bind(ADOPTED_EPOCHS)).await?;
     work.run(sqlx::query(SUSPECT_ALL)).await?;
+    work.run(sqlx::query(TELL_TOPICS).bind(topic)).await?;
     if work.run(sqlx::query(SERVE).bind(cluster).bind(serves.group.as_str()).bind(topic)).await? == 0 {
         return Err(LedgerError::WrongVersion { found: 0, needed: SCHEMA_VERSION });
     }

@@ -1,6 +1,7 @@
 //! From a Kafka record to a valid event, or to the reason why not.
 //!
-//! The order of checks, each stopping at the first failure:
+//! The order of checks, each stopping at the first failure; before them, that no side header of a replay is left, which says
+//! nothing that can be believed (`malformed_event`, without an identity):
 //! 1. readable: size, frame, content mode, UTF-8, JSON without repeated names or absurd depth (`malformed_event`);
 //! 2. a CloudEvent: `specversion`, `source`, `id` (`malformed_event`);
 //! 3. ours: `type` (`malformed_event`, or `unsupported_version`);
@@ -17,7 +18,10 @@ use zeroize::Zeroizing;
 use super::card_numbers::Place;
 use super::envelope::Envelope;
 use super::violations::text_at;
-use super::{Context, InputRecord, PROFILE_CREATED, ProfileCreated, canonical, card_numbers, profile, schemas, scrub};
+use super::{
+    Context, InputRecord, PROFILE_CREATED, ProfileCreated, canonical, card_numbers, profile, schemas, scrub,
+    side_headers,
+};
 use crate::domain::{Customer, EventIdentity, EventKey, Reason, ReasonCode, Stage, Violation};
 
 /// The contract's limit of a key that is used or echoed, bytes.
@@ -70,6 +74,11 @@ pub enum Decoded {
 #[must_use]
 pub fn decode(record: &InputRecord) -> Decoded {
     let envelope = Envelope::read(record);
+    if side_headers::is_left(record) {
+        // Neither its identity nor its payload: it could stand in the place of the event that it was a replay of.
+        let detail = "the headers pl-generation and pl-origin are those of a replay, and these cannot be one's";
+        return unusable(&envelope, record, (None, None, malformed(detail)));
+    }
     match (judge(&envelope, record), envelope.identity(), payload(&envelope)) {
         (Ok(profile), Some(identity), Some(payload)) => {
             let context = envelope.context(record);

@@ -18,6 +18,7 @@ pub mod results;
 pub mod samples;
 pub mod schemas;
 pub mod scrub;
+pub mod side_headers;
 mod violations;
 
 pub use canonical::payload;

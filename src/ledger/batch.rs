@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::{AcceptLane, Acceptance, Accepted, Claim, LedgerError, NewRow, Refused, StoredRow};
+use super::{AcceptLane, Acceptance, Accepted, Claim, LedgerError, NewRow, Refused, RowState, StoredRow};
 use crate::domain::{Epoch, EventKey, Lane, PublishSeq};
 
 /// How long a ledger may look for what overtook replays: it looks at all input since the oldest of them, and a take-over waits
@@ -103,14 +103,24 @@ fn classify(new: &NewRow, standing: &HashMap<EventKey, Standing>) -> Result<Acce
     let there = standing
         .get(&new.key)
         .ok_or_else(|| LedgerError::Unavailable(format!("row {:?} went away while it was looked at", new.key)))?;
+    if new.generation > 1 && there.payload_hash == new.payload_hash && is_next(new, &there.row) {
+        return Ok(Accepted::Replays);
+    }
     let origin = (there.row.lane, there.row.offset, there.row.timestamp);
-    Ok(if origin == (new.lane, new.offset, new.timestamp) {
+    // A replay with another payload is none, whatever it says of its origin.
+    let is_same = new.generation == 1 || there.payload_hash == new.payload_hash;
+    Ok(if is_same && origin == (new.lane, new.offset, new.timestamp) {
         Accepted::Ours(Box::new(there.row.clone()))
     } else if there.payload_hash == new.payload_hash {
         Accepted::Duplicate
     } else {
         Accepted::Conflict
     })
+}
+
+/// Whether a replay that came by the topic is of the generation behind a dead letter's.
+fn is_next(new: &NewRow, there: &StoredRow) -> bool {
+    there.state == RowState::DeadLettered && there.generation + 1 == new.generation
 }
 
 /// Marks the replays that were overtaken; without an answer all of them, which at worst leaves a profile secondary.

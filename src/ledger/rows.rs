@@ -163,6 +163,8 @@ pub enum Accepted {
     },
     /// It stands there with this very origin: accepted before.
     Ours(Box<StoredRow>),
+    /// The next generation of a row that is dead-lettered: not written here, to be asked for by [`super::Ledger::reopen`].
+    Replays,
     /// Another record with the same identity and payload.
     Duplicate,
     /// Another record with the same identity and another payload: needs a row of its own.

@@ -40,12 +40,12 @@ pub(super) struct Drafted {
 impl Drafted {
     /// Keeps the first so many, with the position after them; answers the rest, if there is one.
     fn split_off(&mut self, count: usize) -> Option<Self> {
-        let last = self.drafts.get(..count)?.last()?.record.origin.offset;
+        let position = self.drafts.get(..count)?.last()?.next_offset;
         let rest = self.drafts.split_off(count);
         if rest.is_empty() {
             return None;
         }
-        let position = std::mem::replace(&mut self.position, last + 1);
+        let position = std::mem::replace(&mut self.position, position);
         Some(Self { claim: self.claim, position, drafts: rest })
     }
 }
@@ -185,6 +185,8 @@ impl Dispatcher {
         self.count_ended_at_once(&outcomes);
         for (draft, outcome) in outcomes {
             match outcome {
+                // Its note tells when there is room for it, as for every replay.
+                Accepted::New { .. } if draft.row.generation > 1 => {}
                 Accepted::New { .. } => {
                     if let Some(event) = self.shared.preparer.event(claim, draft) {
                         self.admit(event, Duration::ZERO);
@@ -195,7 +197,7 @@ impl Dispatcher {
                 Accepted::Duplicate => {
                     tracing::debug!(kafka.partition = claim.lane.0, kafka.offset = draft.row.offset, "a duplicate");
                 }
-                Accepted::Conflict | Accepted::Refused => {}
+                Accepted::Replays | Accepted::Conflict | Accepted::Refused => {}
             }
         }
         self.go_on_drafting();
@@ -229,8 +231,9 @@ async fn draft(preparer: &Preparer, fetched: Fetched) -> Drafted {
         if index % STRETCH == STRETCH - 1 {
             tokio::task::yield_now().await;
         }
-        drafted.position = record.origin.offset + 1;
-        drafted.drafts.push(preparer.draft(record, suspect_below));
+        let draft = preparer.draft(record, suspect_below);
+        drafted.position = draft.next_offset;
+        drafted.drafts.push(draft);
     }
     drafted
 }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Topics;
 use crate::contract::decode::{Created, Decoded, Unusable, decode};
 use crate::contract::results::OutputMode;
-use crate::contract::{DeadLetterLimit, InputRecord, Token, record_bytes};
+use crate::contract::{DeadLetterLimit, InputRecord, Token, record_bytes, side_headers};
 use crate::domain::machine::{Flow, Past};
 use crate::domain::{Attempts, Disposition, EventIdentity, Lane, Origin, Reason, ReasonCode, Secret, Stage};
 use crate::ledger::custody::{record_context, token_context};
@@ -38,7 +38,10 @@ pub(super) struct Preparer {
 /// A record ready to be accepted.
 pub(super) struct Draft {
     pub row: NewRow,
+    /// As its producer sent it; a replay that came by the topic has the origin of the first time.
     pub record: InputRecord,
+    /// The offset after the one at which it was fetched.
+    pub next_offset: i64,
     /// A valid event; its claim is its lane's.
     pub event: Option<Box<Created>>,
 }
@@ -88,41 +91,48 @@ impl Preparer {
     ///
     /// `suspect_below`: offsets below it were possibly sent before the ledger knew of them.
     pub fn draft(&self, record: InputRecord, suspect_below: i64) -> Draft {
-        let possibly_sent = self.possibly_sent(&record.origin, suspect_below);
+        let (next_offset, fetched_at) = (record.origin.offset + 1, record.origin.offset);
+        let (record, replay) = side_headers::taken_off(record);
+        let old = self.possibly_sent(&record.origin, fetched_at < suspect_below);
+        let generation = replay.unwrap_or(1);
         match decode(&record) {
             Decoded::Created(created) => {
-                let row = self.row(&record, Some(created.identity.clone()), &created.payload, |row| {
+                let row = self.row(&record, generation, Some(created.identity.clone()), &created.payload, |row| {
                     row.customer = Some(created.profile.customer.clone());
-                    row.possibly_sent = possibly_sent;
+                    row.possibly_sent = old || replay.is_some();
                 });
-                Draft { row, record, event: Some(created) }
+                Draft { row, record, next_offset, event: Some(created) }
             }
-            Decoded::Unusable(unusable) => self.ended_draft(record, &unusable),
+            Decoded::Unusable(unusable) => {
+                let row = self.ended_row(&record, generation, &unusable);
+                Draft { row, record, next_offset, event: None }
+            }
         }
     }
 
     /// Whether this record may have been accepted, and sent, before: by a ledger that is not this one as it is now. A record
     /// without a timestamp (-1) counts as old.
-    fn possibly_sent(&self, origin: &Origin, suspect_below: i64) -> bool {
+    fn possibly_sent(&self, origin: &Origin, is_suspect: bool) -> bool {
         let age_ms = self.clock.wall_ms().saturating_sub(origin.timestamp);
         let old = u128::try_from(age_ms).is_ok_and(|age| age > self.old_after.as_millis());
-        old || origin.offset < suspect_below || self.adopted_at.is_some_and(|at| origin.timestamp < at)
+        old || is_suspect || self.adopted_at.is_some_and(|at| origin.timestamp < at)
     }
 
-    fn ended_draft(&self, record: InputRecord, unusable: &Unusable) -> Draft {
-        let bytes = record_bytes_of(&record);
+    fn ended_row(&self, record: &InputRecord, generation: i32, unusable: &Unusable) -> NewRow {
+        let bytes = record_bytes_of(record);
         let payload = unusable.payload.as_ref().unwrap_or(&bytes);
-        let mut row = self.row(&record, unusable.identity.clone(), payload, |row| {
+        let mut row = self.row(record, generation, unusable.identity.clone(), payload, |row| {
             row.customer.clone_from(&unusable.customer);
         });
-        row.ended = Some(self.ended(&record, &row, unusable));
-        Draft { row, record, event: None }
+        row.ended = Some(self.ended(record, &row, unusable));
+        row
     }
 
     /// The row of a record whose identity is already taken by another payload: of its own identity, ended at once.
     pub fn conflict(&self, draft: &Draft) -> NewRow {
         let bytes = record_bytes_of(&draft.record);
-        let mut row = self.row(&draft.record, None, &bytes, |row| row.customer.clone_from(&draft.row.customer));
+        let of_its_own = |row: &mut NewRow| row.customer.clone_from(&draft.row.customer);
+        let mut row = self.row(&draft.record, draft.row.generation, None, &bytes, of_its_own);
         let detail = "an event with this source and id but another payload was accepted before";
         let unusable = Unusable {
             identity: None,
@@ -158,6 +168,7 @@ impl Preparer {
     fn row(
         &self,
         record: &InputRecord,
+        generation: i32,
         identity: Option<EventIdentity>,
         payload: &[u8],
         more: impl FnOnce(&mut NewRow),
@@ -176,7 +187,7 @@ impl Preparer {
             identity,
             customer: None,
             payload_hash: self.hash_key.payload_hash(payload),
-            generation: 1,
+            generation,
             sealed_record: self.vault.seal(&record_context(origin), &bytes),
             possibly_sent: false,
             ended: None,
@@ -271,7 +282,8 @@ fn revived(
     let past = Past { resumed, possibly_sent: row.possibly_sent, starts: u32::try_from(row.starts).unwrap_or(0) };
     let mut event = new_event(claim, row.generation, record, created, row.sealed_record, flow);
     event.past = past;
-    event.overtaken = row.overtaken;
+    // What was linked after it in a ledger that is not this one as it is now, this one cannot tell: at worst it stays secondary.
+    event.overtaken = row.overtaken || (row.generation > 1 && row.possibly_sent);
     event.first_failed_at = row.first_failed_at;
     if let Some(token) = token {
         event.token = Some(Secret::new(token.to_vec()));

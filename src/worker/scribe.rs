@@ -182,6 +182,7 @@ impl Scribe {
             let records = draft.row.ended.as_ref().map(|ended| &ended.records);
             self.note_ended(claim.lane, outcome, records, &mut ended);
         }
+        self.replay(&outcomes).await?;
         if outcomes.iter().any(|(_, outcome)| !matches!(outcome, Accepted::New { .. })) {
             let conflicting = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Accepted::Conflict));
             let conflicts: Vec<_> = conflicting.map(|(draft, _)| self.preparer.conflict(draft)).collect();
@@ -371,5 +372,6 @@ fn lanes_claims(lanes: &[AcceptLane]) -> Vec<Claim> {
 }
 
 mod flush;
+mod replays;
 #[cfg(test)]
 mod tests;

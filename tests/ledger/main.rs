@@ -22,6 +22,7 @@ mod pausing;
 mod purging;
 mod purging_beside;
 mod reopening;
+mod replays_by_topic;
 mod rotating;
 mod rotating_beside;
 mod rows;
@@ -56,6 +57,7 @@ const CASES: &[&[Case]] = &[
     starting::CASES,
     noting::CASES,
     reopening::CASES,
+    replays_by_topic::CASES,
     taking_up::CASES,
     pausing::CASES,
     dead_letters::CASES,

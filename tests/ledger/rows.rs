@@ -157,6 +157,7 @@ pub fn said(rows: &[Accepted]) -> Vec<String> {
         Accepted::New { publish_seq: None } => "new".to_owned(),
         Accepted::New { publish_seq: Some(number) } => format!("new as {}", number.0),
         Accepted::Ours(_) => "ours".to_owned(),
+        Accepted::Replays => "replays".to_owned(),
         Accepted::Duplicate => "duplicate".to_owned(),
         Accepted::Conflict => "conflict".to_owned(),
         Accepted::Refused => "refused".to_owned(),

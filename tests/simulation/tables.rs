@@ -256,7 +256,10 @@ impl Tables {
     fn standing(&self, new: &NewRow) -> Accepted {
         let Some(there) = self.rows.get(&new.key) else { return Accepted::Refused };
         let stored = &there.stored;
-        if (stored.lane, stored.offset, stored.timestamp) == (new.lane, new.offset, new.timestamp) {
+        let is_next = stored.state == RowState::DeadLettered && stored.generation + 1 == new.generation;
+        if new.generation > 1 && is_next && there.payload_hash == new.payload_hash {
+            Accepted::Replays
+        } else if (stored.lane, stored.offset, stored.timestamp) == (new.lane, new.offset, new.timestamp) {
             Accepted::Ours(Box::new(stored.clone()))
         } else if there.payload_hash == new.payload_hash {
             Accepted::Duplicate

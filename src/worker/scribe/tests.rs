@@ -1,3 +1,4 @@
+mod replays;
 mod stage;
 
 use std::sync::atomic::Ordering;
@@ -33,6 +34,7 @@ fn word(outcome: &Accepted) -> &'static str {
     match outcome {
         Accepted::New { .. } => "new",
         Accepted::Ours(_) => "ours",
+        Accepted::Replays => "replays",
         Accepted::Duplicate => "duplicate",
         Accepted::Conflict => "conflict",
         Accepted::Refused => "refused",

@@ -149,7 +149,7 @@ pub fn event(id: &str, title: &str) -> String {
     .to_string()
 }
 
-fn record(partition: i32, offset: i64, value: &str) -> InputRecord {
+pub fn record(partition: i32, offset: i64, value: &str) -> InputRecord {
     InputRecord {
         origin: Origin { topic: "created".to_owned(), partition, offset, timestamp: 1_700_000_000_000 },
         key: Some(b"42".to_vec()),

@@ -18,6 +18,10 @@ mod dead_letters;
 mod deploying;
 #[path = "cli/examples.rs"]
 mod examples;
+#[path = "cli/from_topic.rs"]
+mod from_topic;
+#[path = "cli/letters.rs"]
+mod letters;
 #[path = "cli/manners.rs"]
 mod manners;
 #[path = "cli/publishing.rs"]

@@ -112,7 +112,10 @@ pub async fn beginnings(reader: &Reader, topic: &str) -> Result<Places, Failure>
 }
 
 /// Low and high of each partition.
-async fn watermarks(reader: &Reader, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, Failure> {
+///
+/// # Errors
+/// The broker is unreachable (69) or refuses (1).
+pub async fn watermarks(reader: &Reader, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, Failure> {
     let partitions = reader.partitions(topic).await?;
     let topic = topic.to_owned();
     reader

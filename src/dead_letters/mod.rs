@@ -8,6 +8,7 @@ mod event;
 mod opening;
 mod ramp;
 mod replay;
+pub mod topic;
 
 pub use event::event;
 pub use opening::Opener;

@@ -61,6 +61,18 @@ impl Results {
         Ok(())
     }
 
+    /// One of them has ended, as a result topic tells it. What is told twice counts once.
+    pub fn ended(&mut self, key: EventKey, is_linked: bool) {
+        if self.awaited.remove(&key).is_none() {
+            return;
+        }
+        if is_linked {
+            self.linked += 1;
+        } else {
+            self.failed.push(key);
+        }
+    }
+
     fn hear(&mut self, asked: &[EventKey], fates: &[Fate]) {
         for key in asked {
             let fate = fates.iter().find(|fate| fate.key == *key);

@@ -41,6 +41,9 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// Everything that a person may know of one of them.
     async fn story(&self, key: EventKey) -> Result<Option<Story>, LedgerError>;
 
+    /// Writes an act down that changes nothing here: an audit line of this name.
+    async fn write_act(&self, name: &str, target: &str, act: &Act) -> Result<(), LedgerError>;
+
     /// What people did to the ledger, the latest first, from before line `before` on; at most `limit` lines.
     async fn audit(
         &self,
@@ -112,7 +115,7 @@ pub struct DeadLetterFilter {
 }
 
 /// A dead letter's place among the others. Made by [`DeadLetter::place`] only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadLetterPlace {
     /// When it was accepted, in the ledger's own unit.
     pub(super) accepted_at: i64,

@@ -154,7 +154,7 @@ impl Broker {
         [("PROFILE_LINKER_KAFKA__BROKERS", &self.address)]
     }
 
-    fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address);
         config

@@ -18,13 +18,16 @@ const PAGE: usize = 200;
 #[command(after_help = "Example:\n  profile-linker dlq export --since 1d --config worker.toml > dead-letters.ndjson")]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// In these states only
     #[arg(long, value_enum, default_value = "open")]
-    state: States,
+    pub(super) state: States,
     /// So many at most
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
+    /// Ask the dead-letter topic, not the ledger: for a ledger that is lost
+    #[arg(long)]
+    pub(super) from_topic: bool,
 }
 
 /// Prints them.

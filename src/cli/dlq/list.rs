@@ -1,6 +1,6 @@
 //! `dlq list`: one line a dead letter.
 
-use super::Desk;
+use super::View;
 use super::selection::{Selection, States};
 use super::shown::{as_json, customer, event_id, origin, time};
 use super::table::{self, Cell};
@@ -21,20 +21,23 @@ const HEAD: [&str; 8] = ["DEAD-LETTERED AT", "STATE", "REASON", "STAGE", "GEN", 
 )]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// In these states only
     #[arg(long, value_enum, default_value = "open")]
-    state: States,
+    pub(super) state: States,
     /// So many at most
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
+    /// Ask the dead-letter topic, not the ledger: for a ledger that is lost
+    #[arg(long)]
+    pub(super) from_topic: bool,
 }
 
 /// Lists.
 ///
 /// # Errors
 /// The ledger is unreachable (69).
-pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
+pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, args.state.states()).await?;
     let (mut left, mut after) = (args.limit.unwrap_or(usize::MAX), None);
     while left > 0 {
@@ -53,7 +56,7 @@ pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-fn print(page: &[DeadLetter], first: bool, desk: &Desk, shell: &Shell) -> anyhow::Result<()> {
+fn print(page: &[DeadLetter], first: bool, desk: &View, shell: &Shell) -> anyhow::Result<()> {
     if shell.is_json() {
         // A page is written at once: a hundred thousand lines are a hundred writes.
         let line = |letter| escaped(&as_json(letter, &desk.topic).to_string()) + "\n";

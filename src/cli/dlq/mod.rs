@@ -1,8 +1,10 @@
-//! `dlq`: dead letters for the one who replays them. Everything is asked of the ledger; no token is ever shown.
+//! `dlq`: dead letters for the one who replays them. Everything is asked of the ledger, or of the dead-letter topic where the
+//! ledger is lost; no token is ever shown.
 
 mod acts;
 mod audit;
 mod export;
+mod from_topic;
 mod list;
 mod rate;
 mod replay;
@@ -12,6 +14,7 @@ mod shown;
 mod stats;
 mod table;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::exit::{Exit, Failure};
@@ -55,12 +58,28 @@ impl Args {
     }
 }
 
+impl Command {
+    fn asks_the_topic(&self) -> bool {
+        match self {
+            Self::List(args) => args.from_topic,
+            Self::Stats(args) => args.from_topic,
+            Self::Show(args) => args.from_topic,
+            Self::Replay(args) => args.from_topic,
+            Self::Export(args) => args.from_topic,
+            Self::Discard(_) | Self::Restore(_) | Self::Audit(_) => false,
+        }
+    }
+}
+
 /// Does it.
 ///
 /// # Errors
 /// The ledger is unreachable (69) or of another version (78), or the arguments fit nothing that is there (1).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
+    if args.command.asks_the_topic() {
+        return from_topic::execute(args.command, &config, shell).await;
+    }
     let desk = Desk::open(&config).await?;
     match args.command {
         Command::List(args) => list::execute(&args, &desk, shell).await,
@@ -74,31 +93,45 @@ pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     }
 }
 
-/// What every one of these commands works with.
-struct Desk {
-    ledger: Arc<dyn Ledger>,
+/// What a command that only looks works with.
+struct View {
     letters: Arc<dyn DeadLetters>,
     /// The input topic that the ledger serves, which every origin names that names no other.
     topic: String,
-    /// The ledger, as people may see it.
+    /// Where the dead letters are, as people may see it.
     place: String,
+    /// What that is.
+    holder: &'static str,
+}
+
+/// What a command works with that changes something: a look, and the ledger.
+struct Desk {
+    ledger: Arc<dyn Ledger>,
+    view: View,
     /// Whether a worker can use the ledger at the same time.
     is_shared: bool,
+}
+
+/// Whoever may change something may look.
+impl Deref for Desk {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
 }
 
 impl Desk {
     async fn open(config: &Config) -> Result<Self, Failure> {
         let (ledger, letters) = system::open_ledger_with_dead_letters(config).await?;
         let url = config.ledger.url.expose_str().unwrap_or_default();
-        Ok(Self {
-            ledger,
-            letters,
-            topic: config.kafka.topics.created.clone(),
-            place: crate::config::ledger_shown(url),
-            is_shared: !url.starts_with("sqlite:"),
-        })
+        let (topic, place) = (config.kafka.topics.created.clone(), crate::config::ledger_shown(url));
+        let view = View { letters, topic, place, holder: "the ledger" };
+        Ok(Self { ledger, view, is_shared: !url.starts_with("sqlite:") })
     }
+}
 
+impl View {
     fn failed(&self, error: &LedgerError) -> Failure {
         system::ledger_failure(error, &self.place)
     }

@@ -3,8 +3,8 @@
 //! Each batch is one write of the ledger, and the command is asked to end between two of them: what it told of is done, and the
 //! same command goes on where it ended, since what is replayed is no dead letter any more.
 
-mod dry;
-mod progress;
+pub(super) mod dry;
+pub(super) mod progress;
 
 use std::time::Duration;
 
@@ -34,28 +34,32 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 )]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// All of them; the same as no selection
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// Only tell what would be replayed; change nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// So many at most
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     /// So many a second (or minute, or hour)
     #[arg(long, value_name = "N/s")]
-    rate: Option<Rate>,
+    pub(super) rate: Option<Rate>,
     /// 1, 2, 5, 10, ... at a time, each step after the results of the one before; stops if half of a step fails again (exit 1)
     #[arg(long)]
-    ramp: bool,
+    pub(super) ramp: bool,
     /// Why; kept in the ledger's audit table
     #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
+    pub(super) why: Option<String>,
     /// Who does it, for the audit table; the user, if not said
     #[arg(long, value_name = "NAME")]
-    by: Option<String>,
+    pub(super) by: Option<String>,
+    /// Read the dead-letter topic, not the ledger, and publish the originals to the input topic once more: for a ledger that is
+    /// lost
+    #[arg(long)]
+    pub(super) from_topic: bool,
 }
 
 /// Replays.

@@ -1,6 +1,6 @@
 //! Which dead letters a command is about.
 
-use super::Desk;
+use super::View;
 use crate::cli::exit::Failure;
 use crate::cli::filter::reason_code;
 use crate::config::parse_duration;
@@ -68,11 +68,21 @@ impl Selection {
         texts && customer.is_none() && since.is_none() && until.is_none() && origin.is_none()
     }
 
+    /// Whether it names nothing but times.
+    pub fn is_of_times_only(&self) -> bool {
+        Self { since: None, until: None, ..self.clone() }.is_everything()
+    }
+
+    /// From when on; ages are counted from `now`.
+    pub fn since(&self, now: i64) -> Option<i64> {
+        self.since.map(|moment| moment.before(now))
+    }
+
     /// The filter that the ledger understands; times that are told as ages are counted by its clock.
     ///
     /// # Errors
     /// The ledger is unreachable (69).
-    pub async fn filter(&self, desk: &Desk, states: &[LetterState]) -> Result<DeadLetterFilter, Failure> {
+    pub async fn filter(&self, desk: &View, states: &[LetterState]) -> Result<DeadLetterFilter, Failure> {
         let now = match [self.since, self.until].iter().any(|moment| matches!(moment, Some(Moment::Ago(_)))) {
             true => desk.letters.now_ms().await.map_err(|error| desk.failed(&error))?,
             false => 0,

@@ -1,6 +1,6 @@
 //! `dlq show`: what, where, why, and what a replay would do. Never a token.
 
-use super::Desk;
+use super::View;
 use super::selection::{Selection, States};
 use super::shown::{as_json, customer, event_id, origin, time};
 use crate::cli::exit::{Exit, Failure};
@@ -19,21 +19,24 @@ const ACTS: usize = 20;
 #[command(after_help = "Example:\n  profile-linker dlq show order-4711 --config worker.toml")]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// In these states only
     #[arg(long, value_enum, default_value = "all")]
-    state: States,
+    pub(super) state: States,
+    /// Ask the dead-letter topic, not the ledger: for a ledger that is lost
+    #[arg(long)]
+    pub(super) from_topic: bool,
 }
 
 /// Shows.
 ///
 /// # Errors
 /// There is none (1), or the ledger is unreachable (69).
-pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
+pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, args.state.states()).await?;
     let found = desk.letters.page(&filter, None, MOST).await.map_err(|error| desk.failed(&error))?;
     if found.is_empty() {
-        return Err(Failure::new(Exit::Failed, "the ledger holds no such dead letter")
+        return Err(Failure::new(Exit::Failed, format!("{} holds no such dead letter", desk.holder))
             .at(&desk.place)
             .fix("`profile-linker dlq list --state all` shows what there is; one that was linked by a replay is none any more")
             .into());
@@ -45,7 +48,7 @@ pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-async fn known(letter: &DeadLetter, desk: &Desk) -> Result<(Option<Story>, Vec<AuditLine>), Failure> {
+async fn known(letter: &DeadLetter, desk: &View) -> Result<(Option<Story>, Vec<AuditLine>), Failure> {
     let failed = |error| desk.failed(&error);
     let story = desk.letters.story(letter.key).await.map_err(failed)?;
     let target = AuditFilter { target: Some(format!("{:?}", letter.key)), ..AuditFilter::default() };
@@ -99,7 +102,8 @@ fn would_do(letter: &DeadLetter, story: Option<&Story>) -> &'static str {
             "tries the conversion once more: it ends so again if the token is used"
         }
         _ if letter.attempts.link > 0 => "looks whether the profile is there, and links it if it is not",
-        (.., Some(story)) if story.possibly_sent => {
+        // What only the topic tells counts as possibly sent.
+        (.., story) if story.is_none_or(|story| story.possibly_sent) => {
             "looks whether the profile is there, then converts and links it if it is not"
         }
         _ => "goes a new event's way: converts and links; a temporary token that died meanwhile ends it for good",

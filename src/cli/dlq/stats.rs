@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Desk;
+use super::View;
 use super::selection::{Selection, States};
 use super::shown::age;
 use super::table::{self, Cell};
@@ -18,17 +18,20 @@ const HEAD: [&str; 7] = ["COUNT", "REASON", "STAGE", "OLDEST", "NEWEST", "CUSTOM
 #[command(after_help = "Example:\n  profile-linker dlq stats --config worker.toml")]
 pub struct Args {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// In these states only
     #[arg(long, value_enum, default_value = "open")]
-    state: States,
+    pub(super) state: States,
+    /// Ask the dead-letter topic, not the ledger: for a ledger that is lost
+    #[arg(long)]
+    pub(super) from_topic: bool,
 }
 
 /// Counts.
 ///
 /// # Errors
 /// The ledger is unreachable (69).
-pub async fn execute(args: &Args, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
+pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, args.state.states()).await?;
     let groups = desk.letters.stats(&filter).await.map_err(|error| desk.failed(&error))?;
     if groups.is_empty() {

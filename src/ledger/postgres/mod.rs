@@ -233,6 +233,10 @@ impl DeadLetters for PostgresLedger {
         dead_letters::story(&self.readers, key).await
     }
 
+    async fn write_act(&self, name: &str, target: &str, act: &Act) -> Result<(), LedgerError> {
+        operator::write_act(&self.options, name, target, act).await
+    }
+
     async fn audit(
         &self,
         filter: &AuditFilter,

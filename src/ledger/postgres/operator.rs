@@ -76,7 +76,7 @@ const TELL_TOPICS: &str = "
 UPDATE sealed_record s SET topic = CASE WHEN s.topic IS NULL THEN l.topic END
 FROM ledger l WHERE l.topic <> $1 AND (s.topic IS NULL OR s.topic = $1)";
 const SERVE: &str = "UPDATE ledger SET cluster_id = $1, consumer_group = $2, topic = $3, adopted_at = now()";
-const AUDIT: &str = "INSERT INTO audit (actor, act, target, why) VALUES ($1, 'adopt-ledger', $2, $3)";
+const AUDIT: &str = "INSERT INTO audit (actor, act, target, why) VALUES ($1, $2, $3, $4)";
 
 /// On a connection of its own: it may wait for a lane, and no worker's write shall wait with it.
 pub(super) async fn reopen(
@@ -112,6 +112,19 @@ async fn make_serve(connection: &mut PgConnection, serves: &Serves, act: &Act) -
     Statement::new(TELL_TOPICS).bind(topic)?.rows(&mut *connection).await?;
     let serve = Statement::new(SERVE).bind(cluster)?.bind(serves.group.as_str())?.bind(topic)?;
     serve.rows(&mut *connection).await?;
-    let audit = Statement::new(AUDIT).bind(act.actor.as_str())?.bind(named(serves))?.bind(act.why.as_deref())?;
-    audit.rows(connection).await.map(drop)
+    audit("adopt-ledger", named(serves), act)?.rows(connection).await.map(drop)
+}
+
+fn audit(name: &str, target: String, act: &Act) -> Result<Statement, LedgerError> {
+    let (actor, why) = (act.actor.as_str(), act.why.as_deref());
+    Statement::new(AUDIT).bind(actor)?.bind(name)?.bind(target)?.bind(why)
+}
+
+pub(super) async fn write_act(
+    options: &PgConnectOptions,
+    name: &str,
+    target: &str,
+    act: &Act,
+) -> Result<(), LedgerError> {
+    session::once(options, &audit(name, target.to_owned(), act)?).await.map(drop)
 }

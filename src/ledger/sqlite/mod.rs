@@ -200,6 +200,10 @@ impl DeadLetters for SqliteLedger {
         dead_letters::story(&self.file, key).await
     }
 
+    async fn write_act(&self, name: &str, target: &str, act: &Act) -> Result<(), LedgerError> {
+        operator::write_act(&self.file, name, target, act).await
+    }
+
     async fn audit(
         &self,
         filter: &AuditFilter,

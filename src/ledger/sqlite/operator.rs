@@ -63,6 +63,12 @@ pub(super) async fn adopt(file: &File, serves: &Serves, act: &Act) -> Result<(),
     work.commit().await
 }
 
+pub(super) async fn write_act(file: &File, name: &str, target: &str, act: &Act) -> Result<(), LedgerError> {
+    let mut work = file.write().await?;
+    audit(&mut work, act, name, target).await?;
+    work.commit().await
+}
+
 pub(super) async fn audit(work: &mut Work<'_>, act: &Act, name: &str, target: &str) -> Result<(), LedgerError> {
     let query = sqlx::query(AUDIT).bind(act.actor.as_str()).bind(name).bind(target).bind(act.why.as_deref());
     work.run(query).await.map(drop)

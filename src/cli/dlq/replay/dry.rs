@@ -9,39 +9,58 @@ use crate::cli::dlq::table::{self, Cell};
 use crate::cli::exit::Exit;
 use crate::cli::shell::Shell;
 use crate::dead_letters::Replay;
+use crate::ledger::DeadLetter;
 
 const HEAD: [&str; 4] = ["WOULD REPLAY", "REASON", "TARGET", "AS GENERATION"];
+
+/// What would be replayed, by reason, target and generation.
+#[derive(Default)]
+pub struct Counts(BTreeMap<(String, &'static str, i32), u64>);
 
 /// Tells by reason; people also by target and generation.
 ///
 /// # Errors
 /// The ledger is unreachable (69).
 pub async fn tell(replay: &mut Replay, desk: &Desk, shell: &Shell) -> anyhow::Result<Exit> {
-    let mut counts: BTreeMap<(String, &'static str, i32), u64> = BTreeMap::new();
+    let mut counts = Counts::default();
     loop {
         let page = replay.candidates(usize::MAX).await.map_err(|error| desk.failed(&error))?;
         if page.is_empty() {
             break;
         }
-        for letter in page {
-            let target = letter.customer.as_ref().map_or("-", |customer| customer.system.as_str());
-            *counts.entry((letter.reason, target, letter.generation + 1)).or_default() += 1;
+        page.into_iter().for_each(|letter| counts.count(&letter));
+    }
+    counts.print(shell)
+}
+
+impl Counts {
+    /// One more.
+    pub fn count(&mut self, letter: &DeadLetter) {
+        let target = letter.customer.as_ref().map_or("-", |customer| customer.system.as_str());
+        *self.0.entry((letter.reason.clone(), target, letter.generation + 1)).or_default() += 1;
+    }
+
+    /// Prints them.
+    ///
+    /// # Errors
+    /// The output is closed.
+    pub fn print(&self, shell: &Shell) -> anyhow::Result<Exit> {
+        let Self(counts) = self;
+        let mut by_code: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((code, ..), count) in counts {
+            *by_code.entry(code).or_default() += count;
         }
+        if shell.is_json() {
+            shell.line(&json!({ "wouldReplay": by_code }), String::new)?;
+        } else if counts.is_empty() {
+            shell.note("nothing would be replayed");
+        } else {
+            let row = |((code, target, generation), count): (&(String, &str, i32), &u64)| -> [Cell; 4] {
+                [count.to_string().into(), code.as_str().into(), (*target).into(), generation.to_string().into()]
+            };
+            let lines = table::lines(HEAD, counts.iter().map(row).collect());
+            lines.into_iter().try_for_each(|line| shell.line(&(), || line))?;
+        }
+        Ok(Exit::Done)
     }
-    let mut by_code: BTreeMap<&str, u64> = BTreeMap::new();
-    for ((code, ..), count) in &counts {
-        *by_code.entry(code).or_default() += count;
-    }
-    if shell.is_json() {
-        shell.line(&json!({ "wouldReplay": by_code }), String::new)?;
-    } else if counts.is_empty() {
-        shell.note("nothing would be replayed");
-    } else {
-        let row = |((code, target, generation), count): (&(String, &str, i32), &u64)| -> [Cell; 4] {
-            [count.to_string().into(), code.as_str().into(), (*target).into(), generation.to_string().into()]
-        };
-        let lines = table::lines(HEAD, counts.iter().map(row).collect());
-        lines.into_iter().try_for_each(|line| shell.line(&(), || line))?;
-    }
-    Ok(Exit::Done)
 }

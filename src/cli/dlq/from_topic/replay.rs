@@ -1,0 +1,260 @@
+//! `dlq replay --from-topic`: originals out of the topic, published to the input topic as the next generation of their events.
+//!
+//! What was published may be published again: the intake of a worker takes a generation once. So the command may end anywhere
+//! and be started again; what has ended meanwhile it leaves out, and the rest changes nothing.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::fetch::Fetch;
+use super::read::Reading;
+use super::results::Heard;
+use super::send::Sender;
+use super::unreadable::Unreadable;
+use super::{Asked, States};
+use crate::cli::broker::Reader;
+use crate::cli::dlq::rate::Pace;
+use crate::cli::dlq::replay::Args;
+use crate::cli::dlq::replay::dry::Counts;
+use crate::cli::dlq::replay::progress::Progress;
+use crate::cli::dlq::shown::{event_id, origin, origin_json};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::shell::Shell;
+use crate::cli::signals::Signals;
+use crate::cli::text::{counted, escaped};
+use crate::cli::{endpoint::Endpoint, system};
+use crate::config::Config;
+use crate::dead_letters::Ramp;
+use crate::dead_letters::topic::{Letter, original};
+use crate::ledger::{Act, DeadLetter};
+
+/// Replays.
+///
+/// # Errors
+/// The replayed ones fail again (1), the broker is unreachable (69), a key file cannot be used (78); a signal ends it with 130.
+pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
+    let endpoint = Endpoint::of_config(config.kafka.clone());
+    let heard = if args.ramp { Some(Heard::from_now(&endpoint).await?) } else { None };
+    let asked = Asked::of(&args.selection, States::DeadLettered, config, shell).await?;
+    let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let selected = asked.reading.index.selected(&asked.filter).filter(|one| one.fault.is_none());
+    let ahead: VecDeque<Letter> = selected.take(limit).cloned().collect();
+    if args.dry_run {
+        let mut counts = Counts::default();
+        ahead.iter().for_each(|one| counts.count(&one.letter));
+        return counts.print(shell);
+    }
+    let told = counted(ahead.len(), "dead letter", "dead letters");
+    if !ahead.is_empty() && !shell.confirm(&format!("publish the originals of {told} to the input topic again?"))? {
+        return Ok(Exit::Interrupted);
+    }
+    // From here on a signal ends it between two batches; before, at once.
+    let mut signals = Signals::listen()?;
+    let run = Run {
+        partitions: Reader::new(&endpoint)?.partitions(&endpoint.topics.created).await?.into_iter().collect(),
+        fetch: Fetch::new(&endpoint)?,
+        sender: Sender::new(&endpoint)?,
+        progress: Progress::new(ahead.len() as u64, shell),
+        pace: Pace::new(args.rate),
+        done: 0,
+        skipped: 0,
+        unreadable: 0,
+        reading: Arc::clone(&asked.reading),
+        shell,
+        ahead,
+    };
+    let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
+    run.through(heard, &asked.unreadable, &mut signals, &act, config).await
+}
+
+/// How a replay came to its end.
+enum End {
+    /// There are no more.
+    Through,
+    /// A signal.
+    Interrupted,
+    /// A step of a ramp went wrong: so many of so many.
+    FailedAgain { failed: usize, of: usize },
+}
+
+/// What was done with a dead letter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Published.
+    Replayed,
+    /// Its partition is not in the input topic.
+    NoPartition,
+    /// Its original is gone, or is not what the dead letter tells of.
+    Unreadable,
+}
+
+struct Run<'a> {
+    reading: Arc<Reading>,
+    shell: &'a Shell,
+    ahead: VecDeque<Letter>,
+    partitions: BTreeSet<i32>,
+    fetch: Fetch,
+    sender: Sender,
+    progress: Progress,
+    pace: Pace,
+    done: u64,
+    skipped: u64,
+    unreadable: u64,
+}
+
+impl Run<'_> {
+    /// To its end, and the line in the audit; also where it failed half-way, since what it did is done.
+    async fn through(
+        mut self,
+        heard: Option<Heard>,
+        unreadable: &Unreadable,
+        signals: &mut Signals,
+        act: &Act,
+        config: &Config,
+    ) -> anyhow::Result<Exit> {
+        let end = match heard {
+            Some(heard) => self.climb(&heard, signals).await,
+            None => self.straight(signals).await,
+        };
+        self.progress.finish();
+        if self.done > 0 {
+            self.write_down(act, config).await;
+        }
+        let end = end?;
+        self.unreadable += unreadable.len();
+        let (done, skipped, unreadable) = (self.done, self.skipped, self.unreadable);
+        let json = json!({"replayed": done, "skipped": skipped, "unreadable": unreadable});
+        self.shell.line(&json, || format!("replayed {done}, skipped {skipped}, unreadable {unreadable}"))?;
+        self.finish(&end)
+    }
+
+    async fn straight(&mut self, signals: &mut Signals) -> anyhow::Result<End> {
+        while !self.ahead.is_empty() {
+            if self.batch(usize::MAX, signals).await?.is_none() {
+                return Ok(End::Interrupted);
+            }
+        }
+        Ok(End::Through)
+    }
+
+    async fn climb(&mut self, heard: &Heard, signals: &mut Signals) -> anyhow::Result<End> {
+        let mut ramp = Ramp::default();
+        while !self.ahead.is_empty() {
+            let (mut left, mut step) = (ramp.size(), Vec::new());
+            while left > 0 && !self.ahead.is_empty() {
+                let before = self.ahead.len();
+                let Some(batch) = self.batch(left, signals).await? else { return Ok(End::Interrupted) };
+                left -= before - self.ahead.len();
+                step.extend(batch);
+            }
+            let index = Arc::clone(&self.reading.index);
+            let Some(results) = heard.of(&step, &index, &self.progress, signals).await? else {
+                return Ok(End::Interrupted);
+            };
+            if !results.go_well() {
+                return Ok(End::FailedAgain { failed: results.failed.len(), of: step.len() });
+            }
+            if !step.is_empty() {
+                self.progress.say(&format!("{} linked, {} failed again", results.linked, results.failed.len()));
+            }
+            ramp.heard(&results);
+        }
+        Ok(End::Through)
+    }
+
+    /// Publishes the next ones when their time has come, `most` at most, and answers them; `None`: a signal came first.
+    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Vec<DeadLetter>>> {
+        tokio::select! {
+            biased;
+            _ = signals.next() => return Ok(None),
+            () = self.pace.wait() => {}
+        }
+        let size = self.pace.batch().min(most).min(self.ahead.len());
+        let letters: Vec<Letter> = self.ahead.drain(..size).collect();
+        let places: Vec<_> = letters.iter().map(|one| one.original).collect();
+        let events = self.fetch.events(&places).await?;
+        let (mut originals, mut taken) = (Vec::with_capacity(size), Vec::with_capacity(size));
+        for one in &letters {
+            let Reading { index, vault, .. } = &*self.reading;
+            let found = events.get(&one.original).and_then(|event| original(event, one, index, vault));
+            taken.push(match found {
+                _ if !self.partitions.contains(&one.letter.lane.0) => Taken::NoPartition,
+                None => Taken::Unreadable,
+                Some(original) => {
+                    originals.push(original);
+                    Taken::Replayed
+                }
+            });
+        }
+        self.sender.send(&originals).await?;
+        self.pace.went(letters.len());
+        let mut replayed = Vec::new();
+        for (one, taken) in letters.into_iter().zip(taken) {
+            self.tell(&one.letter, taken)?;
+            if taken == Taken::Replayed {
+                replayed.push(one.letter);
+            }
+        }
+        self.progress.at(self.done + self.skipped + self.unreadable);
+        Ok(Some(replayed))
+    }
+
+    /// For scripts a line each; people are told by name what was not done.
+    fn tell(&mut self, letter: &DeadLetter, taken: Taken) -> anyhow::Result<()> {
+        let (count, action, generation) = match taken {
+            Taken::Replayed => (&mut self.done, "replayed", letter.generation + 1),
+            Taken::NoPartition => (&mut self.skipped, "skipped", letter.generation),
+            Taken::Unreadable => (&mut self.unreadable, "unreadable", letter.generation),
+        };
+        *count += 1;
+        let topic = &self.reading.endpoint.topics.created;
+        if self.shell.is_json() {
+            let (id, origin) = (event_id(letter), origin_json(letter, topic));
+            let json = json!({"eventId": id, "origin": origin, "generation": generation, "action": action});
+            return self.shell.line(&json, String::new);
+        }
+        let name = escaped(&event_id(letter).map_or_else(|| origin(letter, topic), str::to_owned));
+        match taken {
+            Taken::Replayed => {}
+            Taken::NoPartition => self.progress.say(&format!(
+                "skipped {name}: {topic} has no partition {}; give it as many as it had, then start this again",
+                letter.lane.0
+            )),
+            Taken::Unreadable => self.progress.say(&format!("unreadable {name}: its original is gone, or another")),
+        }
+        Ok(())
+    }
+
+    /// The new ledger's audit, if there is one that can be reached. What it does not know it is told by the log.
+    async fn write_down(&self, act: &Act, config: &Config) {
+        let target = format!("{} of {}", self.done, self.reading.endpoint.topics.dead_letter);
+        let written = async {
+            let (_, letters) =
+                system::open_ledger_with_dead_letters(config).await.map_err(|failure| failure.in_one_line())?;
+            letters.write_act("replay-from-topic", &target, act).await.map_err(|error| error.to_string())
+        };
+        if let Err(why) = written.await {
+            tracing::warn!(error = %why, "no audit line was written: no ledger could be reached");
+            self.shell.note(&format!("no audit line was written: {}", escaped(&why)));
+        }
+    }
+
+    fn finish(&self, end: &End) -> anyhow::Result<Exit> {
+        match end {
+            End::Through => Ok(Exit::Done),
+            End::Interrupted => {
+                self.shell.note(
+                    "interrupted: what was published goes on by itself; start the same command again for the rest",
+                );
+                Ok(Exit::Interrupted)
+            }
+            End::FailedAgain { failed, of } => {
+                Err(Failure::new(Exit::Failed, format!("stopped: {failed} of the last {of} failed again"))
+                    .fix("`profile-linker dlq list` tells why; mend it, then start the same command again, or without --ramp for all")
+                    .into())
+            }
+        }
+    }
+}

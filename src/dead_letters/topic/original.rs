@@ -1,0 +1,43 @@
+//! The original of a dead letter, out of its event.
+
+use serde_json::Value;
+
+use super::{Index, Letter, letter};
+use crate::contract::decode::{Decoded, decode};
+use crate::contract::record_bytes::RecordParts;
+use crate::contract::side_headers::Replayed;
+use crate::contract::{InputRecord, record_bytes};
+use crate::domain::Secret;
+use crate::ledger::Vault;
+use crate::ledger::custody::record_context;
+
+/// A record to publish once more.
+pub struct Original {
+    /// What its producer sent.
+    pub parts: RecordParts,
+    /// What is put behind its headers.
+    pub replayed: Replayed,
+}
+
+/// The original of `wanted` as the event that holds it has it; `None` if that is not its event, or it is not the record that the
+/// event tells of. The generation is the one after the dead letter's.
+#[must_use]
+pub fn original(event: &Value, wanted: &Letter, index: &Index, vault: &Vault) -> Option<Original> {
+    let origin = index.origin(&wanted.letter);
+    let read = letter::read(event, &origin.topic, vault).ok().filter(|read| read.origin == origin)?;
+    let bytes = vault.open(&record_context(&origin), &read.sealed?).ok()?;
+    let parts = record_bytes::decode(&bytes)?;
+    let record = InputRecord {
+        origin: origin.clone(),
+        key: parts.key.clone(),
+        value: parts.value.as_ref().map(|value| Secret::new(value.to_vec())),
+        headers: parts.headers.clone(),
+    };
+    let is_its_own = match decode(&record) {
+        Decoded::Created(created) => wanted.letter.identity.as_ref() == Some(&created.identity),
+        // What it is called was told by the build that dead-lettered it; this one reads it anew.
+        Decoded::Unusable(_) => true,
+    };
+    let generation = wanted.letter.generation.checked_add(1)?;
+    is_its_own.then_some(Original { parts, replayed: Replayed { generation, origin } })
+}

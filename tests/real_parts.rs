@@ -41,6 +41,8 @@ mod ledgers;
 mod letting_go;
 #[path = "real_parts/looking.rs"]
 mod looking;
+#[path = "real_parts/lost_ledger.rs"]
+mod lost_ledger;
 #[path = "real_parts/outages/mod.rs"]
 mod outages;
 #[path = "real_parts/pauses.rs"]
@@ -144,6 +146,7 @@ const CASES: &[&[Case]] = &[
     dead_letters::CASES,
     replaying::CASES,
     replay_how_to::CASES,
+    lost_ledger::CASES,
 ];
 
 fn main() -> ExitCode {

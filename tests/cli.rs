@@ -16,6 +16,8 @@ mod damage;
 mod dead_letters;
 #[path = "cli/deploying.rs"]
 mod deploying;
+#[path = "cli/editing.rs"]
+mod editing;
 #[path = "cli/examples.rs"]
 mod examples;
 #[path = "cli/from_topic.rs"]

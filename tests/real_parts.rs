@@ -23,6 +23,8 @@ mod cursors;
 mod dead_letters;
 #[path = "real_parts/duplicates.rs"]
 mod duplicates;
+#[path = "real_parts/editing.rs"]
+mod editing;
 #[path = "real_parts/ends.rs"]
 mod ends;
 #[path = "real_parts/failures.rs"]
@@ -145,6 +147,7 @@ const CASES: &[&[Case]] = &[
     ledger_accidents::CASES,
     dead_letters::CASES,
     replaying::CASES,
+    editing::CASES,
     replay_how_to::CASES,
     lost_ledger::CASES,
 ];

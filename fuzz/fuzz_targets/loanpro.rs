@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Some(exchange) = answer(bytes) else { return };
     let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
-    let look_up = LookUp { customer, marker: "ABCD2345".to_owned(), token: Some(token.clone()) };
+    let look_up = LookUp { customer, markers: vec!["ABCD2345".to_owned()], token: Some(token.clone()) };
     if let Err(LookOutcome::Failed { detail, .. } | LookOutcome::Misconfigured { detail }) =
         classify_page(exchange, &look_up, &[&token])
     {

@@ -179,6 +179,7 @@ impl Reading {
             window: self.duration("dead_letters.window")?,
             pause_min: self.count("dead_letters.pause_min")?,
             replay_share: self.number("dead_letters.replay_share")?,
+            allow_edit: self.switch("dead_letters.allow_edit")?,
             retention: self.duration("dead_letters.retention")?,
         })
     }

@@ -215,6 +215,8 @@ pub struct DeadLetterSettings {
     pub pause_min: u32,
     /// Share of the calls in flight that replays may have.
     pub replay_share: f64,
+    /// Whether people may edit them.
+    pub allow_edit: bool,
     /// How long dead letters are kept.
     pub retention: Duration,
 }

@@ -123,6 +123,12 @@ pub const KEYS: &[Key] = &[
         "0.25",
         "share of `worker.max_in_flight` that replayed events may have at once; the rest is for live events",
     ),
+    key(
+        "dead_letters.allow_edit",
+        Switch,
+        "false",
+        "whether `dlq replay --edit` may open a dead letter's event, without its token, and put an edited one in its place",
+    ),
     key("dead_letters.retention", KEPT, "90d", "how long dead letters are kept in the ledger"),
     key("keys.active", Text, "k1", "id of the key that seals; every key in `[keys]` opens"),
     key("admin.listen", Listen, "127.0.0.1:8700", "where the console, the API, health and metrics listen"),

@@ -8,6 +8,7 @@ pub mod card_numbers;
 mod cloud_event;
 mod dead_letter;
 pub mod decode;
+pub mod editing;
 mod envelope;
 mod framing;
 mod json;

@@ -128,7 +128,7 @@ pub(super) fn mark_overtaken(rows: &mut [StoredRow], answer: Result<BTreeSet<Eve
     if let Err(error) = &answer {
         tracing::warn!(error = %error, "what overtook the replays was not found out; they are linked as if all were");
     }
-    for row in rows.iter_mut().filter(|row| row.generation > 1) {
+    for row in rows.iter_mut().filter(|row| row.is_replay()) {
         row.overtaken = answer.as_ref().map_or(true, |overtaken| overtaken.contains(&row.key));
     }
 }

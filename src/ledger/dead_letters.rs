@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::decode::{Columns, attempts, customer, optional_identity};
-use super::{Act, LedgerError, Reopening, RowState};
+use super::{Act, LedgerError, Reopening, Replacement, RowState};
 use crate::domain::{Attempts, Customer, EventIdentity, EventKey, Lane};
 
 /// The dead letters of a ledger.
@@ -32,8 +32,13 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// discarded: a repeat answers none.
     async fn discard(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
 
-    /// Takes discarded dead letters back, under the same conditions (`restore`). Answers their keys.
+    /// Takes discarded dead letters back, under the same conditions (`restore`), but for those that were replaced. Answers their keys.
     async fn restore(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError>;
+
+    /// Puts an edited event in the place of a dead letter, if that is dead-lettered with the generation that was seen: a row of its
+    /// own in the same lane, with a `Reopened` note for its owner. The dead letter is discarded for good; an audit line (`edit`, its
+    /// key in hex). One write, or nothing. Answers whether it was done: the repeat of one that was applied answers no.
+    async fn replace(&self, replacement: &Replacement, act: &Act) -> Result<bool, LedgerError>;
 
     /// How these rows stand now; one that is gone is left out.
     async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError>;
@@ -200,6 +205,10 @@ pub struct Story {
     pub converted: bool,
     /// Lines of [`crate::domain::timeline`].
     pub timeline: String,
+    /// The id of the event whose place it took, while that has a row.
+    pub replaces: Option<String>,
+    /// The id of the event that took its place once a person edited it.
+    pub replaced_by: Option<String>,
 }
 
 /// Which acts.
@@ -226,7 +235,7 @@ pub struct AuditLine {
     pub at: i64,
     /// Who.
     pub actor: String,
-    /// What: `replay`, `discard`, `restore`, `intake-pause`, ...
+    /// What: `replay`, `discard`, `restore`, `edit`, `intake-pause`, ...
     pub act: String,
     /// On what: a row's key in hex, or a name.
     pub target: String,
@@ -318,6 +327,8 @@ impl Story {
             possibly_sent: row.flag("possibly_sent")?,
             converted: row.flag("converted")?,
             timeline: row.optional_text("timeline")?.unwrap_or_default(),
+            replaces: row.optional_text("replaces")?,
+            replaced_by: row.optional_text("replaced_by")?,
         })
     }
 }

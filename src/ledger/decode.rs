@@ -7,6 +7,7 @@ use sqlx::{ColumnIndex, Decode, Row, Type};
 
 use super::codes::{attempts_of_counts, headers_of_text, system_of_name, topic_of_code};
 use super::custody::{SealedBlob, SealedCount};
+use super::replacing;
 use super::{Claim, EventSummary, LedgerError, Note, NoteKind, RowState, StoredRow, Unpublished};
 use crate::contract::OutgoingRecord;
 use crate::domain::{Customer, Epoch, EventIdentity, EventKey, Lane, PublishSeq};
@@ -113,6 +114,7 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
         sealed_record: row.optional_bytes("sealed_record")?.unwrap_or_default(),
         sealed_token: row.optional_bytes("sealed_token")?,
         account: row.optional_text("account")?,
+        replaced_markers: replacing::markers_of_text(row.optional_text("replaced_markers")?),
         overtaken: false,
     })
 }

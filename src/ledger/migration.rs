@@ -19,6 +19,7 @@ const POSTGRES: &[Step] = &[
     (4, "pauses", include_str!("../../migrations/postgres/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/postgres/0005_dead_letters.sql")),
     (6, "flood_limit", include_str!("../../migrations/postgres/0006_flood_limit.sql")),
+    (7, "replacements", include_str!("../../migrations/postgres/0007_replacements.sql")),
     (8, "topics", include_str!("../../migrations/postgres/0008_topics.sql")),
 ];
 const SQLITE: &[Step] = &[
@@ -28,6 +29,7 @@ const SQLITE: &[Step] = &[
     (4, "pauses", include_str!("../../migrations/sqlite/0004_pauses.sql")),
     (5, "dead_letters", include_str!("../../migrations/sqlite/0005_dead_letters.sql")),
     (6, "flood_limit", include_str!("../../migrations/sqlite/0006_flood_limit.sql")),
+    (7, "replacements", include_str!("../../migrations/sqlite/0007_replacements.sql")),
     (8, "topics", include_str!("../../migrations/sqlite/0008_topics.sql")),
 ];
 

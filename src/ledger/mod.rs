@@ -18,6 +18,7 @@ mod pause;
 mod postgres;
 mod probe;
 mod purge;
+mod replacing;
 pub mod rotation;
 mod rows;
 mod setup;
@@ -39,6 +40,7 @@ pub use migration::{MigrationStatus, MigrationStep, migrate};
 pub use pause::{IntakeOrders, NamedLimits, Pause, PauseKind};
 pub use probe::{LedgerProbe, probe};
 pub use purge::{Purge, PurgePlace, Purged};
+pub use replacing::Replacement;
 pub use rows::*;
 pub use vault::Vault;
 

@@ -212,6 +212,8 @@ pub struct StoredRow {
     pub sealed_token: Option<Vec<u8>>,
     /// The converter's account, JSON of [`crate::contract::Account`]; from `Converted` on.
     pub account: Option<String>,
+    /// The title markers of the events that it replaces, as a person edited them; empty for all others.
+    pub replaced_markers: Vec<String>,
     /// It is a replay, and a later event of its customer was linked: told by [`super::Ledger::unfinished`] only.
     pub overtaken: bool,
 }
@@ -221,6 +223,12 @@ impl StoredRow {
     #[must_use]
     pub fn origin(&self, served: &str) -> Origin {
         origin(self.topic.as_deref().unwrap_or(served), self.lane, self.offset, self.timestamp)
+    }
+
+    /// Whether a person brought it back: it is out of the input's order, and may have been begun before.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.generation > 1 || !self.replaced_markers.is_empty()
     }
 }
 

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use hyper::header::HeaderName;
 use uuid::Uuid;
 
-pub use setup::{UpstreamError, Upstreams, build};
+pub use setup::{UpstreamError, Upstreams, build, link_target};
 
 use crate::contract::{Account, Provider};
 pub use crate::domain::outcome::{
@@ -111,8 +111,8 @@ pub struct Promotion {
 pub struct LookUp {
     /// At whom.
     pub customer: Customer,
-    /// The marker in the title.
-    pub marker: String,
+    /// The markers in a title that are ours: the event's own, and those of the events that it replaces.
+    pub markers: Vec<String>,
     /// The permanent token, where the target echoes it; `None` before it is known.
     pub token: Option<Secret>,
 }

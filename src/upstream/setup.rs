@@ -12,6 +12,7 @@ use super::{Converter, LinkTarget};
 use crate::config::{
     AlohaSettings, ConverterSettings, LoanProSettings, PayIqSettings, TargetSettings, UpstreamSettings,
 };
+use crate::domain::System;
 
 const LOANPRO: &str = "target.loanpro";
 const ALOHA: &str = "target.aloha";
@@ -78,6 +79,17 @@ pub fn build(converter: &ConverterSettings, target: &TargetSettings) -> Result<U
         loanpro: target.loanpro.as_ref().map(build_loanpro).transpose()?,
         aloha: target.aloha.as_ref().map(build_aloha).transpose()?,
     })
+}
+
+/// The client of one link target alone; `None` if it is not configured.
+///
+/// # Errors
+/// See [`UpstreamError`].
+pub fn link_target(settings: &TargetSettings, system: System) -> Result<Option<Arc<dyn LinkTarget>>, UpstreamError> {
+    match system {
+        System::Loanpro => settings.loanpro.as_ref().map(build_loanpro).transpose(),
+        System::Aloha => settings.aloha.as_ref().map(build_aloha).transpose(),
+    }
 }
 
 fn build_payiq(settings: &PayIqSettings) -> Result<Arc<dyn Converter>, UpstreamError> {

@@ -58,7 +58,7 @@ impl Call {
                 external_user_id: event.profile.external_user_id.clone(),
                 idempotency_key: event.identity.idempotency_key(CallStep::Convert),
             }),
-            _ => Self::LookUp(customer.system, LookUp { customer, marker: event.identity.title_marker(), token }),
+            _ => Self::LookUp(customer.system, LookUp { customer, markers: event.markers(), token }),
         }
     }
 

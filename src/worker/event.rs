@@ -31,6 +31,10 @@ pub(super) struct Event {
     pub context: Context,
     pub profile: Arc<ProfileCreated>,
     pub record_key: Option<Vec<u8>>,
+    /// It went out of the input's order: it is replayed, or takes the place of one that was edited.
+    pub is_replay: bool,
+    /// The markers of the events that it replaces.
+    pub replaced_markers: Vec<String>,
     /// It is a replay, and its place was given up to a later event of its customer: that one keeps being primary.
     pub overtaken: bool,
     /// The original record as it stands in the ledger: what a dead letter carries.
@@ -103,6 +107,11 @@ impl Event {
     /// Whether it was running in so many unclean ends that it runs alone in its process now.
     pub fn runs_alone(&self) -> bool {
         self.past.starts >= ALONE_FROM_STARTS
+    }
+
+    /// The markers by which a profile is known as this event's.
+    pub fn markers(&self) -> Vec<String> {
+        std::iter::once(self.identity.title_marker()).chain(self.replaced_markers.iter().cloned()).collect()
     }
 
     /// What a conversion gave. PayIQ's mask does not fit Aloha's, so there the event's own account counts.

@@ -277,10 +277,13 @@ fn revived(
         Some(_) => Flow::converted(row.attempts, spent),
         None => Flow::accepted(row.attempts, spent),
     };
-    // Accepted under this very epoch in its first generation, and not in memory: it was never begun.
-    let resumed = row.epoch != claim.epoch || row.generation > 1;
+    // Accepted from the input under this very epoch, and not in memory: it was never begun.
+    let resumed = row.epoch != claim.epoch || row.is_replay();
     let past = Past { resumed, possibly_sent: row.possibly_sent, starts: u32::try_from(row.starts).unwrap_or(0) };
+    let is_replay = row.is_replay();
     let mut event = new_event(claim, row.generation, record, created, row.sealed_record, flow);
+    event.is_replay = is_replay;
+    event.replaced_markers = row.replaced_markers;
     event.past = past;
     // What was linked after it in a ledger that is not this one as it is now, this one cannot tell: at worst it stays secondary.
     event.overtaken = row.overtaken || (row.generation > 1 && row.possibly_sent);
@@ -315,6 +318,8 @@ fn new_event(
         account: created.profile.account.clone(),
         profile: Arc::new(created.profile),
         record_key: record.key,
+        is_replay: generation > 1,
+        replaced_markers: Vec::new(),
         overtaken: false,
         sealed_record: sealed_record.into(),
         flow,

@@ -49,7 +49,7 @@ impl Replays {
 impl Dispatcher {
     /// How many replays may be taken up now.
     pub fn room_for_replays(&self) -> usize {
-        let replays = self.events.values().filter(|event| event.generation > 1);
+        let replays = self.events.values().filter(|event| event.is_replay);
         let (waiting, running): (Vec<_>, Vec<_>) = replays.partition(|event| self.waits(event));
         self.replays.room(running.len(), waiting.len())
     }
@@ -71,7 +71,7 @@ impl Dispatcher {
     /// from it.
     pub fn is_overtaken(&self, event: &Event) -> bool {
         let is_later = |other: &Event| other.origin.offset > event.origin.offset && other.wants_primary();
-        event.generation > 1
+        event.is_replay
             && self
                 .customers
                 .of(event.claim.lane, &event.profile.customer)
@@ -86,8 +86,8 @@ impl Dispatcher {
         let mut left = Vec::new();
         let mut kept = rows;
         kept.retain(|row| {
-            let fits = row.generation == 1 || room > 0;
-            if row.generation > 1 && fits {
+            let fits = !row.is_replay() || room > 0;
+            if row.is_replay() && fits {
                 room -= 1;
             } else if !fits {
                 left.push(row.key);
@@ -145,7 +145,7 @@ pub(super) fn choose(notes: &mut Vec<Note>, room: usize) -> (Vec<EventKey>, bool
 
 /// Live events first: they did not wait for a person.
 pub(super) fn live_first(mut rows: Vec<StoredRow>) -> Vec<StoredRow> {
-    rows.sort_by_key(|row| row.generation > 1);
+    rows.sort_by_key(StoredRow::is_replay);
     rows
 }
 

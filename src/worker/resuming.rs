@@ -95,7 +95,7 @@ impl Dispatcher {
         }
         let hold = self.hold(claim).max(due_in(&row));
         // A replay that was left to its note may have been running all the same, when an earlier owner ended.
-        let may_have_run = row.generation > 1 && row.epoch < claim.epoch && row.due_in_ms == 0;
+        let may_have_run = row.is_replay() && row.epoch < claim.epoch && row.due_in_ms == 0;
         let after_a_crash = self.lanes.get(&claim.lane.0).is_some_and(|lane| !lane.clean);
         if let Some(mut event) = self.revive(claim, row) {
             if may_have_run && after_a_crash {

@@ -169,7 +169,7 @@ impl Dispatcher {
         event.ended = Some(measure::reason_of(end));
         let timeline = std::mem::take(&mut event.timeline);
         let ending = outcome::ending(&self.shared.preparer, event, end);
-        let (counts, dead_letter) = (event.generation == 1, is_dead_letter(&ending.records));
+        let (counts, dead_letter) = (!event.is_replay, is_dead_letter(&ending.records));
         let job = EndJob { key, lane: claim.lane, ending, attempts: event.flow.attempts, timeline };
         self.ask(claim.lane, Job::End(claim, job));
         if counts {
@@ -195,7 +195,7 @@ impl Dispatcher {
             for next in self.customers.remove(claim.lane, &event.profile.customer, key) {
                 self.on_turn_may_have_come(next, claim);
             }
-            if event.generation > 1 {
+            if event.is_replay {
                 self.go_on_replaying();
             }
         }

@@ -11,6 +11,7 @@ mod bad_input;
 mod card_numbers;
 mod decoding;
 mod drift;
+mod editing;
 mod modes;
 mod properties;
 mod records;

@@ -266,7 +266,7 @@ async fn dead_letters_of_before_the_migration_are_listed_after_it(stage: &Stage)
     accept(&*ledger, claim, &usual).await;
     let before = page(&*letters, &in_states(&[LetterState::DeadLettered])).await;
     drop((ledger, letters));
-    stage.sql("DROP TABLE flood_limit; DROP TABLE dead_letter; DROP INDEX note_key; DROP INDEX note_order").await;
+    stage.sql("DROP TABLE flood_limit; DROP TABLE dead_letter; DROP TABLE replacement; DROP INDEX note_key; DROP INDEX note_order").await;
     stage.sql("ALTER TABLE sealed_record DROP COLUMN topic").await;
     stage.sql("DELETE FROM _sqlx_migrations WHERE version > 4").await;
     drop(stage.ledger().await);

@@ -23,6 +23,8 @@ mod purging;
 mod purging_beside;
 mod reopening;
 mod replays_by_topic;
+mod replacing;
+mod replacing_beside;
 mod rotating;
 mod rotating_beside;
 mod rows;
@@ -62,6 +64,8 @@ const CASES: &[&[Case]] = &[
     pausing::CASES,
     dead_letters::CASES,
     dead_letters_beside::CASES,
+    replacing::CASES,
+    replacing_beside::CASES,
     purging::CASES,
     purging_beside::CASES,
     rotating::CASES,

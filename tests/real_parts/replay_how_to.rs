@@ -18,7 +18,7 @@ const ORDERS: usize = 12;
 const LOST: &str = "## The ledger is lost";
 
 /// What each command must have said, in the order of the page.
-const SAID: [(&str, &str); 10] = [
+const SAID: [(&str, &str); 11] = [
     ("dlq stats", "12     retries_exhausted  link"),
     ("dlq list", "order-12"),
     ("dlq show", "503"),
@@ -29,10 +29,12 @@ const SAID: [(&str, &str); 10] = [
     ("dlq audit", "12 events"),
     ("dlq discard", "discarded 0, skipped 0"),
     ("dlq restore", "restored 0, skipped 0"),
+    ("dlq replay", "replayed 0, skipped 0"),
 ];
 
 async fn the_how_to_of_replaying_is_played(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    stand.amend("[dead_letters]", "[dead_letters]\nallow_edit = true");
     let worker = dead_letters(&stand).await;
     let commands = commands();
     assert_eq!(commands.len(), SAID.len() + 1, "the page and this test tell the same story: {commands:?}");

@@ -178,6 +178,7 @@ fn config(Limits { touchy, tight, outage }: Limits) -> Config {
             window: minutes(1),
             pause_min: 50,
             replay_share: 0.25,
+            allow_edit: false,
             retention: minutes(60 * 24 * 90),
         },
         keys: KeySettings { active: "k1".to_owned(), keys: Vec::new() },

@@ -187,6 +187,7 @@ impl Tables {
             sealed_record: if state == RowState::Rejected { Vec::new() } else { row.sealed_record.clone() },
             sealed_token: None,
             account: None,
+            replaced_markers: Vec::new(),
             overtaken: false,
         };
         let new = Row {

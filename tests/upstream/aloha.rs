@@ -183,7 +183,7 @@ fn a_profile_is_found_by_its_card_token() {
 }
 
 fn question() -> LookUp {
-    LookUp { customer: customer(), marker: "ABCD2345".to_owned(), token: Some(secret("201:token-1")) }
+    LookUp { customer: customer(), markers: vec!["ABCD2345".to_owned()], token: Some(secret("201:token-1")) }
 }
 
 #[tokio::test]

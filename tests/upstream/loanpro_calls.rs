@@ -205,7 +205,7 @@ async fn a_witness_that_is_found_no_more_is_none_and_neither_is_the_customer_its
 
 #[tokio::test]
 async fn a_profile_of_ours_that_is_found_makes_its_customer_a_witness() {
-    let look_up = LookUp { customer: customer("7"), marker: "ABCDEFGH".to_owned(), token: None };
+    let look_up = LookUp { customer: customer("7"), markers: vec!["ABCDEFGH".to_owned()], token: None };
     let listed = r#"{"d":{"results":[{"id":1,"title":"Visa #ABCDEFGH","active":1}]}}"#;
     let played = Played::new([answer(200, listed), found("7"), missing()]);
     let client = loanpro(&played, None);

@@ -13,7 +13,7 @@ const FIRST: &str = "odata.svc/Customers(7)/PaymentAccounts?$expand=CheckingAcco
 
 fn question() -> LookUp {
     let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
-    LookUp { customer, marker: "ABCD2345".to_owned(), token: Some(secret("perm-token-1")) }
+    LookUp { customer, markers: vec!["ABCD2345".to_owned()], token: Some(secret("perm-token-1")) }
 }
 
 async fn look(pages: Vec<Exchange>) -> (LookOutcome, Vec<String>) {
@@ -64,6 +64,17 @@ async fn the_marker_counts_before_the_token() {
     assert_eq!(seen(&list(&[ours(json!(1)), ours(json!(2))])).await, "found 1 and 1 more");
     let elsewhere = json!({"id": 1, "title": "x", "CheckingAccount": {"token": "perm-token-2"}, "CreditCard": []});
     assert_eq!(seen(&list(&[elsewhere])).await, "absent");
+}
+
+#[tokio::test]
+async fn what_was_linked_for_an_event_that_was_replaced_is_found_by_its_marker() {
+    let question = LookUp { markers: vec!["ABCD2345".to_owned(), "ZZZZ7777".to_owned()], ..question() };
+    for (title, word) in [("x #ABCD2345", "found 1"), ("x #ZZZZ7777", "found 1"), ("x #YYYY6666", "absent")] {
+        let list = json!([{"id": 1, "title": title}]);
+        let played = Played::new(vec![answer(200, &list.to_string())]);
+        let client = LoanPro::new(played, SecretSource::Value(secret("bearer-1")), "tenant", None).unwrap();
+        assert_eq!(look_word(&client.look_up(&question).await), word, "{title}");
+    }
 }
 
 #[tokio::test]

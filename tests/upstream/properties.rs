@@ -94,7 +94,7 @@ fn exchange(status: u16, wait: &str, body: &str) -> Exchange {
 
 fn question() -> LookUp {
     let customer = Customer { system: System::Loanpro, id: "7".to_owned() };
-    LookUp { customer, marker: "ABCD2345".to_owned(), token: Some(secret(TOKEN)) }
+    LookUp { customer, markers: vec!["ABCD2345".to_owned()], token: Some(secret(TOKEN)) }
 }
 
 fn parsed(body: &str) -> Value {

@@ -28,7 +28,7 @@ pub struct Args {
     /// Of this person only
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
-    /// This act only: replay, replay-from-topic, discard, restore, intake-pause, intake-resume, adopt-ledger, keys-rotate or erase-customer
+    /// This act only: replay, replay-from-topic, edit, discard, restore, intake-pause, intake-resume, adopt-ledger, keys-rotate or erase-customer
     #[arg(long, value_name = "ACT")]
     act: Option<String>,
     /// Done since then: RFC 3339, or `1h` ago

@@ -3,6 +3,7 @@
 
 mod acts;
 mod audit;
+mod edit;
 mod export;
 mod from_topic;
 mod list;

@@ -6,14 +6,15 @@
 pub(super) mod dry;
 pub(super) mod progress;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::Desk;
 use super::rate::{Pace, Rate};
 use super::selection::Selection;
 use super::shown::{event_id, origin, origin_json};
+use super::{Desk, edit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
 use crate::cli::signals::Signals;
@@ -50,6 +51,10 @@ pub struct Args {
     /// 1, 2, 5, 10, ... at a time, each step after the results of the one before; stops if half of a step fails again (exit 1)
     #[arg(long)]
     pub(super) ramp: bool,
+    /// Put an edited event in the place of the one dead letter selected: FILE holds it, in structured mode without `token.value`,
+    /// which is kept; without FILE it is opened in `$EDITOR`. Needs `[dead_letters] allow_edit` and a reason
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "why", conflicts_with_all = ["all", "dry_run", "limit", "rate", "ramp"])]
+    edit: Option<Option<PathBuf>>,
     /// Why; kept in the ledger's audit table
     #[arg(long, value_name = "TEXT")]
     pub(super) why: Option<String>,
@@ -67,8 +72,12 @@ pub struct Args {
 /// # Errors
 /// The replayed ones fail again (1), the ledger is unreachable (69), a key file cannot be used (78); a signal ends it with 130.
 pub async fn execute(args: Args, desk: &Desk, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
-    let filter = args.selection.filter(desk, &[LetterState::DeadLettered]).await?;
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
+    if let Some(file) = &args.edit {
+        let asked = edit::Asked { selection: &args.selection, file: file.as_deref(), act };
+        return edit::execute(asked, desk, config, shell).await;
+    }
+    let filter = args.selection.filter(desk, &[LetterState::DeadLettered]).await?;
     let order = Order { filter, limit: args.limit, act };
     let opener = Opener { topic: desk.topic.clone(), vault: system::vault(config)? };
     let begun = Replay::begin(desk.ledger.clone(), desk.letters.clone(), opener, order).await;

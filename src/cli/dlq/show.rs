@@ -73,6 +73,12 @@ fn as_text(letter: &DeadLetter, story: Option<&Story>, acts: &[AuditLine], topic
         if let Some(at) = story.first_failed_at {
             say("failed", format!("first at {}", time(at)));
         }
+        if let Some(id) = &story.replaces {
+            say("edited", format!("it took the place of {}", escaped(id)));
+        }
+        if let Some(id) = &story.replaced_by {
+            say("edited", format!("{} has its place", escaped(id)));
+        }
     }
     for act in acts {
         let why = act.why.as_deref().map(|why| format!(": {}", escaped(why))).unwrap_or_default();
@@ -90,6 +96,9 @@ fn as_text(letter: &DeadLetter, story: Option<&Story>, acts: &[AuditLine], topic
 /// What a replay would do, as far as the row tells.
 fn would_do(letter: &DeadLetter, story: Option<&Story>) -> &'static str {
     match (letter.state, letter.stage.as_str(), story) {
+        (LetterState::Discarded, _, Some(Story { replaced_by: Some(_), .. })) => {
+            "passes over it: another event has its place"
+        }
         (LetterState::Discarded, ..) => "passes over it, until it is restored",
         (LetterState::Replaying, ..) => "is under way",
         (_, "decode" | "validate", _) => {
@@ -136,7 +145,15 @@ mod tests {
 
     fn story(converted: bool) -> Story {
         let timeline = "1763719000000 loanpro.link unknown 504 12\n".to_owned();
-        Story { accepted_at: 1, first_failed_at: Some(2), possibly_sent: false, converted, timeline }
+        Story {
+            accepted_at: 1,
+            first_failed_at: Some(2),
+            possibly_sent: false,
+            converted,
+            timeline,
+            replaces: None,
+            replaced_by: None,
+        }
     }
 
     #[test]

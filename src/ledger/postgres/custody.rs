@@ -117,6 +117,8 @@ WITH shown AS MATERIALIZED (
     DELETE FROM sealed_record WHERE key IN (SELECT key FROM held)
 ), tokens AS (
     DELETE FROM sealed_token WHERE key IN (SELECT key FROM held)
+), replacements AS (
+    DELETE FROM replacement WHERE key IN (SELECT key FROM held)
 ), letters AS (
     DELETE FROM dead_letter WHERE key IN (SELECT key FROM held)
 ), inputs AS (

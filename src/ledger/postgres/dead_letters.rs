@@ -77,7 +77,7 @@ GROUP BY d.reason_code, d.reason_stage
 ORDER BY count(*) DESC, d.reason_code, d.reason_stage"
 );
 
-/// From one state into another; with its audit line, or not at all.
+/// From one state into another; with its audit line, or not at all. One whose place another event has taken stays discarded.
 const CHANGE: &str = "
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT * FROM unnest($1::bytea[], $2::int[]) AS r(key, generation)
@@ -90,7 +90,7 @@ WITH asked AS MATERIALIZED (
 ), changed AS (
     UPDATE dead_letter d SET state = $6
     FROM asked a JOIN event e ON e.key = a.key JOIN held h ON h.lane = e.lane
-    WHERE d.key = a.key AND d.state = $5 AND d.generation = a.generation
+    WHERE d.key = a.key AND d.state = $5 AND d.generation = a.generation AND d.replaced_by IS NULL
     RETURNING d.key
 ), audited AS (
     INSERT INTO audit (actor, act, target, why) SELECT $3, $7, encode(key, 'hex'), $4 FROM changed
@@ -103,7 +103,9 @@ SELECT key, state::bigint AS state, generation::bigint AS generation FROM event 
 const STORY: &str = "
 SELECT (extract(epoch FROM i.accepted_at) * 1000)::bigint AS accepted_at,
     (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at, e.possibly_sent,
-    EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = e.key) AS converted, e.timeline
+    EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = e.key) AS converted, e.timeline,
+    (SELECT r.id FROM replacement p JOIN input r ON r.key = p.replaces WHERE p.key = e.key) AS replaces,
+    (SELECT r.id FROM dead_letter d JOIN input r ON r.key = d.replaced_by WHERE d.key = e.key) AS replaced_by
 FROM event e JOIN input i ON i.key = e.key
 WHERE e.key = $1";
 

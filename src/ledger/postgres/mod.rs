@@ -24,6 +24,7 @@ mod pauses;
 mod probe;
 mod purge;
 mod read;
+mod replacing;
 mod session;
 mod setup;
 
@@ -223,6 +224,10 @@ impl DeadLetters for PostgresLedger {
     async fn restore(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         let states = [LetterState::Discarded, LetterState::DeadLettered];
         dead_letters::change(&self.options, rows, act, "restore", states).await
+    }
+
+    async fn replace(&self, replacement: &Replacement, act: &Act) -> Result<bool, LedgerError> {
+        replacing::replace(&self.options, replacement, act).await
     }
 
     async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError> {

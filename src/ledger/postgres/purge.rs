@@ -49,6 +49,8 @@ WITH looked AS MATERIALIZED (
     DELETE FROM sealed_token WHERE key = ANY (ARRAY(SELECT key FROM removed))
 ), notes AS (
     DELETE FROM note WHERE key = ANY (ARRAY(SELECT key FROM removed))
+), replacements AS (
+    DELETE FROM replacement WHERE key = ANY (ARRAY(SELECT key FROM removed))
 ), letters AS (
     DELETE FROM dead_letter WHERE key = ANY (ARRAY(SELECT key FROM removed))
 )

@@ -21,7 +21,8 @@ macro_rules! stored {
                 e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.starts::bigint AS starts, e.possibly_sent, e.publish_seq,
                 GREATEST(0, ceil(extract(epoch FROM e.due_at - now()) * 1000))::bigint AS due_in_ms,
                 (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at,
-                s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account ",
+                s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account,
+                (SELECT p.markers FROM replacement p WHERE p.key = e.key) AS replaced_markers ",
             $rest
         )
     };
@@ -99,7 +100,7 @@ pub(super) async fn unfinished(
     let only = only.map(|keys| keys.iter().map(|key| key.0.as_slice()).collect::<Vec<_>>());
     let rows = of_claims(UNFINISHED, claims)?.bind(only)?.ask(readers).await?;
     let mut rows: Vec<StoredRow> = rows.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
-    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key).collect();
+    let replays: Vec<_> = rows.iter().filter(|row| row.is_replay()).map(|row| row.key).collect();
     if !replays.is_empty() {
         let answer = overtaken(readers, &replays).await;
         mark_overtaken(&mut rows, answer);

@@ -22,7 +22,9 @@ const OUTGOING: &str = "
 INSERT INTO outbox (lane, publish_seq, n, topic_role, key, value, headers) VALUES (?, ?, ?, ?, ?, ?, ?)";
 /// An ended row becomes a line of the dead letters.
 pub(super) const SHOW: &str = "
-INSERT OR REPLACE INTO dead_letter
+INSERT OR REPLACE INTO dead_letter (key, state, generation, accepted_at, lane, record_offset, record_timestamp, source, id,
+    customer_system, customer_id, reason_code, reason_stage, convert_attempts, link_attempts, lookup_attempts,
+    dead_lettered_at)
 SELECT e.key, 1, e.generation, i.accepted_at, i.lane, i.record_offset, i.record_timestamp, i.source, i.id,
     i.customer_system, i.customer_id, e.reason_code, e.reason_stage, e.convert_attempts, e.link_attempts,
     e.lookup_attempts, e.ended_at

@@ -59,9 +59,10 @@ const THEIRS: &str = "
 SELECT i.key, e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor AS may_go
 FROM input i JOIN event e ON e.key = i.key JOIN lane l ON l.lane = e.lane
 WHERE i.customer_system = ? AND lower(i.customer_id) = lower(?)";
-const ERASE: [&str; 5] = [
+const ERASE: [&str; 6] = [
     "DELETE FROM sealed_token WHERE key = ?",
     "DELETE FROM sealed_record WHERE key = ?",
+    "DELETE FROM replacement WHERE key = ?",
     "DELETE FROM dead_letter WHERE key = ?",
     "UPDATE event SET timeline = NULL WHERE key = ?",
     "UPDATE input SET source = NULL, id = NULL, customer_system = NULL, customer_id = NULL WHERE key = ?",

@@ -56,11 +56,16 @@ GROUP BY d.reason_code, d.reason_stage
 ORDER BY count(*) DESC, d.reason_code, d.reason_stage"
 );
 
-const CHANGE: &str = "UPDATE dead_letter SET state = ?4 WHERE key = ?1 AND generation = ?2 AND state = ?3";
+/// One whose place another event has taken stays discarded.
+const CHANGE: &str = "
+UPDATE dead_letter SET state = ?4
+WHERE key = ?1 AND generation = ?2 AND state = ?3 AND replaced_by IS NULL";
 const FATE: &str = "SELECT key, state, generation FROM event WHERE key = ?";
 const STORY: &str = "
 SELECT i.accepted_at, e.first_failed_at, e.possibly_sent,
-    EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = e.key) AS converted, e.timeline
+    EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = e.key) AS converted, e.timeline,
+    (SELECT r.id FROM replacement p JOIN input r ON r.key = p.replaces WHERE p.key = e.key) AS replaces,
+    (SELECT r.id FROM dead_letter d JOIN input r ON r.key = d.replaced_by WHERE d.key = e.key) AS replaced_by
 FROM event e JOIN input i ON i.key = e.key
 WHERE e.key = ?";
 const AUDIT: &str = "

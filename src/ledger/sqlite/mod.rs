@@ -14,6 +14,7 @@ mod operator;
 mod pauses;
 mod purge;
 mod read;
+mod replacing;
 mod session;
 mod setup;
 
@@ -190,6 +191,10 @@ impl DeadLetters for SqliteLedger {
     async fn restore(&self, rows: &[Reopening], act: &Act) -> Result<Vec<EventKey>, LedgerError> {
         let states = [LetterState::Discarded, LetterState::DeadLettered];
         dead_letters::change(&self.file, rows, act, "restore", states).await
+    }
+
+    async fn replace(&self, replacement: &Replacement, act: &Act) -> Result<bool, LedgerError> {
+        replacing::replace(&self.file, replacement, act).await
     }
 
     async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError> {

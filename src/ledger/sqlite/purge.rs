@@ -17,9 +17,10 @@ WHERE e.key = i.key AND l.lane = e.lane AND i.accepted_at <= now - ?1 AND (i.acc
 ORDER BY i.accepted_at, i.key
 LIMIT ?7";
 /// In the order that their references want.
-const REMOVE: [&str; 6] = [
+const REMOVE: [&str; 7] = [
     "DELETE FROM dead_letter WHERE key = ?",
     "DELETE FROM note WHERE key = ?",
+    "DELETE FROM replacement WHERE key = ?",
     "DELETE FROM sealed_token WHERE key = ?",
     "DELETE FROM sealed_record WHERE key = ?",
     "DELETE FROM event WHERE key = ?",

@@ -18,7 +18,8 @@ macro_rules! stored {
             "SELECT e.key, e.lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash, e.state, e.generation,
                 e.convert_attempts, e.link_attempts, e.lookup_attempts, e.spent_ms, e.starts, e.possibly_sent, e.publish_seq,
                 MAX(0, COALESCE(e.due_at - CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)) AS due_in_ms,
-                e.first_failed_at, s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account
+                e.first_failed_at, s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account,
+                (SELECT p.markers FROM replacement p WHERE p.key = e.key) AS replaced_markers
             FROM event e
             JOIN input i ON i.key = e.key
             LEFT JOIN sealed_record s ON s.key = e.key
@@ -66,7 +67,7 @@ pub(super) async fn unfinished(
     let mut rows: Vec<StoredRow> = found.iter().map(decode::stored_row).collect::<Result<_, _>>()?;
     rows.retain(|row| only.is_none_or(|keys| keys.contains(&row.key)));
     rows.sort_by_key(|row| (row.lane, row.offset));
-    let replays: Vec<_> = rows.iter().filter(|row| row.generation > 1).map(|row| row.key).collect();
+    let replays: Vec<_> = rows.iter().filter(|row| row.is_replay()).map(|row| row.key).collect();
     if replays.is_empty() {
         work.done();
     } else {

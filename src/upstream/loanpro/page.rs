@@ -18,7 +18,7 @@ const CHILDREN: [&str; 2] = ["CheckingAccount", "CreditCard"];
 /// One page, read.
 #[derive(Default)]
 pub struct Page {
-    /// Entries whose title carries the marker.
+    /// Entries whose title carries one of the markers.
     pub marked: Vec<FoundProfile>,
     /// Entries that echo the token and carry nobody's marker.
     pub echoed: Vec<FoundProfile>,
@@ -121,7 +121,7 @@ fn judge(entry: &Value, look_up: &LookUp, page: &mut Page) {
     };
     let title = fields.get("title").and_then(Value::as_str).map(str::trim_end);
     let marker = title.and_then(marker_of);
-    let marked = marker == Some(look_up.marker.as_str());
+    let marked = marker.is_some_and(|marker| look_up.markers.iter().any(|ours| ours == marker));
     let echoed = marker.is_none_or(|marker| !looks_like_ours(marker)) && echoes(fields, look_up.token.as_ref());
     let profile = profile(fields, title);
     if let Some(primary) = profile.as_ref().filter(|profile| profile.primary) {

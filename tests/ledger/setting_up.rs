@@ -28,6 +28,7 @@ async fn a_second_migration_finds_everything_present_and_changes_no_identity(sta
             "schema 4 pauses",
             "schema 5 dead_letters",
             "schema 6 flood_limit",
+            "schema 7 replacements",
             "schema 8 topics",
             "identity"
         ]
@@ -51,7 +52,7 @@ async fn a_ledger_of_the_first_version_is_refused_until_it_is_migrated_and_keeps
     drop(ledger);
     stage
         .sql(
-            "ALTER TABLE sealed_record DROP COLUMN topic; DROP TABLE flood_limit; DROP TABLE dead_letter; DROP TABLE pause; DROP INDEX input_accepted; DROP TABLE note; ALTER TABLE event DROP COLUMN starts;
+            "ALTER TABLE sealed_record DROP COLUMN topic; DROP TABLE flood_limit; DROP TABLE replacement; DROP TABLE dead_letter; DROP TABLE pause; DROP INDEX input_accepted; DROP TABLE note; ALTER TABLE event DROP COLUMN starts;
              DELETE FROM _sqlx_migrations WHERE version > 1",
         )
         .await;
@@ -60,7 +61,7 @@ async fn a_ledger_of_the_first_version_is_refused_until_it_is_migrated_and_keeps
     let steps = ledger::migrate(&stage.url(), &vault()).await.unwrap();
     let done: Vec<_> = steps.iter().map(|step| step.status).collect();
     let (present, applied) = (MigrationStatus::Present, MigrationStatus::Applied);
-    assert_eq!(done, [present, applied, applied, applied, applied, applied, present]);
+    assert_eq!(done, [present, applied, applied, applied, applied, applied, applied, applied, present]);
     let ledger = stage.open().await;
     ledger.identity().await.unwrap();
     let [there] = &ledger.unfinished(&[claim], None).await.unwrap()[..] else { panic!("the row is gone") };

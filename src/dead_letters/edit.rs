@@ -53,10 +53,10 @@ impl Edit {
     /// # Errors
     /// It must not, or cannot, be opened.
     pub fn open(letter: DeadLetter, row: StoredRow, opener: &Opener) -> Result<Self, EditError> {
-        if !opener.opens(&letter, &row) {
+        if !opener.opens(&row) {
             return Err(EditError::Unreadable);
         }
-        let origin = opening::origin(&letter, &opener.topic);
+        let origin = row.origin(&opener.topic);
         let record = opening::record(&origin, &row, &opener.vault).ok_or(EditError::Unreadable)?;
         let token = match (&row.sealed_token, decode(&record)) {
             (Some(blob), _) => {

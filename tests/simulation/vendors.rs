@@ -251,14 +251,14 @@ impl State {
 
     fn look_up(&mut self, request: &Request) -> Reply {
         let customer = customer_of(&request.target);
+        if request.vendor == Vendor::LoanPro && (customer == MISSING || self.blinks(&customer)) {
+            return reply(404, json!({"error": {"message": "customer does not exist"}}));
+        }
         let seen = |profile: &&Profile| profile.customer == customer && profile.visible_at <= self.now;
         let profiles = self.vendors.profiles.iter().filter(seen);
         if request.vendor == Vendor::Aloha {
             let entry = |profile: &Profile| json!({"AccountId": guid(profile.id), "AccountNumber": profile.token});
             return reply(200, Value::Array(profiles.map(entry).collect()));
-        }
-        if customer == MISSING || self.blinks(&customer) {
-            return reply(404, json!({"error": {"message": "customer does not exist"}}));
         }
         let echo = self.vendors.habits.echo;
         let entry = |profile: &Profile| {

@@ -85,6 +85,7 @@ fn letter(data: &Data) -> Option<DeadLetter> {
         lane: Lane(data.origin.partition),
         offset: data.origin.offset,
         timestamp: data.origin.timestamp,
+        topic: Some(data.origin.topic.clone()),
         customer: data.customer.clone(),
         reason: data.reason.code.clone(),
         stage: data.reason.stage.clone(),

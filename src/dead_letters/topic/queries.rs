@@ -8,7 +8,7 @@ use super::Index;
 use crate::domain::EventKey;
 use crate::ledger::{
     Act, AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters, Fate,
-    LedgerError, Reopening, Story,
+    LedgerError, Reopening, Replacement, Story,
 };
 
 /// What it answers to the acts of a ledger.
@@ -68,6 +68,10 @@ impl DeadLetters for Index {
     }
 
     async fn restore(&self, _rows: &[Reopening], _act: &Act) -> Result<Vec<EventKey>, LedgerError> {
+        Err(only_a_ledger())
+    }
+
+    async fn replace(&self, _replacement: &Replacement, _act: &Act) -> Result<bool, LedgerError> {
         Err(only_a_ledger())
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use hyper::Uri;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// The base URL with a `/` at its end, if it is http or https, names a host, and has no user, query or fragment.
 #[must_use]
@@ -42,6 +42,18 @@ pub fn is_ledger(text: &str) -> bool {
     let is_server = ["postgres://", "postgresql://"].into_iter().any(after);
     let is_readable = if is_server { PgConnectOptions::from_str(text).is_ok() } else { after("sqlite:") };
     is_readable && !text.chars().any(char::is_control)
+}
+
+/// Whether the address is of a database beyond this machine whose certificate and name nobody checks. Read as the ledger will
+/// read it, which asks the environment, too, where the address leaves something out.
+#[must_use]
+pub fn is_unverified_beyond_loopback(text: &str) -> bool {
+    if text.starts_with("sqlite:") {
+        return false;
+    }
+    let Ok(options) = PgConnectOptions::from_str(text) else { return true };
+    let is_here = options.get_socket().is_some() || is_loopback(options.get_host());
+    !is_here && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
 /// The text with what stands between `://` and `@` masked: people put passwords there, also where they do not belong.
@@ -106,6 +118,28 @@ mod tests {
             "sqlite:a\nb",
         ] {
             assert!(!is_ledger(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_whose_name_nobody_checks_is_noticed_beyond_loopback_only() {
+        for text in [
+            "postgres://db.example/x",
+            "postgres://u:p@10.0.0.1:5433/x?sslmode=require",
+            "postgres://db.example/x?sslmode=verify-ca",
+            "postgres://localhost.example/x?sslmode=disable",
+        ] {
+            assert!(is_unverified_beyond_loopback(text), "{text}");
+        }
+        for text in [
+            "postgres://db.example/x?sslmode=verify-full",
+            "postgres://localhost/x",
+            "postgres://127.0.0.1:5433/x?sslmode=disable",
+            "postgres://[::1]/x",
+            "postgres:///x?host=/run/postgresql",
+            "sqlite:///l.db",
+        ] {
+            assert!(!is_unverified_beyond_loopback(text), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ impl LedgerError {
         match error {
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
-                let text = format!("{} ({code})", database.message());
+                let text = format!("{} ({code})", told(&code, database.message()));
                 match database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
                     Some(_) => of_sqlstate(&code, text),
                     None => of_sqlite_code(&code, text),
@@ -24,6 +24,15 @@ impl LedgerError {
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
             _ => Self::Damaged(error.to_string()),
         }
+    }
+}
+
+/// The message, without PostgreSQL's details, hints and context, which quote rows. Of a data exception (class 22) the message
+/// itself quotes the value.
+fn told<'a>(code: &str, message: &'a str) -> &'a str {
+    match code.get(..2) {
+        Some("22") if code.len() == 5 => "the database refuses a value",
+        _ => message,
     }
 }
 

@@ -12,6 +12,7 @@ mod dead_letters;
 mod dead_letters_beside;
 mod ending;
 mod erasing;
+mod error_texts;
 mod fencing;
 mod interleavings;
 mod locking;
@@ -71,6 +72,7 @@ const CASES: &[&[Case]] = &[
     rotating::CASES,
     rotating_beside::CASES,
     erasing::CASES,
+    error_texts::CASES,
 ];
 
 fn main() -> ExitCode {

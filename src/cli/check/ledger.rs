@@ -9,7 +9,7 @@ use super::finding::Finding;
 use crate::cli::broker::{ANSWER_LIMIT, Reader};
 use crate::cli::endpoint::Endpoint;
 use crate::cli::{system, text};
-use crate::config::{Config, ledger_shown};
+use crate::config::{Config, is_unverified_beyond_loopback, ledger_shown};
 use crate::ledger::custody::{COUNTING_LIMIT, SealedCount};
 use crate::ledger::{self, HashKey, Ledger, LedgerError, LedgerIdentity, LedgerProbe, Serves, Vault, rotation};
 
@@ -32,10 +32,28 @@ pub fn lines(config: &Config) -> Vec<String> {
 
 /// What `check` says about it.
 pub async fn findings(config: &Config) -> Vec<Finding> {
-    let place = ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
+    let url = config.ledger.url.expose_str().unwrap_or_default();
+    let mut found = looked_at(config, &ledger_shown(url)).await;
+    found.extend(unverified(url));
+    found
+}
+
+/// That anybody on the way could be the database, from its address alone: it may be away.
+fn unverified(url: &str) -> Option<Finding> {
+    is_unverified_beyond_loopback(url).then(|| {
+        let detail = format!(
+            "{}: nobody checks that it is this server: who stands between can read customers' ids, and change what is done",
+            ledger_shown(url)
+        );
+        let fix = "add ?sslmode=verify-full to ledger.url, and &sslrootcert=FILE for an authority of your own";
+        Finding::warn(CHECK, detail, fix)
+    })
+}
+
+async fn looked_at(config: &Config, place: &str) -> Vec<Finding> {
     let (ledger, identity) = match opened(config).await {
         Ok(opened) => opened,
-        Err(error) => return vec![trouble(&error, &place)],
+        Err(error) => return vec![trouble(&error, place)],
     };
     let mut found = vec![
         Finding::ok(CHECK, format!("{place}: schema {}", ledger::SCHEMA_VERSION)),
@@ -49,7 +67,7 @@ pub async fn findings(config: &Config) -> Vec<Finding> {
             }
             found.extend(clock(&probe));
         }
-        Err(error) => found.push(trouble(&error, &place)),
+        Err(error) => found.push(trouble(&error, place)),
     }
     found
 }
@@ -148,4 +166,20 @@ fn clock(probe: &LedgerProbe) -> Option<Finding> {
     let (before, theirs_ms, after) = probe.clock?;
     let theirs = Timestamp::from_millisecond(theirs_ms).ok()?;
     Some(clocks::finding(CHECK, Reading { before, earliest: theirs, latest: theirs, after }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Status;
+    use super::*;
+
+    #[test]
+    fn a_database_whose_name_nobody_checks_is_warned_of_without_its_password() {
+        let found = unverified("postgres://me:hunter2@db.example:5432/x?sslmode=require").unwrap();
+        assert_eq!((found.check.as_str(), found.status), (CHECK, Status::Warn));
+        let told = found.told();
+        assert!(told.contains("db.example:5432/x") && told.contains("sslmode=verify-full"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(unverified("postgres://me:hunter2@db.example/x?sslmode=verify-full"), None);
+    }
 }

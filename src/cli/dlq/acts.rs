@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Desk;
+use super::pages::Pages;
 use super::selection::Selection;
 use super::shown::{event_id, origin, origin_json};
 use crate::cli::exit::{Exit, Failure};
@@ -73,12 +74,12 @@ async fn change(args: &Args, kind: &Kind, desk: &Desk, shell: &Shell) -> anyhow:
         return Ok(Exit::Interrupted);
     }
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
-    let (mut after, mut left, mut tally) = (None, limit, [0, 0]);
-    while left > 0 {
-        let page = desk.letters.page(&filter, after, left.min(BATCH)).await.map_err(|error| desk.failed(&error))?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.place());
-        left -= page.len();
+    let (mut pages, mut tally) = (Pages::of(desk, filter, args.limit, BATCH), [0, 0]);
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            break;
+        }
         let seen: Vec<Reopening> = page.iter().map(DeadLetter::as_seen).collect();
         let changed = apply(kind, desk, &seen, &act).await.map_err(|error| desk.failed(&error))?;
         for letter in &page {

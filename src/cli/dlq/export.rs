@@ -1,6 +1,7 @@
 //! `dlq export`: dead letters as the events that others know, one a line.
 
 use super::Desk;
+use super::pages::Pages;
 use super::selection::{Selection, States};
 use crate::cli::exit::Exit;
 use crate::cli::shell::{Shell, print};
@@ -37,12 +38,12 @@ pub struct Args {
 pub async fn execute(args: &Args, desk: &Desk, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
     let vault = system::vault(config)?;
     let filter = args.selection.filter(desk, args.state.states()).await?;
-    let (mut after, mut left, mut count) = (None, args.limit.unwrap_or(usize::MAX), 0);
-    while left > 0 {
-        let page = desk.letters.page(&filter, after, left.min(PAGE)).await.map_err(|error| desk.failed(&error))?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.place());
-        left -= page.len();
+    let (mut pages, mut count) = (Pages::of(desk, filter, args.limit, PAGE), 0);
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            break;
+        }
         for letter in &page {
             if let Some(line) = line(letter, desk, &vault).await.map_err(|error| desk.failed(&error))? {
                 print(line.as_bytes())?;

@@ -1,6 +1,7 @@
 //! `dlq list`: one line a dead letter.
 
 use super::View;
+use super::pages::Pages;
 use super::selection::{Selection, States};
 use super::shown::{as_json, customer, event_id, origin, time};
 use super::table::{self, Cell};
@@ -39,18 +40,17 @@ pub struct Args {
 /// The ledger is unreachable (69).
 pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, args.state.states()).await?;
-    let (mut left, mut after) = (args.limit.unwrap_or(usize::MAX), None);
-    while left > 0 {
-        let asked = left.min(PAGE);
-        let page = desk.letters.page(&filter, after, asked).await.map_err(|error| desk.failed(&error))?;
-        print(&page, after.is_none(), desk, shell)?;
-        left -= page.len();
-        after = page.last().map(DeadLetter::place);
-        if page.len() < asked {
+    let mut pages = Pages::of(desk, filter, args.limit, PAGE);
+    let mut is_first = true;
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
             break;
         }
+        print(&page, is_first, desk, shell)?;
+        is_first = false;
     }
-    if after.is_none() && left > 0 && args.limit.is_none_or(|limit| limit == left) {
+    if is_first && args.limit != Some(0) {
         shell.note("no dead letters");
     }
     Ok(Exit::Done)
@@ -63,7 +63,7 @@ fn print(page: &[DeadLetter], first: bool, desk: &View, shell: &Shell) -> anyhow
         return shell::print(page.iter().map(line).collect::<String>().as_bytes());
     }
     let lines = table::lines(HEAD, page.iter().map(|letter| row(letter, &desk.topic)).collect());
-    let shown = if first && !page.is_empty() { 0 } else { 1 };
+    let shown = if first { 0 } else { 1 };
     lines.into_iter().skip(shown).try_for_each(|line| shell.line(&(), || line))
 }
 

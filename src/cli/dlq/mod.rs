@@ -7,6 +7,7 @@ mod edit;
 mod export;
 mod from_topic;
 mod list;
+mod pages;
 mod rate;
 mod replay;
 mod selection;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use crate::support::child::{Guarded, Signal};
 use crate::support::events;
@@ -17,6 +18,7 @@ crate::cases! {
     a_replay_that_is_interrupted_says_how_to_go_on_and_does_so needs [Kafka, Postgres];
     a_replay_trips_no_flood_guard_and_starves_no_live_event needs [Kafka, Postgres];
     a_replay_never_takes_primary_from_a_later_event needs [Kafka, Postgres];
+    a_worker_goes_on_with_as_many_replays_of_a_killed_one_as_it_has_room_for needs [Kafka, Postgres];
 }
 
 /// One event each.
@@ -172,6 +174,42 @@ async fn a_replay_never_takes_primary_from_a_later_event(parts: &RealParts) {
     let primaries = stand.sandbox.booked("profiles").await.iter().filter(|one| one["primary"] == true).count();
     assert_eq!(primaries, 2, "one a customer");
     assert_eq!(worker.terminate(), 0);
+}
+
+/// The killed one had room for all of them: four times a quarter of 40. The next one has room for four times one.
+async fn a_worker_goes_on_with_as_many_replays_of_a_killed_one_as_it_has_room_for(parts: &RealParts) {
+    const REPLAYS: usize = 30;
+    const ROOM: u64 = 4;
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    dead_letters_of_an_outage(&stand, REPLAYS).await;
+    assert_eq!(worker.terminate(), 0);
+    // The outage goes on, and now there is a budget to wait through it.
+    let wide = started(&stand, &[]).await;
+    dlq(&stand, &["replay"]);
+    eventually("all are taken up", PATIENCE, async || (notes(&stand).await == 0).then_some(())).await;
+    wide.kill();
+    let narrow = started(&stand, &[("WORKER__MAX_IN_FLIGHT", "4")]).await;
+    let left = eventually("those without room are left to their notes", PATIENCE, async || {
+        Some(left_to_notes(&narrow.log())).filter(|left| *left > 0 && taken_over(&narrow.log()) == REPLAYS as u64)
+    });
+    assert_eq!(left.await, REPLAYS as u64 - ROOM, "{}", narrow.log());
+    stand.sandbox.heal().await;
+    none_is_left(&stand).await;
+    assert_eq!(stand.sandbox.booked("profiles").await.len(), REPLAYS, "each is linked, once");
+    assert_eq!(narrow.terminate(), 0);
+}
+
+/// How many notes wait in the ledger.
+async fn notes(stand: &Stand<'_>) -> i64 {
+    let mut connection = PgConnection::connect(&stand.database).await.expect("a connection");
+    sqlx::query_scalar("select count(*) from note").fetch_one(&mut connection).await.expect("the notes")
+}
+
+fn left_to_notes(log: &str) -> u64 {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told = lines.filter(|line| line["message"] == "replays wait in the ledger until there is room for them");
+    told.filter_map(|line| line["replays"].as_u64()).sum()
 }
 
 async fn publish_primary(stand: &Stand<'_>, id: &str, customer: &str) {

@@ -229,6 +229,19 @@ async fn a_dead_letter_that_does_not_open_is_replayed_from_its_earlier_generatio
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_only_this_build_can_name_is_replayed_and_one_of_another_name_is_not() {
+    let letters = Letters::new(1).await;
+    let original = |id| (None, Some(crate::bench::created(id, "42").to_string().into_bytes()), Vec::new());
+    let nameless = Letter { id: None, reason: "unsupported_version", ..Letter::of("-", 0, 1) };
+    letters.publish_original(&nameless, &original("a")).await;
+    letters.publish_original(&Letter::of("b", 0, 2), &original("another")).await;
+    let replay = letters.dlq(&["replay", "--from-topic", "--output", "json"]).await;
+    let actions: Vec<Value> = replay.lines().iter().map(|line| line["action"].clone()).collect();
+    assert_eq!(actions[..2], [json!("replayed"), json!("unreadable")], "{replay:?}");
+    assert_eq!(letters.input().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_missing_or_empty_is_told() {
     let letters = Letters::without_topic().await;
     let missing = letters.dlq(&["list", "--from-topic"]).await;

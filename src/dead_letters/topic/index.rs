@@ -181,6 +181,12 @@ impl Index {
         self.order.iter().filter_map(|key| self.letters.get(key))
     }
 
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, key: EventKey) -> Option<&Letter> {
+        self.letters.get(&key)
+    }
+
     /// The dead letters that a filter admits, in their order, also those that cannot be replayed.
     pub fn selected<'a>(&'a self, filter: &'a DeadLetterFilter) -> impl Iterator<Item = &'a Letter> {
         self.letters().filter(|one| admits(filter, &one.letter))

@@ -28,6 +28,7 @@ use crate::cli::{endpoint::Endpoint, system};
 use crate::config::Config;
 use crate::dead_letters::Ramp;
 use crate::dead_letters::topic::{Letter, original};
+use crate::domain::EventKey;
 use crate::ledger::{Act, DeadLetter};
 
 /// Replays.
@@ -40,12 +41,13 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
     let asked = Asked::of(&args.selection, States::DeadLettered, config, shell).await?;
     let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let selected = asked.reading.index.selected(&asked.filter).filter(|one| one.fault.is_none());
-    let ahead: VecDeque<Letter> = selected.take(limit).cloned().collect();
+    let selected = selected.take(limit);
     if args.dry_run {
         let mut counts = Counts::default();
-        ahead.iter().for_each(|one| counts.count(&one.letter));
+        selected.for_each(|one| counts.count(&one.letter));
         return counts.print(shell);
     }
+    let ahead: VecDeque<EventKey> = selected.map(|one| one.letter.key).collect();
     let told = counted(ahead.len(), "dead letter", "dead letters");
     if !ahead.is_empty() && !shell.confirm(&format!("publish the originals of {told} to the input topic again?"))? {
         return Ok(Exit::Interrupted);
@@ -93,7 +95,7 @@ enum Taken {
 struct Run<'a> {
     reading: Arc<Reading>,
     shell: &'a Shell,
-    ahead: VecDeque<Letter>,
+    ahead: VecDeque<EventKey>,
     partitions: BTreeSet<i32>,
     fetch: Fetch,
     sender: Sender,
@@ -172,7 +174,8 @@ impl Run<'_> {
             () = self.pace.wait() => {}
         }
         let size = self.pace.batch().min(most).min(self.ahead.len());
-        let letters: Vec<Letter> = self.ahead.drain(..size).collect();
+        let keys: Vec<EventKey> = self.ahead.drain(..size).collect();
+        let letters: Vec<Letter> = keys.iter().filter_map(|key| self.reading.index.get(*key).cloned()).collect();
         let places: Vec<_> = letters.iter().map(|one| one.original).collect();
         let events = self.fetch.events(&places).await?;
         let (mut originals, mut taken) = (Vec::with_capacity(size), Vec::with_capacity(size));

@@ -127,8 +127,13 @@ impl Run<'_> {
         let end = end?;
         self.unreadable += unreadable.len();
         let (done, skipped, unreadable) = (self.done, self.skipped, self.unreadable);
-        let json = json!({"replayed": done, "skipped": skipped, "unreadable": unreadable});
-        self.shell.line(&json, || format!("replayed {done}, skipped {skipped}, unreadable {unreadable}"))?;
+        let (mut json, mut text) =
+            (json!({"replayed": done, "skipped": skipped}), format!("replayed {done}, skipped {skipped}"));
+        if unreadable > 0 {
+            json["unreadable"] = json!(unreadable);
+            text.push_str(&format!(", unreadable {unreadable}"));
+        }
+        self.shell.line(&json, || text)?;
         self.finish(&end)
     }
 

@@ -24,7 +24,7 @@ fn number(value: impl std::fmt::Display) -> Spelt {
 }
 
 /// Values that are allowed; of ranges both ends.
-fn good(kind: Kind) -> Vec<Spelt> {
+pub(super) fn good(kind: Kind) -> Vec<Spelt> {
     match kind {
         Kind::Text | Kind::File => vec![text("some words"), text("é")],
         Kind::Topic => vec![text("a.b_c-D"), text(&"t".repeat(249))],

@@ -22,6 +22,8 @@ mod origin;
 mod properties;
 mod reading;
 mod reference;
+#[cfg(test)]
+mod round_trip;
 mod schema;
 mod sealing;
 pub mod settings;

@@ -48,7 +48,37 @@ fn is_newer(version: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
+
+        #[test]
+        fn every_cursor_of_every_ledger_survives_the_round_trip(id: [u8; 8], other: [u8; 8], cursor in 0..=i64::MAX) {
+            let text = encode(id, cursor);
+            prop_assert_eq!(decode(&text, id), CursorText::Ours(cursor));
+            if other != id {
+                prop_assert_eq!(decode(&text, other), CursorText::AnotherLedger(cursor));
+            }
+        }
+
+        #[test]
+        fn a_text_with_a_character_changed_is_not_taken_for_the_same_cursor(
+            id: [u8; 8],
+            cursor in 0..=i64::MAX,
+            place: prop::sample::Index,
+            other in "[ -~]",
+        ) {
+            let text = encode(id, cursor);
+            let at = place.index(text.len());
+            let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            prop_assume!(changed != text);
+            let same = decode(&changed, id) == CursorText::Ours(cursor);
+            prop_assert!(!same, "{changed} is taken for {text}");
+        }
+    }
 
     const LEDGER: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 255];
 

@@ -161,6 +161,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
         #[test]
         fn what_is_sealed_opens_in_its_context(plain: Vec<u8>, context: Vec<u8>, id in "\\PC{1,40}") {
             let vault = Vault::new(&id, vec![(id.clone(), key(7))]).unwrap();
@@ -168,6 +170,25 @@ mod tests {
             prop_assert_eq!(Vault::key_id_of(&blob).unwrap(), id.as_str());
             let opened = vault.open(&context, &blob).unwrap();
             prop_assert_eq!(opened.as_slice(), plain.as_slice());
+        }
+
+        #[test]
+        fn nothing_opens_with_another_key_in_another_place_or_with_a_bit_changed(
+            plain: Vec<u8>,
+            context: Vec<u8>,
+            other: Vec<u8>,
+            place: prop::sample::Index,
+            bit in 0..8_u32,
+        ) {
+            let blob = vault().seal(&context, &plain);
+            let wrong_key = Vault::new("k1", vec![("k1".into(), key(2))]).unwrap();
+            prop_assert_eq!(wrong_key.open(&context, &blob).unwrap_err(), VaultError::DoesNotOpen);
+            if other != context {
+                prop_assert_eq!(vault().open(&other, &blob).unwrap_err(), VaultError::DoesNotOpen);
+            }
+            let mut changed = blob.clone();
+            changed[place.index(blob.len())] ^= 1 << bit;
+            prop_assert!(vault().open(&context, &changed).is_err());
         }
 
         #[test]

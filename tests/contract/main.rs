@@ -16,6 +16,7 @@ mod modes;
 mod properties;
 mod records;
 mod results;
+mod round_trips;
 mod rules;
 mod schemas;
 mod scrubbing;

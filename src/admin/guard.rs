@@ -2,7 +2,7 @@
 //!
 //! A browser sends no `Authorization` by itself, so the token alone keeps other sites out. The origin is asked all the same,
 //! as the contract says; and where the server listens on loopback, the name by which it was called: a foreign name that
-//! leads here is a rebinding attack.
+//! leads here is a rebinding attack, whose page could read what it cannot change.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -67,6 +67,12 @@ impl Guard {
         Self { token, on_loopback, changes: Pace::default(), guesses: Pace::default() }
     }
 
+    /// Whether a browser was led here by a name that is not loopback's. A browser always says a name.
+    fn is_rebound(&self, headers: &HeaderMap) -> bool {
+        let is_foreign = |host: &HeaderValue| !host.to_str().is_ok_and(is_loopback);
+        self.on_loopback && headers.get_all(header::HOST).iter().any(is_foreign)
+    }
+
     /// The judgement, at its pace.
     fn admit(&self, headers: &HeaderMap, now: Instant) -> Result<(), Refusal> {
         let judged = self.judge(headers);
@@ -83,6 +89,14 @@ impl Guard {
             true => Ok(()),
             false => Err(Refusal::Origin),
         }
+    }
+}
+
+/// Answers nothing, not even what everybody may read, to a page whose name was made to lead here.
+pub(super) async fn at_home(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    match state.guard.is_rebound(request.headers()) {
+        true => Refusal::Origin.into_response(),
+        false => next.run(request).await,
     }
 }
 
@@ -211,6 +225,23 @@ mod tests {
         assert_eq!(judged("127.0.0.1:8700", &foreign), Err(Refusal::Origin));
         assert_eq!(judged("10.0.0.7:8700", &foreign), Ok(()), "beyond loopback any name may lead here");
         assert_eq!(judged("127.0.0.1:8700", &[TOKEN]), Err(Refusal::Origin), "a request without a host");
+    }
+
+    #[test]
+    fn a_page_whose_name_leads_to_loopback_reads_nothing() {
+        let guard = |address: &str| Guard::new(None, address.parse().unwrap()).0;
+        for (pairs, rebound) in [
+            (&[HOST][..], false),
+            (&[("host", "localhost")], false),
+            (&[], false),
+            (&[("host", "evil.example:8700")], true),
+            (&[("host", "127.0.0.1.evil.example")], true),
+            (&[("host", "")], true),
+            (&[HOST, ("host", "evil.example")], true),
+        ] {
+            assert_eq!(guard("127.0.0.1:8700").is_rebound(&headers(pairs)), rebound, "{pairs:?}");
+            assert!(!guard("10.0.0.7:8700").is_rebound(&headers(pairs)), "beyond loopback any name may lead here");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) fn routes(state: Arc<State>) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), guard::at_home))
         .layer(middleware::from_fn(answer::guard))
         .with_state(state)
 }

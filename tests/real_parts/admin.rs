@@ -144,6 +144,14 @@ async fn a_change_needs_the_token_and_no_other_sites_page(parts: &RealParts) {
     assert_eq!(answer(pause()).await.headers["www-authenticate"], "Bearer");
     assert_eq!(admin.get("/readyz").await.json()["checks"]["intake"]["status"], "ok", "none of them changed anything");
     assert!(audit(&stand).await.is_empty());
+    for path in ["/readyz", "/metrics", "/healthz", "/"] {
+        let led_here = admin.request(Method::GET, path).header(HOST, "evil.example");
+        assert_eq!(
+            answer(led_here).await.status,
+            StatusCode::FORBIDDEN,
+            "{path} is not read by a page that was led here"
+        );
+    }
     let own = answer(bearer().header(ORIGIN, &admin.url)).await;
     assert_eq!(own.status, StatusCode::OK, "our own page may: {}", own.text);
     refused_commands(&stand, &admin);

@@ -53,7 +53,7 @@ pub struct Args {
     pub(super) ramp: bool,
     /// Put an edited event in the place of the one dead letter selected: FILE holds it, in structured mode without `token.value`,
     /// which is kept; without FILE it is opened in `$EDITOR`. Needs `[dead_letters] allow_edit` and a reason
-    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "why", conflicts_with_all = ["all", "dry_run", "limit", "rate", "ramp"])]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "why", conflicts_with_all = ["all", "dry_run", "limit", "rate", "ramp", "from_topic"])]
     edit: Option<Option<PathBuf>>,
     /// Why; kept in the ledger's audit table
     #[arg(long, value_name = "TEXT")]

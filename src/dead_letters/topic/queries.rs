@@ -31,6 +31,7 @@ pub(super) fn admits(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
         && filter.since.is_none_or(|since| letter.dead_lettered_at >= since)
         && filter.until.is_none_or(|until| letter.dead_lettered_at <= until)
         && filter.place.is_none_or(|place| place == (letter.lane.0, letter.offset))
+        && fits(&filter.place_topic, letter.topic.as_deref())
 }
 
 #[async_trait]

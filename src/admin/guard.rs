@@ -118,7 +118,11 @@ impl IntoResponse for Refusal {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 response
             }
-            Self::Origin => answer::refused(StatusCode::FORBIDDEN, "the request comes from another site"),
+            Self::Origin => answer::refused(
+                StatusCode::FORBIDDEN,
+                "the request comes from another site's page, or by a name that is not ours: on loopback that is localhost or 127.0.0.1, and a \
+                 proxy must say so in Host",
+            ),
             Self::NoToken => answer::refused(StatusCode::SERVICE_UNAVAILABLE, TOKEN_UNREADABLE),
             Self::Pace => {
                 let mut response = answer::refused(StatusCode::TOO_MANY_REQUESTS, "too many changes in a row");

@@ -52,7 +52,9 @@ pub fn is_unverified_beyond_loopback(text: &str) -> bool {
         return false;
     }
     let Ok(options) = PgConnectOptions::from_str(text) else { return true };
-    let is_here = options.get_socket().is_some() || is_loopback(options.get_host());
+    // A socket by default, where there is no host at all, is told as a host.
+    let host = options.get_host();
+    let is_here = options.get_socket().is_some() || host.starts_with('/') || is_loopback(host);
     !is_here && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull)
 }
 
@@ -137,6 +139,7 @@ mod tests {
             "postgres://127.0.0.1:5433/x?sslmode=disable",
             "postgres://[::1]/x",
             "postgres:///x?host=/run/postgresql",
+            "postgres:///x",
             "sqlite:///l.db",
         ] {
             assert!(!is_unverified_beyond_loopback(text), "{text}");

@@ -58,6 +58,13 @@ impl Editing {
         if in_key || card_numbers::find(&envelope.event.0).is_some() {
             return Err(NotEditable::CardNumber);
         }
+        let event = &envelope.event.0;
+        let is_hidden = event.get("data").is_some_and(|data| !data.is_object()) || event.get("data_base64").is_some();
+        if is_hidden {
+            return Err(NotEditable::Unreadable(
+                "its data is no object, so nobody can tell what of it is a secret".to_owned(),
+            ));
+        }
         let identity = envelope.identity();
         let mut shown = envelope.event.0.take();
         let mut withheld = Vec::new();
@@ -172,9 +179,19 @@ fn is_secret_by_name(path: &[String], value: &Value) -> bool {
         ["data", "token", "kind"] => !value.as_str().is_some_and(|kind| ["temporary", "permanent"].contains(&kind)),
         ["data", "token", _] => true,
         _ if is_never_withheld(path) => false,
-        [.., name] => name.to_ascii_lowercase().contains("token"),
+        [.., name] => name.to_ascii_lowercase().contains("token") || is_wrapped(value),
         [] => false,
     }
+}
+
+/// Whether a text is JSON itself: what its members are called is not seen from outside.
+fn is_wrapped(value: &Value) -> bool {
+    let inner = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    inner.is_some_and(|mut inner| {
+        let wraps = inner.is_object() || inner.is_array();
+        wipe_json(&mut inner);
+        wraps
+    })
 }
 
 fn is_never_withheld(path: &[String]) -> bool {
@@ -212,7 +229,7 @@ fn holds_secret(value: &Value, path: &mut Vec<String>, is_secret: &impl Fn(&[Str
         Value::Array(items) => items.iter().any(|item| holds_secret(item, path, is_secret)),
         Value::Object(members) => members.iter().any(|(name, member)| {
             path.push(name.clone());
-            let found = holds_secret(member, path, is_secret);
+            let found = is_secret(path, member) || holds_secret(member, path, is_secret);
             path.pop();
             found
         }),

@@ -1,6 +1,6 @@
 //! Fetched records become rows and are accepted; too many of them pause the fetching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::pausing::is_dead_letter;
 use super::prepare::{Draft, Preparer};
 use super::scribe::{EndedResult, Job};
 use crate::contract::InputRecord;
+use crate::domain::PublishSeq;
 use crate::kafka::backlog::{Batch, Share, weight};
 use crate::ledger::{Accepted, Claim};
 
@@ -169,7 +170,10 @@ impl Dispatcher {
         if !self.is_current(claim) {
             return;
         }
-        for result in &ended {
+        // A replay that comes by the input topic and ends at once is a replay all the same.
+        let replays: BTreeSet<_> =
+            outcomes.iter().filter_map(|(draft, outcome)| number_of_replay(draft, outcome)).collect();
+        for result in ended.iter().filter(|result| !replays.contains(&result.seq)) {
             self.guard_against_flood(is_dead_letter(&result.records));
         }
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0) {
@@ -241,4 +245,12 @@ async fn draft(preparer: &Preparer, fetched: Fetched) -> Drafted {
 /// What an event takes in memory: its sealed record, the same opened, and the rest.
 fn size_of_event(event: &Event) -> usize {
     2 * event.sealed_record.len() + size_of::<Event>()
+}
+
+/// The number of a result that a replay has at once.
+fn number_of_replay(draft: &Draft, outcome: &Accepted) -> Option<PublishSeq> {
+    match outcome {
+        Accepted::New { publish_seq } if draft.row.generation > 1 => *publish_seq,
+        _ => None,
+    }
 }

@@ -69,6 +69,9 @@ fn no_secret_is_shown_whatever_it_is_wrapped_in() {
         vec![("/data/more", json!({"deep": [1, {"x": TEMPORARY_TOKEN}]}))],
         vec![("/paymentToken", json!({"inner": TEMPORARY_TOKEN}))],
         vec![("/data/Tokens", json!([TEMPORARY_TOKEN]))],
+        vec![("/data/token", json!("other")), ("/data/items", json!([{"token": {"value": TEMPORARY_TOKEN}}]))],
+        vec![("/data/token", json!("other")), ("/data/items", json!([[{"paymentToken": {"v": TEMPORARY_TOKEN}}]]))],
+        vec![("/data/token", json!("other")), ("/data/more", json!(format!("{{\"token\":\"{TEMPORARY_TOKEN}\"}}")))],
     ];
     for changes in cases {
         let first = with(event(), &changes);

@@ -6,6 +6,7 @@ use profile_linker::ledger::custody::record_context;
 use profile_linker::ledger::rotation::Rotation;
 use profile_linker::ledger::{DeadLetterFilter, Ledger, LetterState, NewRow, RowState, Serves};
 
+use crate::replacing::replacement;
 use crate::rotating::{TOPIC, both, rotate, sealed_row};
 use crate::rows::*;
 use crate::stage::{Stage, vault};
@@ -15,6 +16,7 @@ crate::ledger_cases!(Both:
     a_rotation_seals_anew_what_came_from_a_topic_that_was_served_before,
     a_dead_letter_is_found_at_the_topic_it_came_from,
     an_adoption_of_the_same_topic_changes_no_rows_topic,
+    an_edited_event_is_of_the_topic_of_the_one_that_it_replaces,
 );
 
 fn serves(topic: &str) -> Serves {
@@ -65,6 +67,15 @@ async fn a_rotation_seals_anew_what_came_from_a_topic_that_was_served_before(sta
     both("k2").open(&record_context(&there.origin("other")), &there.sealed_record).expect("bound as before");
     ledger.adopt(&serves(TOPIC), &act()).await.unwrap();
     assert_eq!(rotate(&*ledger, &both("k1")).await.unwrap().records, 2, "and back");
+}
+
+async fn an_edited_event_is_of_the_topic_of_the_one_that_it_replaces(stage: &Stage) {
+    let (ledger, [_, dead]) = two_rows(stage).await;
+    ledger.adopt(&serves("other"), &act()).await.unwrap();
+    drop(ledger);
+    let (ledger, letters) = stage.open_with_dead_letters().await;
+    assert!(letters.replace(&replacement(&dead, 1, "edited"), &act()).await.unwrap());
+    assert_eq!(stored(&*ledger, key("edited")).await.topic.as_deref(), Some(TOPIC));
 }
 
 async fn a_dead_letter_is_found_at_the_topic_it_came_from(stage: &Stage) {

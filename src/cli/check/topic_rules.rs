@@ -145,7 +145,7 @@ fn size(check: &str, topic: &Topic, settings: &Settings) -> Option<Finding> {
         }
         Role::DeadLetter if limit < DeadLetterLimit::USUAL.bytes() => {
             let detail = format!(
-                "max.message.bytes={limit}: a dead letter that would be larger is published without its original, which only the ledger has then"
+                "max.message.bytes={limit}: a dead letter that would be larger is published without its original, which only the ledger has then, by workers that started since"
             );
             Some(Finding::warn(check, detail, fix))
         }

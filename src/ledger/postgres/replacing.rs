@@ -40,9 +40,9 @@ WITH held AS MATERIALIZED (
     SELECT m.key, o.lane, o.epoch, CASE WHEN $10::bytea IS NULL THEN 1 ELSE 2 END, $11, 1
     FROM made m CROSS JOIN old o
 ), records AS (
-    INSERT INTO sealed_record (key, lane, record_offset, kept, bytes)
-    SELECT m.key, o.lane, m.record_offset, false, $9
-    FROM made m CROSS JOIN old o
+    INSERT INTO sealed_record (key, lane, record_offset, kept, bytes, topic)
+    SELECT m.key, o.lane, m.record_offset, false, $9, s.topic
+    FROM made m CROSS JOIN old o LEFT JOIN sealed_record s ON s.key = o.key
 ), tokens AS (
     INSERT INTO sealed_token (key, bytes, account)
     SELECT m.key, $10, t.account

@@ -18,8 +18,9 @@ const EVENT: &str = "
 INSERT INTO event (key, lane, epoch, state, possibly_sent, generation)
 SELECT ?2, e.lane, l.epoch, ?3, ?4, 1 FROM event e JOIN lane l ON l.lane = e.lane WHERE e.key = ?1";
 const RECORD: &str = "
-INSERT INTO sealed_record (key, lane, record_offset, kept, bytes)
-SELECT ?2, e.lane, i.record_offset, 0, ?3 FROM event e JOIN input i ON i.key = e.key WHERE e.key = ?1";
+INSERT INTO sealed_record (key, lane, record_offset, kept, bytes, topic)
+SELECT ?2, e.lane, i.record_offset, 0, ?3, s.topic
+FROM event e JOIN input i ON i.key = e.key LEFT JOIN sealed_record s ON s.key = e.key WHERE e.key = ?1";
 const TOKEN: &str = "
 INSERT INTO sealed_token (key, bytes, account) SELECT ?2, ?3, account FROM sealed_token WHERE key = ?1";
 const REPLACED: &str = "INSERT INTO replacement (key, replaces, markers) VALUES (?2, ?1, ?3)";

@@ -92,7 +92,8 @@ async fn a_worker_that_is_asked_to_end_while_it_starts_ends(parts: &RealParts) {
     let address = door.local_addr().expect("its address");
     let config = starting_config(parts.kafka().brokers(), &format!("postgres://nobody@{address}/none"), folder.path());
     let mut worker = Worker::start(&config, &[], &[], &folder.path().join("worker.log"));
-    let (_held, _) = tokio::time::timeout(PATIENCE, door.accept()).await.expect("it asks").expect("for its ledger");
+    let asks = tokio::time::timeout(PATIENCE, door.accept()).await;
+    let (_held, _) = asks.unwrap_or_else(|_| panic!("it never asks: {}", worker.log())).expect("for its ledger");
     worker.signal(Signal::Terminate);
     assert_eq!(worker.exit_code(), 0);
 }
@@ -103,7 +104,7 @@ fn starting_config(brokers: &str, ledger: &str, folder: &std::path::Path) -> std
         "[kafka]\nbrokers = \"{brokers}\"\n[ledger]\nurl = \"{ledger}\"\n[converter.payiq]\nbase_url = \"http://127.0.0.1:9/\"\n\
          api_key = \"7b0f6a9e-51c4-4c8e-9d1a-2f6f3c1d9b42\"\nsigning_key = \"x\"\n[target.loanpro]\n\
          base_url = \"http://127.0.0.1:9/\"\ntoken = \"x\"\ninstance_id = \"1\"\n[keys]\nactive = \"k1\"\n\
-         k1 = {{ file = \"{}/k1\" }}\n",
+         k1 = {{ file = \"{}/k1\" }}\n[admin]\nlisten = \"127.0.0.1:0\"\n",
         folder.display()
     );
     let config = folder.join("worker.toml");

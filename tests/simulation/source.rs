@@ -202,22 +202,25 @@ impl State {
             let full = self.is_full(number);
             let topic = self.broker.topic();
             let Some(client) = self.group.clients.get_mut(&number) else { continue };
-            let mut records = Vec::new();
+            // What is given up is not paused any more: its records are dropped.
+            let open = client.open.as_ref().filter(|(given, ..)| !given);
+            let going: Vec<i32> = open.into_iter().flat_map(|(_, partitions, _)| partitions.clone()).collect();
+            let (mut records, mut kept) = (Vec::new(), 0);
             for (partition, fetch) in client.fetching.iter_mut().filter(|(_, fetch)| !fetch.paused) {
                 let log = self.broker.partition(*partition);
                 let from = usize::try_from(fetch.next).unwrap_or(0).min(log.len());
                 records.extend(log[from..].iter().take(BATCH).cloned());
+                kept += if going.contains(partition) { 0 } else { log[from..].len().min(BATCH) };
                 for offset in (from..log.len().min(from + BATCH)).filter_map(|offset| i64::try_from(offset).ok()) {
                     *client.handed.entry((*partition, offset, topic)).or_default() += 1;
                 }
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }
-            let fetched = records.len();
             if !records.is_empty() {
                 let _ = client.events.send(SourceEvent::Records(records.into()));
             }
             client.restart();
-            self.invariant_a_full_worker_fetches_nothing(number, full && fetched > 0);
+            self.invariant_a_full_worker_fetches_nothing(number, full && kept > 0);
         }
     }
 }

@@ -120,8 +120,8 @@ impl IntoResponse for Refusal {
             }
             Self::Origin => answer::refused(
                 StatusCode::FORBIDDEN,
-                "the request comes from another site's page, or by a name that is not ours: on loopback that is localhost or 127.0.0.1, and a \
-                 proxy must say so in Host",
+                "the request comes from another site's page, or by a name that is not ours: on loopback that is \
+                 localhost or 127.0.0.1, and a proxy must say so in Host",
             ),
             Self::NoToken => answer::refused(StatusCode::SERVICE_UNAVAILABLE, TOKEN_UNREADABLE),
             Self::Pace => {

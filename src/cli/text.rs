@@ -47,17 +47,26 @@ fn field(record: &Record, pointer: &str) -> String {
 }
 
 /// Events come from outside: what could steer a terminal, or turn around what stands beside it, is shown as JSON writes it
-/// (`\u202e`). All of it is below U+FFFF, so that JSON that is escaped so still says the same.
+/// (`\u202e`, and two of them above U+FFFF), so that JSON that is escaped so still says the same.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match is_unprintable(character) {
-            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
-            false => shown.push(character),
+        if !is_unprintable(character) {
+            shown.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            shown.push_str(&format!("\\u{unit:04x}"));
         }
     }
     shown
+}
+
+/// The same of a text of many lines, which keeps them.
+#[must_use]
+pub fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
 /// "1 event", "2 events".
@@ -114,5 +123,13 @@ mod tests {
     #[test]
     fn a_text_of_many_lines_becomes_one() {
         assert_eq!(one_line("what\r\n  at: a\u{1b}b\n\n  to do: c\n"), "what; at: a\\u001bb; to do: c");
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_a_terminal_acts_on() {
+        let event = serde_json::json!({"id": "a\u{9b}31m\u{202e}\u{7f}\u{e0001}b", "data": {"n": 1}});
+        let shown = escaped_lines(&format!("{event:#}\n"));
+        assert!(!shown.chars().any(|character| character != '\n' && is_unprintable(character)), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), event);
     }
 }

@@ -74,9 +74,7 @@ impl PauseKind {
 /// What the audit line of a resumption names.
 pub(super) fn target(kind: Option<PauseKind>, limits: FloodLimits) -> String {
     let what = kind.map_or("all", PauseKind::as_str).to_owned();
-    let run = limits.run.map(|run| format!("limit {run}"));
-    let share = limits.share.map(|share| format!("share {share}"));
-    [Some(what), run, share].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    [vec![what], limits.named()].concat().join(", ")
 }
 
 /// The rows of `pause` and of `flood_limit`, one below the other.

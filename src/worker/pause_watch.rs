@@ -10,7 +10,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::conditions::{Conditions, Health, Part, Trouble};
-use crate::domain::flow_control::FloodLimits;
 use crate::ledger::{IntakeOrders, Ledger, LedgerError, NamedLimits, Pause, PauseKind};
 use crate::metrics::Metrics;
 
@@ -134,10 +133,7 @@ fn reason(pause: &Pause) -> String {
 
 /// Which, by whom, and why.
 fn limits_told(named: &NamedLimits) -> String {
-    let FloodLimits { run, share } = named.limits;
-    let run = run.map(|run| format!("limit {run}"));
-    let share = share.map(|share| format!("share {share}"));
-    let which: Vec<String> = [run, share].into_iter().flatten().collect();
+    let which = named.limits.named();
     with_why(format!("resumed by {} with the flood guard's {}", named.by, which.join(" and ")), named.why.as_deref())
 }
 

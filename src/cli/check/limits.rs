@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::finding::Finding;
+use super::topic_sizes::record_limit;
 use crate::config::{Config, LookSettings, UpstreamSettings, format_duration as told};
 use crate::contract::{DeadLetterLimit, LARGEST_RESULT_BYTES};
 
@@ -85,7 +86,7 @@ fn waiting(config: &Config) -> Option<Finding> {
 }
 
 fn producing(config: &Config) -> Option<Finding> {
-    let limit: u64 = config.kafka.properties.get("message.max.bytes")?.parse().ok()?;
+    let limit = record_limit(&config.kafka)?;
     let detail = |what: &str| format!("kafka.properties.\"message.max.bytes\" = {limit}: {what}");
     let fix = "leave message.max.bytes out";
     if limit < LARGEST_RESULT_BYTES {

@@ -15,6 +15,11 @@ pub struct TopicSizes {
     smallest: Option<u64>,
 }
 
+/// The largest record that the client sends, where an operator set it.
+pub(super) fn record_limit(kafka: &Kafka) -> Option<u64> {
+    kafka.properties.get(RECORD_LIMIT)?.parse().ok()
+}
+
 impl TopicSizes {
     pub(super) fn of<'a>(topics: impl Iterator<Item = &'a Topic>) -> Self {
         let mut sizes = Self::default();
@@ -32,8 +37,7 @@ impl TopicSizes {
     /// The largest dead letter that gets through: what its topic takes, but no more than the client sends.
     #[must_use]
     pub fn dead_letter_limit(self, kafka: &Kafka) -> DeadLetterLimit {
-        let configured = kafka.properties.get(RECORD_LIMIT).and_then(|value| value.parse().ok());
-        let sent = configured.map_or(DeadLetterLimit::USUAL, DeadLetterLimit::of_bytes);
+        let sent = record_limit(kafka).map_or(DeadLetterLimit::USUAL, DeadLetterLimit::of_bytes);
         self.dead_letter.map_or(sent, |taken| sent.min(DeadLetterLimit::of_bytes(taken)))
     }
 

@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
 use crate::cli::signals::Signals;
 use crate::cli::system;
-use crate::cli::text::{escaped, is_unprintable};
+use crate::cli::text::{escaped, escaped_lines};
 use crate::config::Config;
 use crate::contract::PROFILE_CREATED;
 use crate::dead_letters::{Edit, EditError, EditFault, Looked, Opener, look};
@@ -205,7 +205,7 @@ impl Edited {
         })?;
         // From here on the file is removed however this ends, but for a kill.
         let mut signals = Signals::listen().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        let draft = Draft::write(&printable(&edit.shown()))?;
+        let draft = Draft::write(&escaped_lines(&edit.shown()))?;
         let text = draft.edit(&editor, &mut signals).await?;
         Ok(Self { text, place: PathBuf::new(), draft: Some(draft) })
     }
@@ -251,32 +251,4 @@ fn read(path: &Path) -> Result<String, Failure> {
     }
     let bytes = std::fs::read(path).map_err(|error| failed(Exit::NoInput, format!("it cannot be read: {error}")))?;
     String::from_utf8(bytes).map_err(|_| failed(Exit::BadInput, "the file is not UTF-8 text".to_owned()))
-}
-
-/// The same JSON, with what a terminal would act on or hide as escapes.
-fn printable(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character == '\n' || !is_unprintable(character) {
-            shown.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            shown.push_str(&format!("\\u{unit:04x}"));
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_draft_says_the_same_without_what_a_terminal_acts_on() {
-        let event = json!({"id": "a\u{9b}31m\u{202e}\u{7f}\u{e0001}b", "data": {"n": 1}});
-        let shown = printable(&format!("{event:#}\n"));
-        assert!(!shown.chars().any(|character| character != '\n' && is_unprintable(character)), "{shown}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), event);
-    }
 }

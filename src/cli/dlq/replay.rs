@@ -5,15 +5,14 @@
 
 pub(super) mod dry;
 pub(super) mod progress;
+pub(super) mod steps;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::rate::{Pace, Rate};
 use super::selection::Selection;
-use super::shown::{event_id, origin, origin_json};
+use super::shown::{event_id, origin};
 use super::{Desk, edit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
@@ -21,9 +20,10 @@ use crate::cli::signals::Signals;
 use crate::cli::system;
 use crate::cli::text::{counted, escaped};
 use crate::config::Config;
-use crate::dead_letters::{Opener, Order, Ramp, Replay, Replayed, Results, Taken};
-use crate::ledger::{Act, LetterState};
+use crate::dead_letters::{Opener, Order, Replay, Replayed, Results, Taken};
+use crate::ledger::{Act, DeadLetter, LetterState};
 use progress::Progress;
+use steps::{Batch, End, Steps, Tally, act_as_json, climb, straight};
 
 /// Between two looks at the results of a step.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -102,19 +102,14 @@ pub async fn execute(args: Args, desk: &Desk, config: &Config, shell: &Shell) ->
     // From here on a signal ends it between two writes; before, at once.
     let mut signals = Signals::listen()?;
     let progress = Progress::new(count, shell);
-    let mut run = Run { desk, shell, replay, pace: Pace::new(args.rate), progress, done: 0, skipped: 0, unreadable: 0 };
-    let end = if args.ramp { run.climb(&mut signals).await } else { run.straight(&mut signals).await }?;
-    run.finish(end)
-}
-
-/// How a replay came to its end.
-enum End {
-    /// There are no more.
-    Through,
-    /// A signal.
-    Interrupted,
-    /// A step of a ramp went wrong: so many of so many.
-    FailedAgain { failed: usize, of: usize, example: Option<String> },
+    let mut run = Run { desk, shell, replay, pace: Pace::new(args.rate), progress, tally: Tally::default() };
+    let end = if args.ramp { climb(&mut run, &mut signals).await } else { straight(&mut run, &mut signals).await }?;
+    run.progress.finish();
+    let look = match &end {
+        End::FailedAgain { example: Some(id), .. } => format!("dlq show {}", escaped(id)),
+        _ => "dlq list".to_owned(),
+    };
+    run.tally.finish(&end, "replayed", &look, shell)
 }
 
 struct Run<'a> {
@@ -123,58 +118,15 @@ struct Run<'a> {
     replay: Replay,
     pace: Pace,
     progress: Progress,
-    done: u64,
-    skipped: u64,
-    unreadable: u64,
+    tally: Tally,
 }
 
-impl Run<'_> {
-    async fn straight(&mut self, signals: &mut Signals) -> anyhow::Result<End> {
-        loop {
-            match self.batch(usize::MAX, signals).await? {
-                Batch::Interrupted => return Ok(End::Interrupted),
-                Batch::Done(batch) if batch.is_empty() => return Ok(End::Through),
-                Batch::Done(_) => {}
-            }
-        }
-    }
-
-    async fn climb(&mut self, signals: &mut Signals) -> anyhow::Result<End> {
-        let mut ramp = Ramp::default();
-        loop {
-            let (mut left, mut step) = (ramp.size(), Vec::new());
-            while left > 0 {
-                match self.batch(left, signals).await? {
-                    Batch::Interrupted => return Ok(End::Interrupted),
-                    Batch::Done(batch) if batch.is_empty() => break,
-                    Batch::Done(batch) => {
-                        left -= batch.len().min(left);
-                        step.extend(batch.into_iter().filter(|one| one.taken == Taken::Reopened));
-                    }
-                }
-            }
-            let at_end = left > 0;
-            let Some(results) = self.results(&step, signals).await? else { return Ok(End::Interrupted) };
-            if !results.go_well() {
-                let example = step.iter().find(|one| results.failed.contains(&one.letter.key));
-                let example = example.and_then(|one| event_id(&one.letter)).map(str::to_owned);
-                return Ok(End::FailedAgain { failed: results.failed.len(), of: step.len(), example });
-            }
-            if !step.is_empty() {
-                self.progress.say(&format!("{} linked, {} failed again", results.linked, results.failed.len()));
-            }
-            ramp.heard(&results);
-            if at_end {
-                return Ok(End::Through);
-            }
-        }
-    }
-
-    /// Reopens the next ones when their time has come, `most` at most; a signal comes between two writes only.
-    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Batch> {
+impl Steps for Run<'_> {
+    /// A signal comes between two writes only.
+    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Batch>> {
         tokio::select! {
             biased;
-            _ = signals.next() => return Ok(Batch::Interrupted),
+            _ = signals.next() => return Ok(None),
             () = self.pace.wait() => {}
         }
         let size = self.pace.batch().min(most);
@@ -186,19 +138,20 @@ impl Run<'_> {
         self.pace.went(batch.len());
         for one in &batch {
             *match one.taken {
-                Taken::Reopened => &mut self.done,
-                Taken::PassedOver => &mut self.skipped,
-                Taken::Unreadable => &mut self.unreadable,
+                Taken::Reopened => &mut self.tally.done,
+                Taken::PassedOver => &mut self.tally.skipped,
+                Taken::Unreadable => &mut self.tally.unreadable,
             } += 1;
             self.tell(one)?;
         }
-        self.progress.at(self.done + self.skipped + self.unreadable);
-        Ok(Batch::Done(batch))
+        self.progress.at(self.tally.all());
+        let tried = batch.len();
+        let replayed = batch.into_iter().filter(|one| one.taken == Taken::Reopened).map(|one| one.letter).collect();
+        Ok(Some(Batch { tried, replayed }))
     }
 
-    /// Waits for the results of a step, however long they take; `None`: a signal came first.
-    async fn results(&mut self, step: &[Replayed], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
-        let mut results = Results::of(step.iter().map(|one| (one.letter.key, one.letter.generation + 1)));
+    async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
+        let mut results = Results::of(step.iter().map(|letter| (letter.key, letter.generation + 1)));
         loop {
             results.look(&*self.desk.letters).await.map_err(|error| self.desk.failed(&error))?;
             if results.missing() == 0 {
@@ -213,6 +166,12 @@ impl Run<'_> {
         }
     }
 
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+impl Run<'_> {
     /// For scripts a line each; people are told how many, and by name what was passed over.
     fn tell(&self, one: &Replayed) -> anyhow::Result<()> {
         let letter = &one.letter;
@@ -235,42 +194,6 @@ impl Run<'_> {
             }
             return Ok(());
         }
-        let place = origin_json(letter, &self.desk.topic);
-        let json = json!({"eventId": event_id(letter), "origin": place, "generation": generation, "action": action});
-        self.shell.line(&json, String::new)
+        self.shell.line(&act_as_json(letter, &self.desk.topic, action, generation), String::new)
     }
-
-    fn finish(self, end: End) -> anyhow::Result<Exit> {
-        let Self { shell, progress, done, skipped, unreadable, .. } = self;
-        progress.finish();
-        let (mut json, mut text) =
-            (json!({"replayed": done, "skipped": skipped}), format!("replayed {done}, skipped {skipped}"));
-        if unreadable > 0 {
-            json["unreadable"] = json!(unreadable);
-            text.push_str(&format!(", unreadable {unreadable}"));
-        }
-        shell.line(&json, || text)?;
-        match end {
-            End::Through => Ok(Exit::Done),
-            End::Interrupted => {
-                shell.note(
-                    "interrupted: what was replayed goes on by itself; start the same command again for the rest",
-                );
-                Ok(Exit::Interrupted)
-            }
-            End::FailedAgain { failed, of, example } => {
-                let look = example.map_or_else(|| "dlq list".to_owned(), |id| format!("dlq show {}", escaped(&id)));
-                Err(Failure::new(Exit::Failed, format!("stopped: {failed} of the last {of} failed again"))
-                    .fix(format!(
-                        "`profile-linker {look}` tells why; mend it, then start the same command again, or without --ramp for all"
-                    ))
-                    .into())
-            }
-        }
-    }
-}
-
-enum Batch {
-    Done(Vec<Replayed>),
-    Interrupted,
 }

@@ -27,6 +27,16 @@ pub struct FloodLimits {
     pub share: Option<f64>,
 }
 
+impl FloodLimits {
+    /// Which were named, in words.
+    #[must_use]
+    pub fn named(self) -> Vec<String> {
+        let run = self.run.map(|run| format!("limit {run}"));
+        let share = self.share.map(|share| format!("share {share}"));
+        [run, share].into_iter().flatten().collect()
+    }
+}
+
 impl FloodRules {
     /// These rules but for what was named. Whoever names a run wants that many dead letters to go by: the share counts from so
     /// many ended events on, too, since of a flood it would else stop the first few.

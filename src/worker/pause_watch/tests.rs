@@ -3,6 +3,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::SystemClock;
 use crate::domain::Secret;
+use crate::domain::flow_control::FloodLimits;
 use crate::ledger::{self, Act, Vault};
 
 struct Stage {

@@ -6,8 +6,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::fetch::Fetch;
 use super::read::Reading;
 use super::results::Heard;
@@ -19,14 +17,15 @@ use crate::cli::dlq::rate::Pace;
 use crate::cli::dlq::replay::Args;
 use crate::cli::dlq::replay::dry::Counts;
 use crate::cli::dlq::replay::progress::Progress;
-use crate::cli::dlq::shown::{event_id, origin, origin_json};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::dlq::replay::steps::{Batch, Steps, Tally, act_as_json, climb, straight};
+use crate::cli::dlq::shown::{event_id, origin};
+use crate::cli::exit::Exit;
 use crate::cli::shell::Shell;
 use crate::cli::signals::Signals;
 use crate::cli::text::{counted, escaped};
 use crate::cli::{endpoint::Endpoint, system};
 use crate::config::Config;
-use crate::dead_letters::Ramp;
+use crate::dead_letters::Results;
 use crate::dead_letters::topic::{Letter, original};
 use crate::domain::EventKey;
 use crate::ledger::{Act, DeadLetter};
@@ -60,25 +59,14 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
         sender: Sender::new(&endpoint)?,
         progress: Progress::new(ahead.len() as u64, shell),
         pace: Pace::new(args.rate),
-        done: 0,
-        skipped: 0,
-        unreadable: 0,
+        tally: Tally::default(),
+        heard,
         reading: Arc::clone(&asked.reading),
         shell,
         ahead,
     };
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
-    run.through(heard, &asked.unreadable, &mut signals, &act, config).await
-}
-
-/// How a replay came to its end.
-enum End {
-    /// There are no more.
-    Through,
-    /// A signal.
-    Interrupted,
-    /// A step of a ramp went wrong: so many of so many.
-    FailedAgain { failed: usize, of: usize },
+    run.through(&asked.unreadable, &mut signals, &act, config).await
 }
 
 /// What was done with a dead letter.
@@ -101,78 +89,16 @@ struct Run<'a> {
     sender: Sender,
     progress: Progress,
     pace: Pace,
-    done: u64,
-    skipped: u64,
-    unreadable: u64,
+    tally: Tally,
+    /// Who listens for the results of a ramp's steps.
+    heard: Option<Heard>,
 }
 
-impl Run<'_> {
-    /// To its end, and the line in the audit; also where it failed half-way, since what it did is done.
-    async fn through(
-        mut self,
-        heard: Option<Heard>,
-        unreadable: &Unreadable,
-        signals: &mut Signals,
-        act: &Act,
-        config: &Config,
-    ) -> anyhow::Result<Exit> {
-        let end = match heard {
-            Some(heard) => self.climb(&heard, signals).await,
-            None => self.straight(signals).await,
-        };
-        self.progress.finish();
-        if self.done > 0 {
-            self.write_down(act, config).await;
+impl Steps for Run<'_> {
+    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Batch>> {
+        if self.ahead.is_empty() {
+            return Ok(Some(Batch { tried: 0, replayed: Vec::new() }));
         }
-        let end = end?;
-        self.unreadable += unreadable.len();
-        let (done, skipped, unreadable) = (self.done, self.skipped, self.unreadable);
-        let (mut json, mut text) =
-            (json!({"replayed": done, "skipped": skipped}), format!("replayed {done}, skipped {skipped}"));
-        if unreadable > 0 {
-            json["unreadable"] = json!(unreadable);
-            text.push_str(&format!(", unreadable {unreadable}"));
-        }
-        self.shell.line(&json, || text)?;
-        self.finish(&end)
-    }
-
-    async fn straight(&mut self, signals: &mut Signals) -> anyhow::Result<End> {
-        while !self.ahead.is_empty() {
-            if self.batch(usize::MAX, signals).await?.is_none() {
-                return Ok(End::Interrupted);
-            }
-        }
-        Ok(End::Through)
-    }
-
-    async fn climb(&mut self, heard: &Heard, signals: &mut Signals) -> anyhow::Result<End> {
-        let mut ramp = Ramp::default();
-        while !self.ahead.is_empty() {
-            let (mut left, mut step) = (ramp.size(), Vec::new());
-            while left > 0 && !self.ahead.is_empty() {
-                let before = self.ahead.len();
-                let Some(batch) = self.batch(left, signals).await? else { return Ok(End::Interrupted) };
-                left -= before - self.ahead.len();
-                step.extend(batch);
-            }
-            let index = Arc::clone(&self.reading.index);
-            let Some(results) = heard.of(&step, &index, &self.progress, signals).await? else {
-                return Ok(End::Interrupted);
-            };
-            if !results.go_well() {
-                return Ok(End::FailedAgain { failed: results.failed.len(), of: step.len() });
-            }
-            if !step.is_empty() {
-                self.progress.say(&format!("{} linked, {} failed again", results.linked, results.failed.len()));
-            }
-            ramp.heard(&results);
-        }
-        Ok(End::Through)
-    }
-
-    /// Publishes the next ones when their time has come, `most` at most, and answers them; `None`: a signal came first.
-    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Vec<DeadLetter>>> {
         tokio::select! {
             biased;
             _ = signals.next() => return Ok(None),
@@ -205,22 +131,53 @@ impl Run<'_> {
                 replayed.push(one.letter);
             }
         }
-        self.progress.at(self.done + self.skipped + self.unreadable);
-        Ok(Some(replayed))
+        self.progress.at(self.tally.all());
+        Ok(Some(Batch { tried: size, replayed }))
+    }
+
+    async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
+        match &self.heard {
+            Some(heard) => Ok(heard.of(step, &self.reading.index, &self.progress, signals).await?),
+            None => Ok(Some(Results::default())),
+        }
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+}
+
+impl Run<'_> {
+    /// To its end, and the line in the audit; also where it failed half-way, since what it did is done.
+    async fn through(
+        mut self,
+        unreadable: &Unreadable,
+        signals: &mut Signals,
+        act: &Act,
+        config: &Config,
+    ) -> anyhow::Result<Exit> {
+        let end =
+            if self.heard.is_some() { climb(&mut self, signals).await } else { straight(&mut self, signals).await };
+        self.progress.finish();
+        if self.tally.done > 0 {
+            self.write_down(act, config).await;
+        }
+        let end = end?;
+        self.tally.unreadable += unreadable.len();
+        self.tally.finish(&end, "published", "dlq list", self.shell)
     }
 
     /// For scripts a line each; people are told by name what was not done.
     fn tell(&mut self, letter: &DeadLetter, taken: Taken) -> anyhow::Result<()> {
         let (count, action, generation) = match taken {
-            Taken::Replayed => (&mut self.done, "replayed", letter.generation + 1),
-            Taken::NoPartition => (&mut self.skipped, "skipped", letter.generation),
-            Taken::Unreadable => (&mut self.unreadable, "unreadable", letter.generation),
+            Taken::Replayed => (&mut self.tally.done, "replayed", letter.generation + 1),
+            Taken::NoPartition => (&mut self.tally.skipped, "skipped", letter.generation),
+            Taken::Unreadable => (&mut self.tally.unreadable, "unreadable", letter.generation),
         };
         *count += 1;
         let topic = &self.reading.endpoint.topics.created;
         if self.shell.is_json() {
-            let (id, origin) = (event_id(letter), origin_json(letter, topic));
-            let json = json!({"eventId": id, "origin": origin, "generation": generation, "action": action});
+            let json = act_as_json(letter, topic, action, generation);
             return self.shell.line(&json, String::new);
         }
         let name = escaped(&event_id(letter).map_or_else(|| origin(letter, topic), str::to_owned));
@@ -237,7 +194,7 @@ impl Run<'_> {
 
     /// The new ledger's audit, if there is one that can be reached. What it does not know it is told by the log.
     async fn write_down(&self, act: &Act, config: &Config) {
-        let target = format!("{} of {}", self.done, self.reading.endpoint.topics.dead_letter);
+        let target = format!("{} of {}", self.tally.done, self.reading.endpoint.topics.dead_letter);
         let written = async {
             let (_, letters) =
                 system::open_ledger_with_dead_letters(config).await.map_err(|failure| failure.in_one_line())?;
@@ -246,23 +203,6 @@ impl Run<'_> {
         if let Err(why) = written.await {
             tracing::warn!(error = %why, "no audit line was written: no ledger could be reached");
             self.shell.note(&format!("no audit line was written: {}", escaped(&why)));
-        }
-    }
-
-    fn finish(&self, end: &End) -> anyhow::Result<Exit> {
-        match end {
-            End::Through => Ok(Exit::Done),
-            End::Interrupted => {
-                self.shell.note(
-                    "interrupted: what was published goes on by itself; start the same command again for the rest",
-                );
-                Ok(Exit::Interrupted)
-            }
-            End::FailedAgain { failed, of } => {
-                Err(Failure::new(Exit::Failed, format!("stopped: {failed} of the last {of} failed again"))
-                    .fix("`profile-linker dlq list` tells why; mend it, then start the same command again, or without --ramp for all")
-                    .into())
-            }
         }
     }
 }

@@ -74,6 +74,7 @@
 //! | [`ledger`] | what is durable, and who may write it; PostgreSQL and SQLite behind one port |
 //! | [`pulse`] | whether a loop goes on: what `/healthz` asks |
 //! | [`metrics`] | what dashboards count |
+//! | [`traces`] | spans for those who follow one event |
 //! | [`kafka`] | what is fetched and published; positions with their cursor |
 //! | [`clock`] | what time it is, and chance |
 //! | [`conditions`] | how the parts are that a worker stands on: what `/readyz` tells |
@@ -98,6 +99,8 @@ pub mod ledger;
 pub mod pulse;
 
 pub mod metrics;
+
+pub mod traces;
 
 pub mod kafka;
 

@@ -88,6 +88,8 @@ mod storms;
 #[path = "real_parts/story.rs"]
 mod story;
 mod support;
+#[path = "real_parts/traces.rs"]
+mod traces;
 #[path = "real_parts/upgrading.rs"]
 mod upgrading;
 #[path = "real_parts/verdicts.rs"]
@@ -109,6 +111,7 @@ const CASES: &[&[Case]] = &[
     brokers::CASES,
     leaving::CASES,
     story::CASES,
+    traces::CASES,
     stories::CASES,
     verdicts::CASES,
     refusals::CASES,

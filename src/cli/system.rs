@@ -20,6 +20,7 @@ use crate::kafka::{KafkaTrouble, Publisher, Source};
 use crate::ledger::{self, Act, DeadLetters, Ledger, LedgerError, Vault};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
+use crate::traces::Traces;
 use crate::upstream;
 use crate::upstream::probe::with_sources;
 use crate::worker::{Milestone, StartError, Worker, WorkerError, WorkerParts};
@@ -72,6 +73,7 @@ pub(super) async fn worker(
     let upstreams = upstream::build(&config.converter, &config.target).map_err(|error| {
         Failure::new(Exit::BadConfig, with_sources(&error)).fix("correct this table of the configuration")
     })?;
+    let traces = traces(&config)?;
     let ledger = open_ledger(&config).await?;
     let sizes = require_topics(&config, peculiarities.cluster_id.is_some()).await?;
     sizes.bound_batches(&mut config.kafka);
@@ -98,6 +100,7 @@ pub(super) async fn worker(
         upstreams,
         conditions: conditions.clone(),
         metrics: metrics.clone(),
+        traces,
         pulse,
         clock,
         cluster_id,
@@ -111,6 +114,16 @@ pub(super) async fn worker(
     let pauses = worker.pauses();
     let shown = AdminParts { ledger, pauses, source, topic, conditions, metrics, loops };
     Ok((worker, admin::serve(door, &settings, shown).await))
+}
+
+/// Where `[telemetry]` wants spans to go.
+fn traces(config: &Config) -> Result<Traces, Failure> {
+    let Some(endpoint) = &config.telemetry.otlp_endpoint else { return Ok(Traces::default()) };
+    Traces::to(endpoint).map_err(|error| {
+        Failure::new(Exit::BadConfig, with_sources(&error))
+            .at("telemetry.otlp_endpoint")
+            .fix("name the collector's base address, such as http://localhost:4318")
+    })
 }
 
 fn conditions(config: &Config, clock: Arc<SystemClock>) -> Conditions {

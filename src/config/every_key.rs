@@ -54,7 +54,9 @@ fn bad(kind: Kind) -> Vec<Spelt> {
         Kind::BaseUrl => {
             vec![text("vendor.example"), text("ftp://vendor.example/"), text("https://u:sekret@v.example/")]
         }
-        Kind::OptionalUrl => vec![text("collector:4318"), text("http://u:sekret@c.example/")],
+        Kind::OptionalUrl => {
+            vec![text("collector:4318"), text("http://u:sekret@c.example/"), text("http://c.example/?a=b")]
+        }
         Kind::Listen => vec![text("localhost:1"), text("127.0.0.1"), text("8700")],
         Kind::Secret => vec![text(""), text("sekret\u{7}")],
         Kind::LedgerUrl => vec![text("mysql://root:sekret@db/x"), text("postgres://")],

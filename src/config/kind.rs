@@ -95,7 +95,7 @@ impl Kind {
                 format!("a duration from {min} to {max}, such as \"200ms\", \"2s\", \"15m\", \"30d\"")
             }
             Self::BaseUrl => "an http:// or https:// address without user, query and fragment".to_owned(),
-            Self::OptionalUrl => "an http:// or https:// address, or \"\" for none".to_owned(),
+            Self::OptionalUrl => "an http:// or https:// address without user and query, or \"\" for none".to_owned(),
             Self::Listen => "an IP address and a port, such as \"127.0.0.1:8700\"".to_owned(),
             Self::File => "the path of a file".to_owned(),
             Self::Secret => "text of printable ASCII, not empty".to_owned(),
@@ -127,7 +127,7 @@ impl Kind {
             Self::Duration(min, max) => span(text, min, max).map(Value::Duration),
             Self::BaseUrl => address::base_url(text).map(Value::Text),
             Self::OptionalUrl if text.is_empty() => Some(Value::Text(String::new())),
-            Self::OptionalUrl => address::is_web(text).then(|| Value::Text(text.to_owned())),
+            Self::OptionalUrl => address::base_url(text).map(|_| Value::Text(text.to_owned())),
             Self::Listen => text.parse().ok().map(Value::Listen),
             Self::File => line(text).map(|text| Value::File(text.into())),
             Self::Secret => is_credential(text).then(|| Value::Secret(Secret::from(text.to_owned()))),

@@ -85,7 +85,7 @@ fn rules(kind: Kind) -> Value {
         Kind::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
         Kind::Duration(..) => text(DURATION),
         Kind::BaseUrl => text("^https?://[^/?#@]+[^?#@]*$"),
-        Kind::OptionalUrl => text("^(https?://[^/@]+(/.*)?)?$"),
+        Kind::OptionalUrl => text("^(https?://[^/@?#]+(/[^@?#]*)?)?$"),
         Kind::Listen => text("^(\\[.+\\]|[0-9.]+):[0-9]{1,5}$"),
         Kind::LedgerUrl => text("^(postgres://|postgresql://|sqlite:).+$"),
     }

@@ -137,6 +137,11 @@ pub const KEYS: &[Key] = &[
         Secret,
         "bearer token of changing calls; unset: one is made at start; required beyond loopback",
     ),
-    key("telemetry.otlp_endpoint", OptionalUrl, "", "OTLP over HTTP, protobuf; empty: off"),
+    key(
+        "telemetry.otlp_endpoint",
+        OptionalUrl,
+        "",
+        "base address that traces go to, at `/v1/traces` below it, as OTLP over HTTP, protobuf; empty: off",
+    ),
     key("telemetry.log_format", Choice(&["text", "json"]), "text", "log lines for people or for machines"),
 ];

@@ -38,6 +38,7 @@ use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
 use crate::ledger::{self, Claim, Ledger};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
+use crate::traces::Traces;
 use crate::upstream::Upstreams;
 use crate::upstream::journal::Note;
 
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     pub conditions: Conditions,
     /// Told what happens, for dashboards.
     pub metrics: Metrics,
+    /// Told the same, for those who follow one event.
+    pub traces: Traces,
     pub settings: WorkerSettings,
     pub rules: BTreeMap<System, Rules>,
     /// The longest time-out of a call, connect included.

@@ -8,6 +8,7 @@ use crate::contract::{Account, Context, ProfileCreated, Token};
 use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
 use crate::domain::{EventIdentity, EventKey, Origin, ReasonCode, Secret, System, Upstream};
 use crate::ledger::Claim;
+use crate::traces::Story;
 
 /// Whether a start counts: that of a row that may have been running when a process ended uncleanly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,11 @@ impl Event {
             refusal_needs_customer: self.profile.customer.system == System::Loanpro,
             found_by_marker: self.profile.customer.system == System::Loanpro,
         }
+    }
+
+    /// Whose story its spans tell.
+    pub fn story(&self) -> Story<'_> {
+        Story { identity: &self.identity, context: &self.context, generation: self.generation }
     }
 
     /// Whether its profile is to be the primary one, as it says itself.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Shared};
 use super::event::Event;
 use super::prepare::Draft;
-use crate::domain::ReasonCode;
 use crate::domain::machine::{Effect, End, Observation};
 use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
+use crate::domain::{EventKey, ReasonCode};
 use crate::ledger::Accepted;
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::Outcome;
+use crate::traces::{Called, Ended};
+use crate::upstream::http::TransportErrorKind;
 use crate::upstream::journal::Note;
 
 /// How often every event in memory is looked at for the oldest one: with the most that there may be, some milliseconds.
@@ -37,10 +39,23 @@ impl Dispatcher {
         self.shared.metrics.oldest_unfinished(age.unwrap_or_default());
     }
 
+    /// The calls of one piece of work are over.
+    pub fn count_calls(&self, key: EventKey, notes: &[Note], observation: &Observation) {
+        for (note, outcome) in judged_each(notes, observation) {
+            self.shared.metrics.requested(note.upstream, note.operation, outcome, note.took);
+        }
+        if let Some(event) = self.events.get(&key) {
+            let now = self.shared.clock.wall_ms();
+            self.shared.traces.called(&event.story(), calls_until(now, notes, observation));
+        }
+    }
+
     /// An event's end is durable.
     pub fn count_end(&self, event: &Event) {
-        if let Some(ended) = &event.ended {
-            self.shared.metrics.ended(*ended, self.age(event.origin.timestamp));
+        if let Some(reason) = event.ended {
+            self.shared.metrics.ended(reason, self.age(event.origin.timestamp));
+            let at = self.shared.clock.wall_ms();
+            self.shared.traces.ended(&event.story(), &Ended { origin: &event.origin, reason, at });
         }
     }
 
@@ -82,11 +97,34 @@ pub(super) fn reason_of(end: &End) -> Option<ReasonCode> {
 }
 
 /// The calls of one piece of work; the last one is the one that its outcome was judged by.
-pub(super) fn count_calls(metrics: &Metrics, notes: &[Note], observation: &Observation) {
-    for (index, note) in notes.iter().enumerate() {
-        let outcome = if index + 1 == notes.len() { judged(observation) } else { answered(note) };
-        metrics.requested(note.upstream, note.operation, outcome, note.took);
-    }
+fn judged_each<'a>(
+    notes: &'a [Note],
+    observation: &Observation,
+) -> impl DoubleEndedIterator<Item = (&'a Note, Outcome)> {
+    let (last, before) = notes.split_last().unzip();
+    let before = before.into_iter().flatten().map(|note| (note, answered(note)));
+    before.chain(last.map(|note| (note, judged(observation))))
+}
+
+/// The same for traces: the last was over now, each before it when the next one began.
+fn calls_until(mut at: i64, notes: &[Note], observation: &Observation) -> impl Iterator<Item = Called> {
+    judged_each(notes, observation).rev().map(move |(note, outcome)| {
+        let called = Called {
+            upstream: note.upstream,
+            operation: note.operation,
+            status: note.status,
+            error: note.error.map(TransportErrorKind::as_str),
+            outcome: outcome.as_str(),
+            at,
+            took: note.took,
+        };
+        at = at.saturating_sub(milliseconds(note.took + note.waited));
+        called
+    })
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A step on the way: a token that was fetched, a page that was read.

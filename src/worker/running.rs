@@ -54,7 +54,7 @@ impl Dispatcher {
     /// A call's answer.
     pub fn on_answer(&mut self, answered: Answered) {
         let Answered { key, claim, ticket, observation, converted, notes } = answered;
-        measure::count_calls(&self.shared.metrics, &notes, &observation);
+        self.count_calls(key, &notes, &observation);
         self.running = self.running.saturating_sub(1);
         let observation = self.hear(key, ticket, observation, &notes);
         if let Some(lane) = self.lanes.get_mut(&claim.lane.0).filter(|lane| lane.claim == claim) {

@@ -35,6 +35,7 @@ use crate::ledger::vault::VaultError;
 use crate::ledger::{Act, HashKey, Ledger, LedgerError, Serves, Vault, rotation};
 use crate::metrics::Metrics;
 use crate::pulse::Pulse;
+use crate::traces::Traces;
 use crate::upstream::Upstreams;
 
 /// Where no target says otherwise.
@@ -65,6 +66,8 @@ pub struct WorkerParts {
     pub conditions: Conditions,
     /// What dashboards count.
     pub metrics: Metrics,
+    /// Where its spans go.
+    pub traces: Traces,
     /// Beaten at every turn of the dispatcher.
     pub pulse: Pulse,
     /// The cluster that the ledger shall serve.
@@ -172,6 +175,7 @@ impl Worker {
             clock: parts.clock,
             conditions: parts.conditions,
             metrics: parts.metrics,
+            traces: parts.traces,
             settings: parts.config.worker.clone(),
             rules: rules(&parts.config),
             longest_call: longest_call(&parts.config),
@@ -232,8 +236,10 @@ impl Worker {
     /// See [`WorkerError`].
     pub async fn run(self) -> Result<(), WorkerError> {
         let source = Arc::clone(&self.dispatcher.shared.source);
+        let traces = self.dispatcher.shared.traces.clone();
         let result = self.dispatcher.run(self.ears).await;
         source.close().await;
+        traces.close().await;
         result
     }
 }

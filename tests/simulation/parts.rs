@@ -18,6 +18,7 @@ use profile_linker::kafka::Publisher;
 use profile_linker::ledger::Vault;
 use profile_linker::metrics::Metrics;
 use profile_linker::pulse::Pulse;
+use profile_linker::traces::Traces;
 use profile_linker::upstream::aloha::Aloha;
 use profile_linker::upstream::loanpro::{CustomerId, LoanPro};
 use profile_linker::upstream::payiq::PayIq;
@@ -71,6 +72,7 @@ pub fn of(process: &Arc<Process>) -> WorkerParts {
         ledger: Arc::new(WorldLedger { process: Arc::clone(process), sealed_hash_key: HASH_KEY.clone() }),
         vault: Arc::clone(&VAULT),
         upstreams: upstreams(process),
+        traces: Traces::default(),
         conditions: Conditions::new(Arc::clone(&clock) as Arc<_>),
         metrics: Metrics::new().unwrap(),
         pulse: Pulse::new(),

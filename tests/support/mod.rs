@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod authority;
 pub mod child;
+pub mod collector;
 pub mod detour;
 pub mod disk;
 pub mod events;

@@ -98,7 +98,7 @@ impl HttpClient {
             headers.insert(HOST, self.host.clone());
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
             headers.insert(USER_AGENT, HeaderValue::from_static(concat!("profile-linker/", env!("CARGO_PKG_VERSION"))));
-            if call.body.is_some() {
+            if call.body.is_some() && !headers.contains_key(CONTENT_TYPE) {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
         }

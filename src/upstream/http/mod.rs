@@ -45,7 +45,7 @@ pub struct Call {
     pub target: String,
     /// Headers beside `Host`, `Accept` and `Content-Type`.
     pub headers: HeaderMap,
-    /// JSON body; wiped after the call.
+    /// Body, JSON unless a header says otherwise; wiped after the call.
     pub body: Option<Zeroizing<Vec<u8>>>,
 }
 

@@ -3,6 +3,9 @@
 use std::io::Write;
 
 use axum::Router;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
@@ -11,6 +14,7 @@ use super::needles::{Needles, PIECE, forms, in_a_row};
 use super::sweep::{Sweep, is_log_of};
 use crate::support::admin::Admin;
 use crate::support::child::Guarded;
+use crate::support::collector::Collector;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::postgres::Postgres;
@@ -155,6 +159,17 @@ async fn a_token_planted_in_a_process_its_log_its_pages_or_its_output_is_found(p
     assert_found(&sweep, &["logs", "output of commands"]);
     pages(&token, &mut sweep).await;
     assert_found(&sweep, &["metrics", "admin answers"]);
+    traces(&token, &mut sweep).await;
+    assert_found(&sweep, &["traces"]);
+}
+
+/// A span that tells the token.
+async fn traces(token: &str, sweep: &mut Sweep<'_>) {
+    let collector = Collector::start().await;
+    let value = AnyValue { value: Some(Value::StringValue(token.to_owned())) };
+    let attribute = KeyValue { key: "token".to_owned(), value: Some(value), ..KeyValue::default() };
+    collector.tell(Span { attributes: vec![attribute], ..Span::default() }).await;
+    collector.bodies().iter().for_each(|body| sweep.look("traces", body));
 }
 
 /// A server that tells the token at every address.

@@ -7,6 +7,7 @@ use super::needles::Needles;
 use super::sweep::{Sweep, is_log_of};
 use crate::securely::secured;
 use crate::support::admin::{Admin, TOKEN};
+use crate::support::collector::Collector;
 use crate::support::kafka::doors::LINKER;
 use crate::support::parts::RealParts;
 use crate::support::postgres::Postgres;
@@ -36,9 +37,10 @@ async fn no_secret_leaves_with_postgres_at_trace_level(parts: &RealParts) {
     // Its own server, whose files hold nothing else, and whose log tells each statement with its values.
     let server = Postgres::start_talkative().expect("a server of its own");
     let stand = stand(parts, &server.create_database().await).await;
-    let load = play(&stand).await;
+    let collector = Collector::start().await;
+    let load = play(&stand, &collector).await;
     let mut sweep = Sweep::new(&load.needles);
-    let places = everywhere(&stand, &load, &mut sweep).await;
+    let places = everywhere(&stand, &collector, &load, &mut sweep).await;
     sweep.look("a dump of the ledger", &server.dump(&stand.ledger_url()));
     let folder = server.folder().expect("a folder of its own").to_owned();
     // A checkpoint writes what is in memory only.
@@ -54,9 +56,10 @@ async fn no_secret_leaves_with_sqlite_at_trace_level(parts: &RealParts) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite://{}", folder.path().join("ledger.db").display());
     let stand = stand(parts, &url).await;
-    let load = play(&stand).await;
+    let collector = Collector::start().await;
+    let load = play(&stand, &collector).await;
     let mut sweep = Sweep::new(&load.needles);
-    let places = everywhere(&stand, &load, &mut sweep).await;
+    let places = everywhere(&stand, &collector, &load, &mut sweep).await;
     sweep.files("files of the ledger", folder.path(), &|_| true);
     erased(&stand, &mut sweep).await;
     sweep.assert_clean(&[&places[..], &["files of the ledger"][..]].concat());
@@ -74,20 +77,20 @@ async fn stand<'a>(parts: &'a RealParts, ledger: &str) -> Stand<'a> {
     stand
 }
 
-fn start(stand: &Stand<'_>) -> Worker {
-    stand.start_worker_with(&[("RUST_LOG".to_owned(), "trace".to_owned())])
+fn start(stand: &Stand<'_>, collector: &Collector) -> Worker {
+    stand.start_worker_with(&[("RUST_LOG".to_owned(), "trace".to_owned()), collector.environment()])
 }
 
-async fn play(stand: &Stand<'_>) -> Load {
+async fn play(stand: &Stand<'_>, collector: &Collector) -> Load {
     let mut load = Load::new(&CREDENTIALS);
     let key = std::fs::read_to_string(stand.folder().join("k1")).expect("the sealing key");
     load.needles.add("the sealing key", key.trim_end());
-    let first = start(stand);
+    let first = start(stand, collector);
     load.ordinary(stand).await;
     let mut reader = stand.reader(&[&stand.topics.linked]);
     reader.read_until("some are linked", PATIENCE, |seen| seen.len() >= BEFORE_THE_KILL).await;
     first.kill();
-    let second = start(stand);
+    let second = start(stand, collector);
     load.ends(stand).await;
     load.refused(stand).await;
     load.lost(stand).await;
@@ -98,8 +101,8 @@ async fn play(stand: &Stand<'_>) -> Load {
 }
 
 /// Everything but the ledger: what the last worker says, what every worker logged, what is in the topics, what commands print.
-async fn everywhere(stand: &Stand<'_>, load: &Load, sweep: &mut Sweep<'_>) -> Vec<&'static str> {
-    let mut last = start(stand);
+async fn everywhere(stand: &Stand<'_>, collector: &Collector, load: &Load, sweep: &mut Sweep<'_>) -> Vec<&'static str> {
+    let mut last = start(stand, collector);
     last.ready().await;
     load.ends(stand).await;
     // The client does tell everything: how it speaks to the broker, request by request.
@@ -128,7 +131,17 @@ async fn everywhere(stand: &Stand<'_>, load: &Load, sweep: &mut Sweep<'_>) -> Ve
     refused_publication(stand, sweep);
     sweep.files("logs of the workers", stand.folder(), &|path| path.extension().is_some_and(|ending| ending == "log"));
     topics(stand, sweep).await;
-    vec!["arguments", "environment", "metrics", "admin answers", "output of commands", "logs of the workers", "topics"]
+    collector.bodies().iter().for_each(|body| sweep.look("traces", body));
+    vec![
+        "arguments",
+        "environment",
+        "metrics",
+        "admin answers",
+        "output of commands",
+        "logs of the workers",
+        "topics",
+        "traces",
+    ]
 }
 
 fn commands(stand: &Stand<'_>, sweep: &mut Sweep<'_>, arguments: &[&str]) {

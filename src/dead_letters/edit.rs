@@ -94,7 +94,10 @@ impl Edit {
         if customer.system == System::Aloha && self.token.is_none() {
             return Err(EditError::NothingToLookFor);
         }
-        Ok(Some(LookUp { customer: customer.clone(), markers: self.markers(), token: self.token.clone() }))
+        // It may have been edited before, in the ledger of which this one is a backup.
+        let edits = self.letter.identity.iter().flat_map(EventIdentity::markers_of_edits);
+        let markers = self.markers().into_iter().chain(edits).collect();
+        Ok(Some(LookUp { customer: customer.clone(), markers, token: self.token.clone() }))
     }
 
     /// What takes its place.

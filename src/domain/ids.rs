@@ -2,6 +2,7 @@
 //! running systems are made of them.
 
 use std::fmt;
+use std::iter::successors;
 
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use uuid::{Uuid, uuid};
 const RESULT_NAMESPACE: Uuid = uuid!("562034fb-2f54-591b-8aa9-6df991bcfb36");
 /// Namespace of idempotency keys (upstreams, section 5).
 const IDEMPOTENCY_NAMESPACE: Uuid = uuid!("d644f382-9474-58d0-a6a5-4a4d3757be5d");
+
+/// Edits of edits that are looked for: nobody mends one event so often.
+const EDITS_LOOKED_FOR: usize = 8;
 
 /// What identifies an event: its CloudEvents `source` and `id`, 1..512 bytes each, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +47,19 @@ impl EventIdentity {
     pub fn edited_id(&self) -> Uuid {
         let name = format!("{}\n{}\nedited", self.source, self.id);
         Uuid::new_v5(&RESULT_NAMESPACE, name.as_bytes())
+    }
+
+    /// The event that takes this one's place once a person has edited it: of the same source.
+    #[must_use]
+    pub fn edited(&self) -> Self {
+        Self { source: self.source.clone(), id: self.edited_id().to_string() }
+    }
+
+    /// The markers by which the profiles of the events that a person may have made of this one would be known, by editing it, and by
+    /// editing that again. A ledger that was restored from before an edit does not tell that there was one.
+    pub fn markers_of_edits(&self) -> impl Iterator<Item = String> {
+        let edits = successors(Some(self.edited()), |edit| Some(edit.edited()));
+        edits.take(EDITS_LOOKED_FOR).map(|edit| edit.title_marker())
     }
 
     /// The `Idempotency-Key` of a changing call: UUIDv5 over `source LF id LF step`, the same for every retry and

@@ -115,9 +115,11 @@ impl Event {
         self.past.starts >= ALONE_FROM_STARTS
     }
 
-    /// The markers by which a profile is known as this event's.
+    /// The markers by which a profile is known as this event's: its own, those of the events that it replaces, and those of the
+    /// edited events that may have had its place before the ledger was restored.
     pub fn markers(&self) -> Vec<String> {
-        std::iter::once(self.identity.title_marker()).chain(self.replaced_markers.iter().cloned()).collect()
+        let own = std::iter::once(self.identity.title_marker());
+        own.chain(self.replaced_markers.iter().cloned()).chain(self.identity.markers_of_edits()).collect()
     }
 
     /// What a conversion gave. PayIQ's mask does not fit Aloha's, so there the event's own account counts.

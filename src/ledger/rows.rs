@@ -173,6 +173,19 @@ pub enum Accepted {
     Refused,
 }
 
+impl Accepted {
+    /// Whether this outcome of a record of that generation is an unfinished replay: it is taken up by its note, like every other,
+    /// since only then is it known whether there is room for it, and what overtook it.
+    #[must_use]
+    pub fn waits_for_its_note(&self, generation: i32) -> bool {
+        match self {
+            Self::New { publish_seq } => generation > 1 && publish_seq.is_none(),
+            Self::Ours(row) => row.is_replay() && row.state.is_unfinished(),
+            Self::Replays | Self::Duplicate | Self::Conflict | Self::Refused => false,
+        }
+    }
+}
+
 /// A row as it stands in the ledger.
 #[derive(Clone)]
 pub struct StoredRow {

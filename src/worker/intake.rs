@@ -190,7 +190,7 @@ impl Dispatcher {
         for (draft, outcome) in outcomes {
             match outcome {
                 // Its note tells when there is room for it, as for every replay.
-                Accepted::New { .. } if draft.row.generation > 1 => {}
+                outcome if outcome.waits_for_its_note(draft.row.generation) => {}
                 Accepted::New { .. } => {
                     if let Some(event) = self.shared.preparer.event(claim, draft) {
                         self.admit(event, Duration::ZERO);
@@ -251,6 +251,8 @@ fn size_of_event(event: &Event) -> usize {
 fn number_of_replay(draft: &Draft, outcome: &Accepted) -> Option<PublishSeq> {
     match outcome {
         Accepted::New { publish_seq } if draft.row.generation > 1 => *publish_seq,
+        // By a write of ours whose answer was lost.
+        Accepted::Ours(row) if row.is_replay() => row.publish_seq,
         _ => None,
     }
 }

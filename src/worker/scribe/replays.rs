@@ -12,8 +12,8 @@ use crate::worker::prepare::Draft;
 const ACTOR: &str = "input topic";
 
 impl Scribe {
-    /// Reopens the dead letters whose next generation these records are, and leaves notes for those that are new: all of them
-    /// are taken up as replays are, in their share.
+    /// Reopens the dead letters whose next generation these records are, and leaves notes for those that are unfinished, new ones
+    /// and those accepted before: all of them are taken up as replays are, in their share, and with what overtook them.
     pub(super) async fn replay(&self, outcomes: &[(Draft, Accepted)]) -> Result<(), LedgerError> {
         let replays = || outcomes.iter().filter(|(draft, _)| draft.row.generation > 1);
         let next = replays().filter(|(_, outcome)| matches!(outcome, Accepted::Replays));
@@ -25,7 +25,7 @@ impl Scribe {
             let reopened = || async { self.ledger.reopen(&next, &act).await.map(|_| Refused::new()) };
             self.repeated(&[], reopened).await?;
         }
-        let begun = replays().filter(|(_, outcome)| matches!(outcome, Accepted::New { publish_seq: None }));
+        let begun = outcomes.iter().filter(|(draft, outcome)| outcome.waits_for_its_note(draft.row.generation));
         let begun: Vec<(EventKey, NoteKind)> = begun.map(|(draft, _)| (draft.row.key, NoteKind::Reopened)).collect();
         if !begun.is_empty() {
             let noted = || async { self.ledger.leave_notes(&begun).await.map(|()| Refused::new()) };

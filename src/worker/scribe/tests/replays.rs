@@ -47,6 +47,13 @@ impl Stage {
         notes.iter().filter(|note| note.kind == NoteKind::Reopened).count()
     }
 
+    /// As an owner does that acted on them.
+    async fn remove_notes(&self, claim: Claim) {
+        let notes = self.ledger.notes(&[claim]).await.unwrap();
+        let numbers: Vec<i64> = notes.iter().map(|note| note.number).collect();
+        self.ledger.remove_notes(&[claim], &numbers).await.unwrap();
+    }
+
     async fn position(&self, claim: Claim) -> Option<i64> {
         self.ledger.raise("next", &[claim.lane]).await.unwrap()[0].position
     }
@@ -82,6 +89,31 @@ async fn a_replay_reopens_its_dead_letter_once_however_often_it_comes_and_whatev
     assert_eq!((row.state, row.generation), (RowState::Accepted, 2));
     assert_eq!(stage.reopened_notes(claim).await, 1);
     assert_eq!(stage.position(claim).await, Some(42));
+}
+
+/// Whether by its own record, by the first one, or by a write whose answer was lost: it is never taken up past its share.
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_replay_that_is_read_again_waits_with_a_note() {
+    let mut stage = Stage::set().await;
+    let [claim] = stage.open([0]).await;
+    stage.replay(claim, 40, &event("e", "x"), 2);
+    stage.ledger.lost.store(1, Ordering::SeqCst);
+    assert_eq!(said(&stage.flush().await), ["up to 41: ours ended as []"]);
+    assert_eq!(stage.reopened_notes(claim).await, 1, "the answer was lost");
+    stage.remove_notes(claim).await;
+    stage.replay(claim, 40, &event("e", "x"), 2);
+    assert_eq!(said(&stage.flush().await), ["up to 41: ours ended as []"]);
+    assert_eq!(stage.reopened_notes(claim).await, 1, "its own record");
+    stage.accept(claim, OFFSET + 10, &[event("first", "x")]);
+    stage.flush().await;
+    stage.dead_letter(claim, "first", 1).await;
+    let seen = crate::ledger::Reopening { key: identity("first").key(), generation: 1 };
+    let act = crate::ledger::Act { actor: "ada".to_owned(), why: None };
+    stage.ledger.reopen(&[seen], &act).await.unwrap();
+    stage.remove_notes(claim).await;
+    stage.accept(claim, OFFSET + 10, &[event("first", "x")]);
+    assert_eq!(said(&stage.flush().await), ["up to 14: ours ended as []"]);
+    assert_eq!(stage.reopened_notes(claim).await, 1, "the first record of a reopened row");
 }
 
 #[tokio::test]

@@ -207,7 +207,9 @@ pub struct Story {
     pub timeline: String,
     /// The id of the event whose place it took, while that has a row.
     pub replaces: Option<String>,
-    /// The id of the event that took its place once a person edited it.
+    /// Whether another event took its place once a person edited it: then it stays discarded.
+    pub is_replaced: bool,
+    /// The id of that event, while it has a row.
     pub replaced_by: Option<String>,
 }
 
@@ -328,6 +330,7 @@ impl Story {
             converted: row.flag("converted")?,
             timeline: row.optional_text("timeline")?.unwrap_or_default(),
             replaces: row.optional_text("replaces")?,
+            is_replaced: row.flag("is_replaced")?,
             replaced_by: row.optional_text("replaced_by")?,
         })
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
 use super::event::Event;
-use crate::domain::EventKey;
 use crate::domain::machine::State;
+use crate::domain::{EventKey, Lane};
 use crate::ledger::{NOTES_AT_ONCE, Note, NoteKind, StoredRow};
 
 /// Pause before notes are written again that the ledger did not take.
@@ -68,15 +68,18 @@ impl Dispatcher {
     }
 
     /// Whether a replay stands behind a later event of its customer that will be the primary one: to be so after it would take that
-    /// from it.
+    /// from it. One in another partition, where an edited event may find its customer, counts as later: which is cannot be told here.
     pub fn is_overtaken(&self, event: &Event) -> bool {
-        let is_later = |other: &Event| other.origin.offset > event.origin.offset && other.wants_primary();
+        let is_elsewhere = |other: &Event| other.claim.lane != event.claim.lane;
+        let is_later = |other: &Event| is_elsewhere(other) || other.origin.offset > event.origin.offset;
+        let of_lane = |lane: &i32| self.customers.of(Lane(*lane), &event.profile.customer);
         event.is_replay
             && self
-                .customers
-                .of(event.claim.lane, &event.profile.customer)
+                .lanes
+                .keys()
+                .flat_map(of_lane)
                 .filter_map(|key| self.events.get(&key))
-                .any(is_later)
+                .any(|other| other.wants_primary() && is_later(other))
     }
 
     /// Of the rows of a lane just taken over, those to go on with now. Replays that there is no room for are left to their notes,
@@ -152,7 +155,6 @@ pub(super) fn live_first(mut rows: Vec<StoredRow>) -> Vec<StoredRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Lane;
 
     fn note(number: i64, key: u8, kind: NoteKind) -> Note {
         Note { number, lane: Lane(0), key: EventKey([key; 16]), kind }

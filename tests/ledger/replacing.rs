@@ -18,6 +18,7 @@ crate::ledger_cases!(Both:
     a_replaced_dead_letter_is_neither_restored_nor_replayed,
     the_audit_and_both_stories_tell_of_an_edit,
     an_edited_event_is_a_replay_and_knows_whether_it_was_overtaken,
+    an_edited_event_is_overtaken_by_a_later_one_in_the_partition_of_the_customer_that_it_names,
     an_edited_event_that_is_dead_lettered_is_listed_and_can_be_edited_again,
     a_replacement_goes_with_its_rows,
 );
@@ -44,6 +45,14 @@ pub fn replacement(row: &NewRow, generation: i32, id: &str) -> Replacement {
         markers: vec![identity("a").title_marker()],
     }
 }
+
+/// The edited event's row is purged.
+const GONE: &str = "
+DELETE FROM replacement WHERE key IN (SELECT replaced_by FROM dead_letter);
+DELETE FROM note WHERE key IN (SELECT replaced_by FROM dead_letter);
+DELETE FROM sealed_record WHERE key IN (SELECT replaced_by FROM dead_letter);
+DELETE FROM event WHERE key IN (SELECT replaced_by FROM dead_letter);
+DELETE FROM input WHERE key IN (SELECT replaced_by FROM dead_letter);";
 
 fn any() -> DeadLetterFilter {
     DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() }
@@ -125,15 +134,22 @@ async fn a_replaced_dead_letter_is_neither_restored_nor_replayed(stage: &Stage) 
 }
 
 async fn the_audit_and_both_stories_tell_of_an_edit(stage: &Stage) {
-    let (_, letters, _, row) = one(stage).await;
+    let (ledger, letters, _, row) = one(stage).await;
+    drop(ledger);
     assert!(letters.replace(&replacement(&row, 1, "b"), &act()).await.unwrap());
     let lines = letters.audit(&AuditFilter::default(), None, 10).await.unwrap();
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert_eq!((line.actor.as_str(), line.act.as_str(), line.why.as_deref()), ("ada", "edit", Some("it's fixed")));
     assert_eq!((line.event_id.as_deref(), line.target.clone()), (Some("a"), format!("{:?}", row.key)));
     let [old, new] = [letters.story(row.key).await.unwrap().unwrap(), letters.story(key("b")).await.unwrap().unwrap()];
-    assert_eq!((old.replaces.as_deref(), old.replaced_by.as_deref()), (None, Some("b")));
-    assert_eq!((new.replaces.as_deref(), new.replaced_by.as_deref()), (Some("a"), None));
+    assert_eq!((old.replaces.as_deref(), old.replaced_by.as_deref(), old.is_replaced), (None, Some("b"), true));
+    assert_eq!((new.replaces.as_deref(), new.replaced_by.as_deref(), new.is_replaced), (Some("a"), None, false));
+    // The edited event's row may go first: the first one is replaced all the same.
+    drop(letters);
+    stage.sql(GONE).await;
+    let (_, letters) = stage.open_with_dead_letters().await;
+    let left = letters.story(row.key).await.unwrap().unwrap();
+    assert_eq!((left.replaced_by, left.is_replaced), (None, true));
 }
 
 async fn an_edited_event_is_a_replay_and_knows_whether_it_was_overtaken(stage: &Stage) {
@@ -149,6 +165,28 @@ async fn an_edited_event_is_a_replay_and_knows_whether_it_was_overtaken(stage: &
     let usual = new_row(claim, 7, "usual");
     accept(&*ledger, claim, &usual).await;
     assert!(!stored(&*ledger, usual.key).await.is_replay());
+}
+
+async fn an_edited_event_is_overtaken_by_a_later_one_in_the_partition_of_the_customer_that_it_names(stage: &Stage) {
+    let (ledger, letters, _, row) = one(stage).await;
+    let [own, other] = raise(&*ledger, [0, 1]).await;
+    let customer = replacement(&row, 1, "b").customer;
+    // Of a smaller offset than the dead letter's, since it stands in another partition.
+    for (number, id) in (1..).zip(["before", "after"]) {
+        let there = NewRow { customer: Some(customer.clone()), ..new_row(other, number, id) };
+        accept(&*ledger, other, &there).await;
+        ledger.end(&[other], &[ended(&there, RowState::Linked, number)]).await.unwrap();
+    }
+    let an_hour_before = match stage.is_sqlite() {
+        true => "UPDATE input SET accepted_at = accepted_at - 3600000 WHERE id IN ('before', 'after')",
+        false => "UPDATE input SET accepted_at = accepted_at - interval '1 hour' WHERE id IN ('before', 'after')",
+    };
+    stage.sql(an_hour_before).await;
+    assert!(letters.replace(&replacement(&row, 1, "b"), &act()).await.unwrap());
+    let told = async || ledger.unfinished(&[own], Some(&[key("b")])).await.unwrap()[0].clone();
+    assert!(!told().await.overtaken, "both were accepted before it");
+    stage.sql("UPDATE input SET accepted_at = (SELECT max(accepted_at) FROM input) WHERE id = 'after'").await;
+    assert!(told().await.overtaken);
 }
 
 async fn an_edited_event_that_is_dead_lettered_is_listed_and_can_be_edited_again(stage: &Stage) {

@@ -76,8 +76,10 @@ fn as_text(letter: &DeadLetter, story: Option<&Story>, acts: &[AuditLine], topic
         if let Some(id) = &story.replaces {
             say("edited", format!("it took the place of {}", escaped(id)));
         }
-        if let Some(id) = &story.replaced_by {
-            say("edited", format!("{} has its place", escaped(id)));
+        if story.is_replaced {
+            let edited =
+                story.replaced_by.as_ref().map_or_else(|| "an event that is gone since".to_owned(), |id| escaped(id));
+            say("edited", format!("{edited} has its place"));
         }
     }
     for act in acts {
@@ -96,7 +98,7 @@ fn as_text(letter: &DeadLetter, story: Option<&Story>, acts: &[AuditLine], topic
 /// What a replay would do, as far as the row tells.
 fn would_do(letter: &DeadLetter, story: Option<&Story>) -> &'static str {
     match (letter.state, letter.stage.as_str(), story) {
-        (LetterState::Discarded, _, Some(Story { replaced_by: Some(_), .. })) => {
+        (LetterState::Discarded, _, Some(Story { is_replaced: true, .. })) => {
             "passes over it: another event has its place"
         }
         (LetterState::Discarded, ..) => "passes over it, until it is restored",
@@ -152,6 +154,7 @@ mod tests {
             converted,
             timeline,
             replaces: None,
+            is_replaced: false,
             replaced_by: None,
         }
     }
@@ -165,6 +168,10 @@ mod tests {
         assert!(told(&letter("retries_exhausted", "convert"), false).contains("a new event's way"));
         let discarded = DeadLetter { state: LetterState::Discarded, ..letter("retries_exhausted", "link") };
         assert!(told(&discarded, true).contains("restored"));
+        // Also once the edited event is gone: it is older by its own end, and may be purged first.
+        let replaced = Story { is_replaced: true, ..story(true) };
+        assert!(would_do(&discarded, Some(&replaced)).contains("another event has its place"));
+        assert!(as_text(&discarded, Some(&replaced), &[], "t").contains("an event that is gone since has its place"));
     }
 
     #[test]

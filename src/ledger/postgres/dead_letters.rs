@@ -105,6 +105,7 @@ SELECT (extract(epoch FROM i.accepted_at) * 1000)::bigint AS accepted_at,
     (extract(epoch FROM e.first_failed_at) * 1000)::bigint AS first_failed_at, e.possibly_sent,
     EXISTS (SELECT 1 FROM sealed_token t WHERE t.key = e.key) AS converted, e.timeline,
     (SELECT r.id FROM replacement p JOIN input r ON r.key = p.replaces WHERE p.key = e.key) AS replaces,
+    EXISTS (SELECT 1 FROM dead_letter d WHERE d.key = e.key AND d.replaced_by IS NOT NULL) AS is_replaced,
     (SELECT r.id FROM dead_letter d JOIN input r ON r.key = d.replaced_by WHERE d.key = e.key) AS replaced_by
 FROM event e JOIN input i ON i.key = e.key
 WHERE e.key = $1";

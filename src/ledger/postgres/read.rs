@@ -60,15 +60,17 @@ const ROW: &str = stored!(
 );
 
 /// Which of these rows have a later one of their customer, in the order of the input, that was linked. Later ones were accepted
-/// later, so none is looked at that is older than all of these.
+/// later, so none is looked at that is older than all of these. Between two partitions only the time of acceptance tells: an edited
+/// event may name a customer of another one.
 const OVERTAKEN: &str = "
 WITH asked AS MATERIALIZED (
     SELECT key, lane, record_offset, accepted_at, customer_system, customer_id FROM input WHERE key = ANY($1::bytea[])
 )
 SELECT DISTINCT a.key
 FROM asked a
-JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system AND l.lane = a.lane
-    AND l.record_offset > a.record_offset AND l.accepted_at >= (SELECT min(accepted_at) FROM asked)
+JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system
+    AND l.accepted_at >= (SELECT min(accepted_at) FROM asked)
+    AND CASE WHEN l.lane = a.lane THEN l.record_offset > a.record_offset ELSE l.accepted_at >= a.accepted_at END
 JOIN event e ON e.key = l.key AND e.state = 3";
 
 const UNPUBLISHED: &str = "

@@ -37,8 +37,8 @@ const UNFINISHED: &str = stored!(
 );
 const OVERTAKEN: &str = "
 SELECT DISTINCT a.key FROM input a
-JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system AND l.lane = a.lane
-    AND l.record_offset > a.record_offset AND l.accepted_at >= a.accepted_at
+JOIN input l ON l.customer_id = a.customer_id AND l.customer_system = a.customer_system
+    AND (l.lane <> a.lane OR l.record_offset > a.record_offset) AND l.accepted_at >= a.accepted_at
 JOIN event e ON e.key = l.key AND e.state = 3
 WHERE a.key IN (SELECT unhex(value) FROM json_each(?))";
 const UNPUBLISHED: &str = "

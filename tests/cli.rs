@@ -16,6 +16,8 @@ mod damage;
 mod dead_letters;
 #[path = "cli/deploying.rs"]
 mod deploying;
+#[path = "cli/edited_letters.rs"]
+mod edited_letters;
 #[path = "cli/editing.rs"]
 mod editing;
 #[path = "cli/examples.rs"]

@@ -21,6 +21,7 @@ const OF_THE_MODE: [&str; 2] = ["content-type", "__value_schema_id"];
 /// Every result repeats these, and they say which event it is: nothing that is secret.
 const NEVER_WITHHELD: [&str; 4] = ["specversion", "type", "source", "id"];
 const TOKEN_VALUE: &str = "/data/token/value";
+const TOKEN_KIND: &str = "/data/token/kind";
 const CUSTOMER_ID: &str = "/data/customer/id";
 const STRUCTURED: &[u8] = b"application/cloudevents+json";
 
@@ -135,6 +136,11 @@ impl Editing {
         let is_said = found.iter().any(|one| TOKEN_VALUE.starts_with(&one.pointer));
         if !is_said && event.pointer(TOKEN_VALUE).is_some() {
             found.push(violation(TOKEN_VALUE, "must be left out: a token is not a person's to write"));
+        }
+        // It belongs to the token, which is kept; where the first one told none, somebody has to.
+        if self.shown.pointer(TOKEN_KIND).is_some_and(|own| event.pointer(TOKEN_KIND) != Some(own)) {
+            let told = "must stay: it says what the payment form's token is, and that token is kept";
+            found.push(violation(TOKEN_KIND, told));
         }
         let own = |name| self.shown.get(name).filter(|_| self.identity.is_some());
         for name in ["source", "id"] {

@@ -16,8 +16,9 @@ use crate::domain::Origin;
 
 const GENERATION: &str = "pl-generation";
 const ORIGIN: &str = "pl-origin";
-/// Nobody replays one event so often; above it a forged number could leave no room for the next.
-const MAX_GENERATION: i32 = 1_000_000;
+/// The last generation that is believed: nobody replays one event so often; above it a forged number could leave no room for the
+/// next.
+pub const MAX_GENERATION: i32 = 1_000_000;
 
 /// What the side headers say.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -146,6 +146,14 @@ impl Broker {
         self.cluster.request_errors(rdkafka::types::RDKafkaApiKey::ListOffsets, &[not_leader; 3]);
     }
 
+    /// Of the next two requests to publish the second one is refused for good.
+    pub fn refuse_the_second_publication(&self) {
+        use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+        let answers =
+            [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED];
+        self.cluster.request_errors(RDKafkaApiKey::Produce, &answers);
+    }
+
     pub fn add_topic(&self, name: &str) {
         self.cluster.create_topic(name, 1, 1).unwrap();
     }

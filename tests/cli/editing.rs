@@ -14,6 +14,7 @@ use profile_linker::ledger::{
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, CREATED, Ended, created};
+use crate::running::Running;
 
 const TOKEN: &str = "opaque-token-of-the-test";
 const PERMANENT: &str = "permanent-token-of-the-test";
@@ -295,5 +296,25 @@ async fn where_a_link_may_have_been_sent_nothing_is_edited_until_a_look_says_tha
     let away = edit(&bench, "sent", &file);
     assert!(away.code == 69 && away.err.contains("cannot be told"), "{away:?}");
     assert!(![&no_target, &soon, &away].iter().any(|ended| ended.err.contains(PERMANENT)));
+    nothing_done(&bench);
+}
+
+#[tokio::test]
+async fn a_command_that_is_ended_ends_its_editor_and_leaves_no_file() {
+    let bench = stocked().await;
+    // One that ends when it is asked to, and one that has to be made to.
+    for trap in ["", "trap '' TERM"] {
+        let pid = bench.directory.path().join("pid");
+        bench.file("editor.sh", &format!("{trap}\necho $$ > {}\necho begun >&2\nexec sleep 600\n", pid.display()));
+        let editor = format!("sh {}/editor.sh", bench.directory.path().display());
+        let words = ["dlq", "replay", "a", "--why", "x", "--edit", "--config", "worker.toml"];
+        let mut command = bench.command(&words);
+        command.env("PATH", "/usr/bin:/bin").env("TMPDIR", drafts(&bench)).env("EDITOR", editor);
+        let mut running = Running::start(command).says("begun");
+        let editor = std::fs::read_to_string(&pid).unwrap();
+        assert_eq!(running.end("-TERM"), 130);
+        assert!(!Path::new("/proc").join(editor.trim()).exists(), "the editor goes on");
+        assert!(left(&bench).is_empty(), "{:?}", left(&bench));
+    }
     nothing_done(&bench);
 }

@@ -1,5 +1,6 @@
 //! Dead letters in a topic of an embedded broker, sealed under a key of the test's own, good and damaged.
 
+use std::process::Command;
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -16,6 +17,9 @@ use crate::bench::{Bench, Broker, CREATED, Ended, beside, created};
 
 /// The dead-letter topic, as configured by default.
 pub const DLQ: &str = "payments.profile-created.v1.dlq";
+
+/// Enough for a start on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Key, value and headers of an original.
 pub type Parts = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>);
@@ -42,6 +46,11 @@ pub struct Letter {
 impl Letter {
     pub fn of(id: &'static str, partition: i32, offset: i64) -> Self {
         Self { id: Some(id), customer: "42", reason: "retries_exhausted", generation: 1, partition, offset }
+    }
+
+    /// The id of the event that a person made of it, where it has no identity.
+    pub fn edited_id(&self) -> String {
+        self.origin().edited_id().to_string()
     }
 
     fn origin(&self) -> profile_linker::domain::Origin {
@@ -112,8 +121,17 @@ impl Letters {
 
     /// Runs `dlq` with these words.
     pub async fn dlq(&self, words: &[&str]) -> Ended {
-        let words = [&["dlq"], words, &["--config", "worker.toml"]].concat();
-        beside(self.bench.command(&words)).await
+        self.run(&[&["dlq"], words].concat()).await
+    }
+
+    /// Runs any command with these words.
+    pub async fn run(&self, words: &[&str]) -> Ended {
+        beside(self.command(words)).await
+    }
+
+    /// The command, not begun.
+    pub fn command(&self, words: &[&str]) -> Command {
+        self.bench.command(&[words, &["--config", "worker.toml"]].concat())
     }
 
     /// The `DeadLetter` event in structured mode.
@@ -197,6 +215,14 @@ impl Letters {
         let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(DLQ).headers(all);
         record.payload = value;
         producer.send(record, Duration::from_secs(10)).await.unwrap();
+    }
+
+    /// Waits until the input topic has so many records.
+    pub async fn published(&self, count: usize) {
+        let consumer = self.broker.consumer(CREATED);
+        for _ in 0..count {
+            tokio::time::timeout(PATIENCE, consumer.recv()).await.unwrap().unwrap();
+        }
     }
 
     /// What is in the input topic now.

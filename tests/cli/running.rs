@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 /// Enough for a start on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -36,6 +36,20 @@ impl Running {
             all.push(line);
         }
         panic!("not said: {words:?}\n{}", all.join("\n"));
+    }
+
+    /// How it ended by itself; `None`: it did not.
+    pub fn ended(&mut self) -> Option<i32> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            // A process that ends closes what it says.
+            match self.said.recv_timeout(PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap().code(),
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+        }
+        None
     }
 
     /// Sends it a signal; answers how it ended.

@@ -88,8 +88,10 @@ fn no_secret_is_shown_whatever_it_is_wrapped_in() {
 #[test]
 fn what_is_kept_cannot_be_written_and_what_names_the_event_must_stay() {
     let editing = open(&event());
-    let cases: [(&str, Value, &str); 4] = [
+    let cases: [(&str, Value, &str); 6] = [
         ("/data/token/value", json!("another"), "/data/token/value"),
+        ("/data/token/kind", json!("permanent"), "/data/token/kind"),
+        ("/data/token", json!({}), "/data/token/kind"),
         ("/source", json!("urn:another"), "/source"),
         ("/id", json!("event-2"), "/id"),
         ("/id", json!(null), "/id"),
@@ -100,6 +102,9 @@ fn what_is_kept_cannot_be_written_and_what_names_the_event_must_stay() {
     }
     let tokenless = open(&without(event(), "/data/token/value"));
     assert_eq!(violations(&tokenless, &[("/data/token/value", json!("mine"))])[0].pointer, "/data/token/value");
+    let kindless = open(&without(event(), "/data/token/kind"));
+    let kind = edited(&kindless, &[("/data/token/kind", json!("temporary"))]);
+    assert_eq!(value_of(&kind)["data"]["token"], event()["data"]["token"], "what nobody told may be told");
     for text in ["", "[]", "7", "{\"id\": 1, \"id\": 2}"] {
         assert_eq!(editing.edited(text, NEW_ID).err().expect("it is refused")[0].pointer, "", "{text}");
     }

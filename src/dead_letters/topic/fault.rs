@@ -11,6 +11,8 @@ pub enum Fault {
     Invalid,
     /// Of another input topic.
     AnotherTopic,
+    /// Of a generation behind which no replay may come.
+    LastGeneration,
     /// Its original was too large to be in it.
     TooLarge,
     /// Sealed under a key that is not configured.
@@ -21,11 +23,12 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotJson,
         Self::NotADeadLetter,
         Self::Invalid,
         Self::AnotherTopic,
+        Self::LastGeneration,
         Self::TooLarge,
         Self::UnknownKey,
         Self::DoesNotOpen,
@@ -39,6 +42,7 @@ impl Fault {
             Self::NotADeadLetter => "not_a_dead_letter",
             Self::Invalid => "invalid",
             Self::AnotherTopic => "another_topic",
+            Self::LastGeneration => "last_generation",
             Self::TooLarge => "too_large",
             Self::UnknownKey => "unknown_key",
             Self::DoesNotOpen => "does_not_open",
@@ -53,6 +57,9 @@ impl Fault {
             Self::NotADeadLetter => "somebody else's record",
             Self::Invalid => "a DeadLetter that violates its schema",
             Self::AnotherTopic => "a dead letter of another input topic: ask with that worker's configuration",
+            Self::LastGeneration => {
+                "its generation is so high that none may follow: nobody replays one event so often, so it was made up"
+            }
             Self::TooLarge => {
                 "the original was too large to be in it; the input topic may still have it, at its origin"
             }

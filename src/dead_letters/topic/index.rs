@@ -66,14 +66,16 @@ pub struct Index {
     pub(super) order: Vec<EventKey>,
     /// The result ids of next generations, of inputs without an identity.
     nameless: BTreeMap<Uuid, EventKey>,
+    /// The ids of the events that a person made, or may have made, of these by editing them.
+    edits: BTreeMap<Uuid, EventKey>,
 }
 
 impl Index {
     /// An empty one, of the dead letters of this input topic; `now` is what ages are counted from.
     #[must_use]
     pub fn new(topic: &str, since: Option<i64>, now: i64) -> Self {
-        let (letters, nameless) = (BTreeMap::new(), BTreeMap::new());
-        Self { topic: topic.to_owned(), since, now, letters, strays: Vec::new(), order: Vec::new(), nameless }
+        let (letters, nameless, edits) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { topic: topic.to_owned(), since, now, letters, strays: Vec::new(), order: Vec::new(), nameless, edits }
     }
 
     /// Takes a record in: its event in structured form, or why it has none.
@@ -87,9 +89,12 @@ impl Index {
         event: Result<&Value, Fault>,
         vault: &Vault,
     ) -> Result<(), IndexFull> {
+        let is_early = |at: i64| self.since.is_some_and(|since| at < since);
         match event.and_then(|event| letter::read(event, &self.topic, vault)) {
-            Ok(read) if self.since.is_some_and(|since| read.letter.dead_lettered_at < since) => {}
+            Ok(read) if is_early(read.letter.dead_lettered_at) => {}
             Ok(read) => self.insert(Letter { letter: read.letter, place, original: place, fault: read.fault }),
+            // Of a record that is no dead letter only its own time is known.
+            Err(_) if timestamp.is_some_and(is_early) => {}
             Err(fault) => self.strays.push(Stray { place, timestamp, fault }),
         }
         let most = self.letters.len().max(self.strays.len());
@@ -120,15 +125,42 @@ impl Index {
         self.letters.values().map(|letter| letter.letter.dead_lettered_at).min()
     }
 
-    /// All dead letters were read; results follow.
+    /// All dead letters were read; results follow. One that a person edited was discarded for good: where the edited event is a dead
+    /// letter itself, it has the first one's place.
     pub fn expect_results(&mut self) {
+        self.edits = self.letters.values().map(|one| (self.edited_id(&one.letter), one.letter.key)).collect();
+        let named = self.letters.values().filter_map(|one| one.letter.identity.as_ref());
+        let replaced: Vec<EventKey> = named.filter_map(|identity| self.replaced_by(identity)).collect();
+        for key in replaced {
+            self.letters.remove(&key);
+        }
         let nameless = self.letters.values().filter(|letter| letter.letter.identity.is_none());
         let next = |one: &Letter| (self.origin(&one.letter).result_id(one.letter.generation + 1), one.letter.key);
         self.nameless = nameless.map(next).collect();
     }
 
-    /// Takes a result in: a dead letter that was replayed and has ended since is none any more.
+    fn edited_id(&self, letter: &DeadLetter) -> Uuid {
+        letter.identity.as_ref().map_or_else(|| self.origin(letter).edited_id(), EventIdentity::edited_id)
+    }
+
+    /// Which entry this event was made of by editing it. The edited one keeps the first one's source.
+    fn replaced_by(&self, identity: &EventIdentity) -> Option<EventKey> {
+        let key = *self.edits.get(&Uuid::parse_str(&identity.id).ok()?)?;
+        let first = self.letters.get(&key)?.letter.identity.as_ref();
+        first.is_none_or(|first| first.source == identity.source).then_some(key)
+    }
+
+    /// Takes a result in: a dead letter that was replayed and has ended since is none any more, nor is one whose edited event has
+    /// ended in any way.
     pub fn hear(&mut self, result: &Value) {
+        if result.pointer("/data/reason/code").and_then(Value::as_str) == Some("event_id_conflict") {
+            // Of another record with its name.
+            return;
+        }
+        let created = result.pointer("/data/created").and_then(|created| EventIdentity::deserialize(created).ok());
+        if let Some(replaced) = created.and_then(|created| self.replaced_by(&created)) {
+            self.letters.remove(&replaced);
+        }
         let Some(key) = self.subject(result) else { return };
         let Some(there) = self.letters.get(&key) else { return };
         let generation = result.pointer("/data/generation").and_then(Value::as_i64).unwrap_or(0);
@@ -137,10 +169,7 @@ impl Index {
             // Whatever was told of it besides: it has its profile.
             Some(PROFILE_LINKED) => true,
             Some(PROFILE_REJECTED) => {
-                text("/data/disposition") == Some("final")
-                    // Of another record with its name.
-                    && text("/data/reason/code") != Some("event_id_conflict")
-                    && generation > i64::from(there.letter.generation)
+                text("/data/disposition") == Some("final") && generation > i64::from(there.letter.generation)
             }
             _ => false,
         };
@@ -162,6 +191,7 @@ impl Index {
     /// partition stay in the order of their offsets, whatever their producers' clocks said.
     pub fn complete(&mut self) {
         self.nameless.clear();
+        self.edits.clear();
         let mut by_place: Vec<&mut DeadLetter> = self.letters.values_mut().map(|one| &mut one.letter).collect();
         by_place.sort_by_key(|letter| (letter.lane, letter.offset, letter.key));
         let mut latest = (None, i64::MIN);
@@ -203,5 +233,22 @@ impl Index {
     pub fn origin(&self, letter: &DeadLetter) -> Origin {
         let (partition, offset, timestamp) = (letter.lane.0, letter.offset, letter.timestamp);
         Origin { topic: self.topic.clone(), partition, offset, timestamp }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Secret;
+
+    #[test]
+    fn records_that_are_no_dead_letters_count_only_from_the_time_on_that_is_asked_for() {
+        let vault = Vault::new("k1", vec![("k1".to_owned(), Secret::new(vec![1; 32]))]).unwrap();
+        let mut index = Index::new("created", Some(1000), 2000);
+        for (offset, timestamp) in (0..).zip([Some(999), Some(1000), None]) {
+            index.add(Place { partition: 0, offset }, timestamp, Err(Fault::NotJson), &vault).unwrap();
+        }
+        let offsets: Vec<i64> = index.strays().iter().map(|stray| stray.place.offset).collect();
+        assert_eq!(offsets, [1, 2], "where no time is known it may be asked for");
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Fault;
+use crate::contract::side_headers::MAX_GENERATION;
 use crate::contract::{DEAD_LETTER, record_bytes, schemas};
 use crate::domain::{Attempts, Customer, EventIdentity, EventKey, Lane, Origin};
 use crate::ledger::custody::record_context;
@@ -21,7 +22,7 @@ struct Data {
     reason: ReasonName,
     attempts: Attempts,
     dead_lettered_at: String,
-    generation: i32,
+    generation: i64,
     sealed: Option<String>,
 }
 
@@ -49,11 +50,15 @@ pub(super) fn read(event: &Value, topic: &str, vault: &Vault) -> Result<Read, Fa
     if data.origin.topic != topic {
         return Err(Fault::AnotherTopic);
     }
+    // It takes no earlier one's place: that one may be replayed.
+    let is_last = |generation: &i32| *generation >= MAX_GENERATION;
+    let generation = i32::try_from(data.generation).ok().filter(|generation| !is_last(generation));
+    let generation = generation.ok_or(Fault::LastGeneration)?;
     let (fault, sealed) = match opened(&data, vault) {
         Ok(sealed) => (None, Some(sealed)),
         Err(fault) => (Some(fault), None),
     };
-    let letter = letter(&data).ok_or(Fault::Invalid)?;
+    let letter = letter(&data, generation).ok_or(Fault::Invalid)?;
     Ok(Read { letter, origin: data.origin, fault, sealed })
 }
 
@@ -75,12 +80,12 @@ fn opened(data: &Data, vault: &Vault) -> Result<Vec<u8>, Fault> {
     record_bytes::decode(&bytes).map(|_| sealed).ok_or(Fault::DoesNotOpen)
 }
 
-fn letter(data: &Data) -> Option<DeadLetter> {
+fn letter(data: &Data, generation: i32) -> Option<DeadLetter> {
     let dead_lettered_at: jiff::Timestamp = data.dead_lettered_at.parse().ok()?;
     Some(DeadLetter {
         key: key(data.created.as_ref(), &data.origin),
         state: LetterState::DeadLettered,
-        generation: data.generation,
+        generation,
         identity: data.created.clone(),
         lane: Lane(data.origin.partition),
         offset: data.origin.offset,

@@ -62,12 +62,15 @@ impl Fetch {
         let at = |(partition, offset): (&i32, &i64)| (self.topic.clone(), *partition, Offset::Offset(*offset));
         let places = list(&firsts.iter().map(at).collect::<Vec<_>>()).map_err(|error| self.failed(&error))?;
         self.consumer.assign(&places).map_err(|error| self.failed(&error))?;
-        let mut open: BTreeSet<i32> = firsts.into_keys().collect();
+        let mut open: BTreeSet<i32> = firsts.keys().copied().collect();
         while !open.is_empty() {
             match tokio::time::timeout(ANSWER_LIMIT, self.consumer.recv()).await {
                 Ok(Ok(message)) => {
                     let here = Place { partition: message.partition(), offset: message.offset() };
-                    if !open.contains(&here.partition) {
+                    // A topic that was made anew meanwhile, and is shorter, is read from its start: either the place comes yet, with
+                    // another record, or the end does.
+                    let is_early = firsts.get(&here.partition).is_some_and(|first| here.offset < *first);
+                    if is_early || !open.contains(&here.partition) {
                         continue;
                     }
                     // What stood before it, and was not met, is gone: the topic's retention was faster.
@@ -96,5 +99,46 @@ impl Fetch {
 
     fn failed(&self, error: &KafkaError) -> Failure {
         self.context.failure(&self.brokers, "reading", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{FutureProducer, FutureRecord};
+
+    use super::*;
+    use crate::config::Topics;
+
+    const TOPIC: &str = "letters";
+
+    fn endpoint(brokers: String) -> Endpoint {
+        let [created, linked, rejected] = ["created", "linked", "rejected"].map(str::to_owned);
+        let topics = Topics { created, linked, rejected, dead_letter: TOPIC.to_owned() };
+        let properties = BTreeMap::new();
+        Endpoint { brokers, topics, properties, password_file: None, embedded: true, sandbox: None }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn places_of_a_topic_that_was_made_anew_and_is_shorter_are_left_out() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(TOPIC, 1, 1).unwrap();
+        let endpoint = endpoint(cluster.bootstrap_servers());
+        let producer: FutureProducer = endpoint.producer().create().unwrap();
+        for number in 0..3 {
+            let payload = format!("{{\"specversion\":\"1.0\",\"id\":\"{number}\",\"source\":\"s\",\"type\":\"t\"}}");
+            let record: FutureRecord<'_, str, str> = FutureRecord::to(TOPIC).partition(0).payload(&payload);
+            producer.send(record, Duration::from_secs(10)).await.unwrap();
+        }
+        let fetch = Fetch::new(&endpoint).unwrap();
+        for wanted in [&[5000][..], &[2, 5000], &[2, 9000, 90000]] {
+            let places: Vec<Place> = wanted.iter().map(|offset| Place { partition: 0, offset: *offset }).collect();
+            let events = tokio::time::timeout(Duration::from_secs(60), fetch.events(&places)).await;
+            let events = events.expect("it comes to an end").unwrap();
+            let there: Vec<i64> = events.keys().map(|place| place.offset).collect();
+            assert_eq!(there, wanted.iter().copied().filter(|offset| *offset < 3).collect::<Vec<_>>());
+        }
     }
 }

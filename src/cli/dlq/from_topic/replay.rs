@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::fetch::Fetch;
 use super::read::Reading;
 use super::results::Heard;
-use super::send::Sender;
+use super::send::{Sender, Sent};
 use super::unreadable::Unreadable;
 use super::{Asked, States};
 use crate::cli::broker::Reader;
@@ -36,7 +36,7 @@ use crate::ledger::{Act, DeadLetter};
 /// The replayed ones fail again (1), the broker is unreachable (69), a key file cannot be used (78); a signal ends it with 130.
 pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Result<Exit> {
     let endpoint = Endpoint::of_config(config.kafka.clone());
-    let heard = if args.ramp { Some(Heard::from_now(&endpoint).await?) } else { None };
+    let mut heard = if args.ramp { Some(Heard::from_now(&endpoint).await?) } else { None };
     let asked = Asked::of(&args.selection, States::DeadLettered, config, shell).await?;
     let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let selected = asked.reading.index.selected(&asked.filter).filter(|one| one.fault.is_none());
@@ -47,6 +47,10 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
         return counts.print(shell);
     }
     let ahead: VecDeque<EventKey> = selected.map(|one| one.letter.key).collect();
+    if let Some(heard) = &mut heard {
+        let index = &asked.reading.index;
+        heard.expect(ahead.iter().filter_map(|key| index.get(*key)).map(|one| &one.letter), index);
+    }
     let told = counted(ahead.len(), "dead letter", "dead letters");
     if !ahead.is_empty() && !shell.confirm(&format!("publish the originals of {told} to the input topic again?"))? {
         return Ok(Exit::Interrupted);
@@ -122,22 +126,26 @@ impl Steps for Run<'_> {
                 }
             });
         }
-        self.sender.send(&originals).await?;
+        let Sent { acknowledged, failure } = self.sender.send(&originals).await;
         self.pace.went(letters.len());
-        let mut replayed = Vec::new();
+        let (mut replayed, mut acknowledged) = (Vec::new(), acknowledged.into_iter());
         for (one, taken) in letters.into_iter().zip(taken) {
+            // What was published is told and counted, whatever became of the rest.
+            if taken == Taken::Replayed && acknowledged.next() != Some(true) {
+                continue;
+            }
             self.tell(&one.letter, taken)?;
             if taken == Taken::Replayed {
                 replayed.push(one.letter);
             }
         }
         self.progress.at(self.tally.all());
-        Ok(Some(Batch { tried: size, replayed }))
+        failure.map_or(Ok(Some(Batch { tried: size, replayed })), |failure| Err(failure.into()))
     }
 
     async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
-        match &self.heard {
-            Some(heard) => Ok(heard.of(step, &self.reading.index, &self.progress, signals).await?),
+        match &mut self.heard {
+            Some(heard) => Ok(heard.of(step, &self.progress, signals).await?),
             None => Ok(Some(Results::default())),
         }
     }

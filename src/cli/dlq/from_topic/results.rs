@@ -15,6 +15,7 @@ use crate::cli::start::Start;
 use crate::contract::PROFILE_LINKED;
 use crate::dead_letters::Results;
 use crate::dead_letters::topic::Index;
+use crate::domain::EventKey;
 use crate::ledger::DeadLetter;
 
 /// How often it is told that results are missing.
@@ -23,6 +24,11 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 /// The results from a moment on.
 pub struct Heard {
     follower: Follower,
+    /// The replays to come, by the id of the result that each will have.
+    awaited: BTreeMap<Uuid, EventKey>,
+    /// Those of them that have ended, and whether they were linked. An earlier run of the command may have published them: then the
+    /// result comes before their step does, and what that step publishes is a duplicate, which has none.
+    ended: BTreeMap<EventKey, bool>,
 }
 
 impl Heard {
@@ -32,7 +38,13 @@ impl Heard {
     /// The broker is unreachable (69), or a topic is missing (1).
     pub async fn from_now(endpoint: &Endpoint) -> Result<Self, Failure> {
         let topics = [endpoint.topics.linked.as_str(), endpoint.topics.rejected.as_str()];
-        Ok(Self { follower: Follower::new(endpoint, &topics, Start::End).await? })
+        let follower = Follower::new(endpoint, &topics, Start::End).await?;
+        Ok(Self { follower, awaited: BTreeMap::new(), ended: BTreeMap::new() })
+    }
+
+    /// Says of which replays it shall listen for the results, before the first of them is published.
+    pub fn expect<'a>(&mut self, letters: impl Iterator<Item = &'a DeadLetter>, index: &Index) {
+        self.awaited = letters.map(|letter| (next_id(letter, index), letter.key)).collect();
     }
 
     /// Waits for the results of these replays, however long they take; `None`: a signal came first.
@@ -40,29 +52,38 @@ impl Heard {
     /// # Errors
     /// The broker is unreachable (69) or refuses (1).
     pub async fn of(
-        &self,
+        &mut self,
         step: &[DeadLetter],
-        index: &Index,
         progress: &Progress,
         signals: &mut Signals,
     ) -> Result<Option<Results>, Failure> {
         let mut results = Results::of(step.iter().map(|letter| (letter.key, letter.generation + 1)));
-        let ids: BTreeMap<String, &DeadLetter> =
-            step.iter().map(|letter| (next_id(letter, index).to_string(), letter)).collect();
+        for letter in step {
+            if let Some(is_linked) = self.ended.remove(&letter.key) {
+                results.ended(letter.key, is_linked);
+            }
+        }
         while results.missing() > 0 {
             tokio::select! {
                 biased;
                 _ = signals.next() => return Ok(None),
                 record = self.follower.next() => {
-                    let record = record?;
-                    if let Some(letter) = record.text("/id").and_then(|id| ids.get(id)) {
-                        results.ended(letter.key, is_linked(&record));
+                    if let Some((key, is_linked)) = self.hear(&record?) {
+                        results.ended(key, is_linked);
                     }
                 }
                 () = tokio::time::sleep(TELL_EVERY) => progress.waits_for(results.missing()),
             }
         }
         Ok(Some(results))
+    }
+
+    /// Which replay a result is of, and whether it was linked; kept for its step, if that is still to come.
+    fn hear(&mut self, record: &Record) -> Option<(EventKey, bool)> {
+        let id = Uuid::parse_str(record.text("/id")?).ok()?;
+        let key = self.awaited.remove(&id)?;
+        self.ended.insert(key, is_linked(record));
+        Some((key, is_linked(record)))
     }
 }
 

@@ -15,6 +15,15 @@ use crate::dead_letters::topic::Original;
 /// How long to let a full queue drain before the next try.
 const DRAIN: Duration = Duration::from_millis(10);
 
+/// What became of originals that were sent.
+pub struct Sent {
+    /// Which of them the broker has for sure, in their order. Another one may be published all the same; the intake knows it when it
+    /// comes again.
+    pub acknowledged: Vec<bool>,
+    /// The broker is unreachable (69) or refuses a record (1).
+    pub failure: Option<Failure>,
+}
+
 /// A producer of originals.
 pub struct Sender {
     producer: FutureProducer<Quiet>,
@@ -33,25 +42,34 @@ impl Sender {
         Ok(Self { producer, context, endpoint: endpoint.clone() })
     }
 
-    /// Sends them in their order; all are acknowledged when it answers.
-    ///
-    /// # Errors
-    /// The broker is unreachable (69) or refuses a record (1). Some may be published; the intake knows them when they come again.
-    pub async fn send(&self, originals: &[Original]) -> Result<(), Failure> {
-        let told = |error: &KafkaError| {
-            let failure = self.context.failure(&self.endpoint.brokers, "publishing", error);
-            failure.fix("when the broker is back, start the same command again: nothing is done twice")
-        };
+    /// Sends them in their order; what became of each is known when it answers.
+    pub async fn send(&self, originals: &[Original]) -> Sent {
+        let mut sent = Sent { acknowledged: vec![false; originals.len()], failure: None };
         let mut deliveries = Vec::with_capacity(originals.len());
         for original in originals {
-            deliveries.push(self.enqueue(original).await.map_err(|error| told(&error))?);
+            match self.enqueue(original).await {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(error) => {
+                    sent.failure = Some(self.failed(&error));
+                    break;
+                }
+            }
         }
-        for delivery in deliveries {
-            let delivered =
-                delivery.await.map_err(|_| Failure::new(Exit::Failed, "the producer ended before its records"))?;
-            delivered.map_err(|(error, _)| told(&error))?;
+        for (acknowledged, delivery) in sent.acknowledged.iter_mut().zip(deliveries) {
+            let failure = match delivery.await {
+                Ok(Ok(_)) => None,
+                Ok(Err((error, _))) => Some(self.failed(&error)),
+                Err(_) => Some(Failure::new(Exit::Failed, "the producer ended before its records")),
+            };
+            *acknowledged = failure.is_none();
+            sent.failure = sent.failure.or(failure);
         }
-        Ok(())
+        sent
+    }
+
+    fn failed(&self, error: &KafkaError) -> Failure {
+        let failure = self.context.failure(&self.endpoint.brokers, "publishing", error);
+        failure.fix("when the broker is back, start the same command again: nothing is done twice")
     }
 
     async fn enqueue(&self, original: &Original) -> Result<DeliveryFuture, KafkaError> {

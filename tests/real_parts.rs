@@ -45,6 +45,8 @@ mod letting_go;
 mod looking;
 #[path = "real_parts/lost_ledger.rs"]
 mod lost_ledger;
+#[path = "real_parts/lost_partitions.rs"]
+mod lost_partitions;
 #[path = "real_parts/outages/mod.rs"]
 mod outages;
 #[path = "real_parts/pauses.rs"]
@@ -121,6 +123,7 @@ const CASES: &[&[Case]] = &[
     record_sizes::CASES,
     remade_topics::CASES,
     renamed_topics::CASES,
+    lost_partitions::CASES,
     storms::CASES,
     broker_faults::restarts::CASES,
     broker_faults::clusters::CASES,

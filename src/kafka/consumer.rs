@@ -220,6 +220,18 @@ impl Source for KafkaSource {
         blocking(move || watch::tell(&consumer, &topic, &known)).await
     }
 
+    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
+        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
+        blocking(move || {
+            let metadata = consumer.fetch_metadata(Some(&topic), CALL_TIMEOUT)?;
+            let there = metadata.topics().iter().find(|one| one.name() == topic && one.error().is_none());
+            // A topic that is being deleted, or made, has none for a while.
+            let count = there.and_then(|one| i32::try_from(one.partitions().len()).ok()).filter(|count| *count > 0);
+            count.map(Some).ok_or_else(|| KafkaTrouble("the topic is not there".to_owned()))
+        })
+        .await
+    }
+
     async fn close(&self) {
         self.common.stop.store(true, Ordering::SeqCst);
         self.watch.thread().unpark();

@@ -118,6 +118,10 @@ pub trait Source: Send + Sync + 'static {
     fn group(&self) -> Option<GroupMetadata>;
     /// The id of the input topic; `None` where the broker has no such ids.
     async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble>;
+    /// How many partitions the input topic has; `None` where that cannot be told, so that none counts as lost.
+    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
+        Ok(None)
+    }
     /// Leaves the group; every partition must have been given up.
     async fn close(&self);
 }

@@ -106,11 +106,15 @@ fn classify(new: &NewRow, standing: &HashMap<EventKey, Standing>) -> Result<Acce
     if new.generation > 1 && there.payload_hash == new.payload_hash && is_next(new, &there.row) {
         return Ok(Accepted::Replays);
     }
-    let origin = (there.row.lane, there.row.offset, there.row.timestamp);
+    let origin = (there.row.partition, there.row.offset, there.row.timestamp);
     // A replay with another payload is none, whatever it says of its origin.
     let is_same = new.generation == 1 || there.payload_hash == new.payload_hash;
-    Ok(if is_same && origin == (new.lane, new.offset, new.timestamp) {
+    let is_same_record = is_same && origin == (new.lane.0, new.offset, new.timestamp);
+    Ok(if is_same_record && there.row.lane == new.lane {
         Accepted::Ours(Box::new(there.row.clone()))
+    } else if is_same_record {
+        // Another lane has it since this one was lost to the topic, and ends it.
+        Accepted::Duplicate
     } else if there.payload_hash == new.payload_hash {
         Accepted::Duplicate
     } else {

@@ -44,7 +44,7 @@ pub struct SealedCount {
 pub struct SealedBlob {
     /// The row.
     pub key: EventKey,
-    /// Its lane; 0 for a token.
+    /// The partition where its record stood; 0 for a token.
     pub lane: Lane,
     /// Its offset; 0 for a token.
     pub offset: i64,

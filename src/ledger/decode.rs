@@ -98,6 +98,7 @@ pub(super) fn stored_row(row: &impl Columns) -> Result<StoredRow, LedgerError> {
     Ok(StoredRow {
         key: row.key("key")?,
         lane: row.lane()?,
+        partition: row.small("record_partition")?,
         epoch: Epoch(row.int("epoch")?),
         offset: row.int("record_offset")?,
         timestamp: row.int("record_timestamp")?,

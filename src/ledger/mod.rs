@@ -123,6 +123,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Corrects lanes right after a raise, by what Kafka says; fenced like every write.
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError>;
 
+    /// Gathers what is left in lanes that the topic no longer has, in one transaction: raises their epochs, moves unfinished and
+    /// dead-lettered rows with the claim's lane, as accepted under its epoch before, and results above the saved cursors with
+    /// numbers from `first_seq` on. Nothing, where the claim is no longer the lane's. What was moved is moved once; a lane of the
+    /// present topic is left alone. Rows that have ended, and were published, stay.
+    async fn gather(&self, gathering: &Gathering) -> Result<Gathered, LedgerError>;
+
     /// The unfinished rows of these lanes, by lane and offset, in a statement that returns a lane's rows only while the
     /// claim's epoch is still the lane's. `only`: of these keys; without it, those that were reopened and whose note is still
     /// there are left out: [`Ledger::notes`] brings them, so that an owner takes up as many as it has room for. Of replays it is

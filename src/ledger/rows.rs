@@ -80,6 +80,34 @@ pub struct LaneCorrection {
     pub restored: bool,
 }
 
+/// Lanes that the topic no longer has, to be gathered into another one.
+#[derive(Debug, Clone)]
+pub struct Gathering {
+    /// The lane that takes them, just taken over: their lowest, which every topic has.
+    pub into: Claim,
+    /// The first number that is free there.
+    pub first_seq: PublishSeq,
+    /// The partitions that the topic has now: lanes from this number on are lost ...
+    pub partitions: i32,
+    /// ... unless they know this topic: no topic of Kafka's loses partitions but by being made anew.
+    pub topic_id: String,
+}
+
+/// What was gathered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// The lost lanes that had anything to give.
+    pub lanes: Vec<Lane>,
+    /// Rows that are now the new lane's.
+    pub rows: u64,
+    /// How many numbers were given to results that were not published yet.
+    pub numbers: i64,
+    /// The highest number in the new lane's outbox now, also where an earlier gathering gave it; 0 if there is none.
+    pub last_seq: i64,
+    /// Whether every lost lane was cleanly released: nobody's call for one of their rows is under way.
+    pub clean: bool,
+}
+
 /// Where a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowState {
@@ -191,8 +219,10 @@ impl Accepted {
 pub struct StoredRow {
     /// Its key.
     pub key: EventKey,
-    /// Its lane.
+    /// The lane that works on it: its record's partition, unless the topic has that no longer.
     pub lane: Lane,
+    /// The partition where its record stood: part of its origin, and of what its record is sealed for.
+    pub partition: i32,
     /// The epoch under which it was accepted (or last reopened).
     pub epoch: Epoch,
     /// Its offset.
@@ -235,7 +265,7 @@ impl StoredRow {
     /// Where its record stood, in a ledger that serves the topic `served`.
     #[must_use]
     pub fn origin(&self, served: &str) -> Origin {
-        origin(self.topic.as_deref().unwrap_or(served), self.lane, self.offset, self.timestamp)
+        origin(self.topic.as_deref().unwrap_or(served), Lane(self.partition), self.offset, self.timestamp)
     }
 
     /// Whether a person brought it back: it is out of the input's order, and may have been begun before.

@@ -22,6 +22,7 @@ mod customers;
 mod dispatcher;
 mod event;
 mod gate;
+mod gathering;
 mod intake;
 mod lane;
 mod load;

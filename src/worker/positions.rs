@@ -68,6 +68,17 @@ pub(super) async fn topic_id(shared: &Shared) -> Option<String> {
     }
 }
 
+/// How many partitions the input topic has; `None` where that cannot be told.
+pub(super) async fn partitions(shared: &Shared) -> Option<i32> {
+    loop {
+        match shared.source.partitions().await {
+            Ok(count) => return count,
+            Err(error) => tracing::warn!(error = %error, "the topic's partitions cannot be counted yet; trying again"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 fn say(waited: Duration, error: &KafkaTrouble) {
     if waited < ALARM_AFTER {
         tracing::warn!(error = %error, "the committed positions cannot be read yet; trying again");

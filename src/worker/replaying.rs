@@ -70,7 +70,7 @@ impl Dispatcher {
     /// Whether a replay stands behind a later event of its customer that will be the primary one: to be so after it would take that
     /// from it. One in another partition, where an edited event may find its customer, counts as later: which is cannot be told here.
     pub fn is_overtaken(&self, event: &Event) -> bool {
-        let is_elsewhere = |other: &Event| other.claim.lane != event.claim.lane;
+        let is_elsewhere = |other: &Event| other.origin.partition != event.origin.partition;
         let is_later = |other: &Event| is_elsewhere(other) || other.origin.offset > event.origin.offset;
         let of_lane = |lane: &i32| self.customers.of(Lane(*lane), &event.profile.customer);
         event.is_replay

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::WorkerError;
 use super::dispatcher::Shared;
+use super::gathering;
 use super::positions;
 use super::starting::{Start, starting_point};
 use crate::conditions::{Health, Part};
@@ -13,11 +14,14 @@ use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, StoredRow, Unpu
 
 /// Pause before a step of a take-over is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Every topic has this partition: its owner gathers what is left of those that the topic has no longer.
+const FIRST: domain::Lane = domain::Lane(0);
+
 /// A lane that was taken over.
 pub(super) struct Opened {
     pub row: LaneRow,
     pub start: Start,
-    /// When the raise was answered, by the monotonic clock.
+    /// When the raise, of all whose rows it has now, was answered, by the monotonic clock.
     pub raised_at: Duration,
     pub unfinished: Vec<StoredRow>,
     pub unpublished: Vec<Unpublished>,
@@ -32,8 +36,9 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let mut rows = answered(shared, "raising the epochs", || shared.ledger.raise(&shared.owner, &lanes)).await?;
     let raised_at = shared.clock.tick();
     shared.confirmations.confirm(rows.iter().map(|row| row.claim), asked_at);
-    let Topic { anew, lost } = forget_old_topic(shared, &mut rows).await?;
-    let committed = positions::committed(shared, partitions).await;
+    let Topic { anew, lost, id, partitions: there } = forget_old_topic(shared, &mut rows).await?;
+    let asked: Vec<i32> = partitions.iter().copied().filter(|one| is_there(*one, there)).collect();
+    let committed = positions::committed(shared, &asked).await;
     let mut starts = BTreeMap::new();
     for row in rows {
         let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
@@ -42,6 +47,10 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     }
     suspect_whole_logs(shared, &mut starts).await;
     correct(shared, starts.values()).await?;
+    let mut gathered_at = None;
+    if let (Some(id), Some(there), Some((start, row))) = (id, there, starts.get_mut(&FIRST)) {
+        gathered_at = gathering::gather(shared, id, there, start, row).await?;
+    }
     let claims: Vec<Claim> = starts.values().map(|(_, row)| row.claim).collect();
     let cursors: Vec<(Claim, i64)> = starts.values().map(|(start, row)| (row.claim, start.cursor)).collect();
     let mut unfinished =
@@ -51,6 +60,7 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     for (lane, (start, row)) in starts {
         let unpublished = outbox.iter().filter(|result| result.lane == lane).cloned().collect();
         let unfinished = unfinished.remove(&lane).unwrap_or_default();
+        let raised_at = gathered_at.filter(|_| lane == FIRST).unwrap_or(raised_at);
         opened.push(Opened { lost: lost.contains(&lane), row, start, raised_at, unfinished, unpublished });
     }
     Ok(opened)
@@ -90,15 +100,24 @@ async fn correct(shared: &Shared, starts: impl Iterator<Item = &(Start, LaneRow)
 struct Topic {
     /// They knew another topic.
     anew: BTreeSet<domain::Lane>,
-    /// They are another worker's.
+    /// They are another worker's, or the topic's no longer.
     lost: BTreeSet<domain::Lane>,
+    /// The topic's id, if it can be told.
+    id: Option<String>,
+    /// How many partitions it has, if that can be told.
+    partitions: Option<i32>,
 }
 
 /// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
 async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<Topic, WorkerError> {
     let mut topic = Topic::default();
     let Some(topic_id) = positions::topic_id(shared).await else { return Ok(topic) };
-    let claims: Vec<Claim> = rows.iter().map(|row| row.claim).collect();
+    topic.id = Some(topic_id.clone());
+    topic.partitions = positions::partitions(shared).await;
+    // A client can take partitions for its own for a while that the new topic does not have. They keep the old one's id: they are
+    // for the first one's owner to gather.
+    let claims: Vec<Claim> =
+        rows.iter().map(|row| row.claim).filter(|claim| is_there(claim.lane.0, topic.partitions)).collect();
     let positions = answered(shared, "noting the topic", || shared.ledger.note_topic(&claims, &topic_id)).await?;
     for row in rows.iter_mut() {
         // What stands there now, also where an earlier answer to the same question was lost.
@@ -118,6 +137,10 @@ async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<Topic
     Ok(topic)
 }
 
+fn is_there(partition: i32, partitions: Option<i32>) -> bool {
+    partitions.is_none_or(|partitions| partition < partitions)
+}
+
 fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
     let mut lanes: BTreeMap<domain::Lane, Vec<StoredRow>> = BTreeMap::new();
     for row in rows {
@@ -126,7 +149,7 @@ fn by_lane(rows: Vec<StoredRow>) -> BTreeMap<domain::Lane, Vec<StoredRow>> {
     lanes
 }
 
-async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
+pub(super) async fn answered<T, F: Future<Output = Result<T, LedgerError>>>(
     shared: &Shared,
     what: &str,
     step: impl Fn() -> F,

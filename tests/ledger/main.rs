@@ -14,6 +14,7 @@ mod ending;
 mod erasing;
 mod error_texts;
 mod fencing;
+mod gathering;
 mod interleavings;
 mod locking;
 mod noting;
@@ -67,6 +68,7 @@ const CASES: &[&[Case]] = &[
     dead_letters_beside::CASES,
     replacing::CASES,
     replacing_beside::CASES,
+    gathering::CASES,
     purging::CASES,
     purging_beside::CASES,
     rotating::CASES,

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use profile_linker::domain::flow_control::FloodLimits;
 use profile_linker::domain::{EventKey, Lane};
 use profile_linker::ledger::{
-    AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, IntakeOrders, LaneCorrection,
-    LaneRow, Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge, Purged, Refused, Reopening,
-    RowState, Serves, StartedRow, StoredRow, Unpublished,
+    AcceptLane, Acceptance, Act, BackOffRow, Claim, ConvertedRow, EndedRow, EventSummary, Gathered, Gathering,
+    IntakeOrders, LaneCorrection, LaneRow, Ledger, LedgerIdentity, NewRow, Note, NoteKind, Pause, PauseKind, Purge,
+    Purged, Refused, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished,
 };
 
 use crate::mutations::Mutation;
@@ -191,6 +191,11 @@ impl Ledger for WorldLedger {
         self.process.boundary("adopt").await;
         self.process.world.lock().adopt();
         Ok(())
+    }
+
+    /// The simulated topic keeps its partitions, and its source does not count them: nobody asks.
+    async fn gather(&self, _gathering: &Gathering) -> Answer<Gathered> {
+        Err(profile_linker::ledger::LedgerError::Unusable("the simulated topic loses no partitions".to_owned()))
     }
 
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Answer<Refused> {

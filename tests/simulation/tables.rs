@@ -171,6 +171,7 @@ impl Tables {
         let stored = StoredRow {
             key: row.key,
             lane: row.lane,
+            partition: row.lane.0,
             epoch: claim.epoch,
             offset: row.offset,
             timestamp: row.timestamp,

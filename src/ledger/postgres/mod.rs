@@ -17,6 +17,7 @@ mod accept;
 mod custody;
 mod dead_letters;
 mod end;
+mod gathering;
 mod lanes;
 mod notes;
 mod operator;
@@ -102,6 +103,10 @@ impl Ledger for PostgresLedger {
 
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
         lanes::correct(&self.readers, corrections).await
+    }
+
+    async fn gather(&self, gathering: &Gathering) -> Result<Gathered, LedgerError> {
+        gathering::gather(&self.options, gathering).await
     }
 
     async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError> {

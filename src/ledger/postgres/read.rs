@@ -15,7 +15,7 @@ use crate::ledger::{Claim, EventSummary, LedgerError, NewRow, StoredRow, Unpubli
 macro_rules! stored {
     ($rest:literal) => {
         concat!(
-            "SELECT e.key, e.lane::bigint AS lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash,
+            "SELECT e.key, e.lane::bigint AS lane, i.lane::bigint AS record_partition, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash,
                 e.state::bigint AS state, e.generation::bigint AS generation,
                 e.convert_attempts::bigint AS convert_attempts, e.link_attempts::bigint AS link_attempts,
                 e.lookup_attempts::bigint AS lookup_attempts, e.spent_ms, e.starts::bigint AS starts, e.possibly_sent, e.publish_seq,

@@ -35,7 +35,7 @@ ORDER BY key_id";
 
 const RECORDS: &str = "
 SELECT * FROM (
-    SELECT s.key, s.lane, s.record_offset, i.record_timestamp, s.topic, s.bytes,
+    SELECT s.key, i.lane, s.record_offset, i.record_timestamp, s.topic, s.bytes,
         SUM(length(s.bytes)) OVER (ORDER BY s.key) AS so_far
     FROM sealed_record s
     JOIN input i ON i.key = s.key

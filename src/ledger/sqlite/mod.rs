@@ -8,6 +8,7 @@ mod accept;
 mod custody;
 mod dead_letters;
 mod end;
+mod gathering;
 mod lanes;
 mod notes;
 mod operator;
@@ -72,6 +73,10 @@ impl Ledger for SqliteLedger {
 
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Result<Refused, LedgerError> {
         lanes::correct(&self.file, corrections).await
+    }
+
+    async fn gather(&self, gathering: &Gathering) -> Result<Gathered, LedgerError> {
+        gathering::gather(&self.file, gathering).await
     }
 
     async fn unfinished(&self, claims: &[Claim], only: Option<&[EventKey]>) -> Result<Vec<StoredRow>, LedgerError> {

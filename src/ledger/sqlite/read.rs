@@ -15,7 +15,7 @@ use crate::ledger::{Claim, EventSummary, LedgerError, StoredRow, Unpublished};
 macro_rules! stored {
     ($rest:literal) => {
         concat!(
-            "SELECT e.key, e.lane, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash, e.state, e.generation,
+            "SELECT e.key, e.lane, i.lane AS record_partition, e.epoch, i.record_offset, i.record_timestamp, i.payload_hash, e.state, e.generation,
                 e.convert_attempts, e.link_attempts, e.lookup_attempts, e.spent_ms, e.starts, e.possibly_sent, e.publish_seq,
                 MAX(0, COALESCE(e.due_at - CAST(unixepoch('subsec') * 1000 AS INTEGER), 0)) AS due_in_ms,
                 e.first_failed_at, s.topic, s.bytes AS sealed_record, t.bytes AS sealed_token, t.account,

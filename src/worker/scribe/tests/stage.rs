@@ -14,8 +14,9 @@ use crate::contract::{DeadLetterLimit, InputRecord, TopicRole};
 use crate::domain::flow_control::FloodLimits;
 use crate::domain::{Origin, Secret};
 use crate::ledger::{
-    self, Acceptance, Act, EventSummary, HashKey, IntakeOrders, LaneCorrection, LaneRow, LedgerIdentity, NewRow, Note,
-    NoteKind, PauseKind, Purge, Purged, Reopening, RowState, Serves, StartedRow, StoredRow, Unpublished, Vault,
+    self, Acceptance, Act, EventSummary, Gathered, Gathering, HashKey, IntakeOrders, LaneCorrection, LaneRow,
+    LedgerIdentity, NewRow, Note, NoteKind, PauseKind, Purge, Purged, Reopening, RowState, Serves, StartedRow,
+    StoredRow, Unpublished, Vault,
 };
 
 pub struct Stage {
@@ -173,6 +174,9 @@ impl Forgetful {
 
 #[async_trait]
 impl Ledger for Forgetful {
+    async fn gather(&self, gathering: &Gathering) -> Result<Gathered, LedgerError> {
+        self.inner.gather(gathering).await
+    }
     async fn accept(&self, lanes: &[AcceptLane], rows: &[NewRow]) -> Result<Acceptance, LedgerError> {
         self.answer(self.inner.accept(lanes, rows).await?)
     }

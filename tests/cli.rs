@@ -4,6 +4,8 @@
 
 #[path = "cli/admin.rs"]
 mod admin;
+#[path = "cli/audits.rs"]
+mod audits;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/commands.rs"]

@@ -11,6 +11,8 @@ use crate::ledger::{
 
 /// Dead letters read at once: they are small, and a page is one question.
 const PAGE: usize = 500;
+/// Sealed records read at once: one may have a megabyte.
+const ROWS_AT_ONCE: usize = 16;
 
 /// What is to be replayed.
 #[derive(Debug, Clone)]
@@ -127,13 +129,16 @@ impl Replay {
     }
 
     /// Those whose record is there and does not open. One that is gone is for the ledger to refuse.
-    async fn unreadable(&self, letters: &[DeadLetter]) -> Result<BTreeSet<EventKey>, LedgerError> {
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn unreadable(&self, letters: &[DeadLetter]) -> Result<BTreeSet<EventKey>, LedgerError> {
         let mut unreadable = BTreeSet::new();
-        for letter in letters {
-            let row = self.ledger.row(letter.key).await?.filter(|row| !row.sealed_record.is_empty());
-            if row.is_some_and(|row| !self.opener.opens(&row)) {
-                unreadable.insert(letter.key);
-            }
+        let keys: Vec<EventKey> = letters.iter().map(|letter| letter.key).collect();
+        for keys in keys.chunks(ROWS_AT_ONCE) {
+            let rows = self.letters.rows(keys).await?;
+            let closed = rows.iter().filter(|row| !row.sealed_record.is_empty() && !self.opener.opens(row));
+            unreadable.extend(closed.map(|row| row.key));
         }
         Ok(unreadable)
     }

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 
 use super::decode::{Columns, attempts, customer, optional_identity};
-use super::{Act, LedgerError, Reopening, Replacement, RowState};
+use super::{Act, LedgerError, Reopening, Replacement, RowState, StoredRow};
 use crate::domain::{Attempts, Customer, EventIdentity, EventKey, Lane};
 
 /// The dead letters of a ledger.
@@ -43,19 +43,17 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// How these rows stand now; one that is gone is left out.
     async fn fates(&self, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError>;
 
+    /// These rows as they stand, sealed bytes included, in no order; one that is gone is left out.
+    async fn rows(&self, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError>;
+
     /// Everything that a person may know of one of them.
     async fn story(&self, key: EventKey) -> Result<Option<Story>, LedgerError>;
 
     /// Writes an act down that changes nothing here: an audit line of this name.
     async fn write_act(&self, name: &str, target: &str, act: &Act) -> Result<(), LedgerError>;
 
-    /// What people did to the ledger, the latest first, from before line `before` on; at most `limit` lines.
-    async fn audit(
-        &self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<AuditLine>, LedgerError>;
+    /// What people did to the ledger, a page of it in the order that `from` tells; at most `limit` lines.
+    async fn audit(&self, filter: &AuditFilter, from: AuditFrom, limit: usize) -> Result<Vec<AuditLine>, LedgerError>;
 }
 
 /// Where a dead letter stands.
@@ -211,6 +209,27 @@ pub struct Story {
     pub is_replaced: bool,
     /// The id of that event, while it has a row.
     pub replaced_by: Option<String>,
+}
+
+/// Where a page of the audit table begins, and which way it goes. Lines are known by their numbers, which only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditFrom {
+    /// The latest first.
+    Latest,
+    /// The latest first, of those before this line.
+    Before(i64),
+    /// The earliest first, of those after this line; 0: from the first one.
+    After(i64),
+}
+
+impl AuditFrom {
+    /// The number behind which, or before which, the page begins.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Self::Latest => i64::MAX,
+            Self::Before(number) | Self::After(number) => number,
+        }
+    }
 }
 
 /// Which acts.

@@ -32,8 +32,8 @@ use async_trait::async_trait;
 
 pub use custody::Custody;
 pub use dead_letters::{
-    AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters, Fate,
-    LetterState, Story,
+    AuditFilter, AuditFrom, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters,
+    Fate, LetterState, Story,
 };
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};

@@ -223,6 +223,10 @@ async fn what_does_not_open_is_named_and_stays_a_dead_letter() {
     assert_eq!(told, ["unreadable", "replayed"]);
     assert_eq!(replayed.last(), Some(&json!({"replayed": 1, "skipped": 0, "unreadable": 1})));
     assert_eq!(ids(&as_json(&bench, &["list", "--state", "dead-lettered"])), ["a", "c"]);
+    let would = as_json(&bench, &["replay", "--dry-run"]);
+    assert_eq!(would, [json!({"wouldReplay": {"link_unknown": 1}, "unreadable": 1})]);
+    let text = dlq(&bench, &["replay", "--dry-run"]).out;
+    assert!(text.ends_with("1 unreadable: they would stay as they are\n"), "{text}");
     let text = dlq(&bench, &["replay", "a", "--yes"]);
     assert_eq!((text.code, text.out.as_str()), (0, "replayed 0, skipped 0, unreadable 1\n"), "{text:?}");
     assert!(text.err.contains("unreadable a: it does not open"), "{}", text.err);

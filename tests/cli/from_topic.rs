@@ -155,6 +155,9 @@ async fn damaged_dead_letters_are_told_with_the_reason_and_skipped_with_a_count(
     assert!(text.out.contains("unreadable too large at payments.profile-created.v1.dlq/0/3: the original"), "{text:?}");
     let stats = letters.dlq(&["stats", "--from-topic", "--output", "json"]).await.lines();
     assert!(stats.contains(&json!({"unreadable": "does_not_open", "count": 3})), "{stats:?}");
+    let dry = letters.dlq(&["replay", "--from-topic", "--dry-run", "--output", "json"]).await.lines();
+    let damaged = bad.len() + strays.len();
+    assert_eq!(dry, [json!({"wouldReplay": {"retries_exhausted": 1}, "unreadable": damaged})]);
     let one = letters.dlq(&["show", "changed", "--from-topic"]).await;
     assert!(one.code == 0 && one.out.contains("it does not open"), "{one:?}");
     let filtered = letters.dlq(&["list", "--from-topic", "--event-id", "good", "--output", "json"]).await;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use profile_linker::domain::{Customer, EventKey, System};
 use profile_linker::ledger::{
-    AuditFilter, Claim, DeadLetter, DeadLetterFilter, DeadLetters, Ledger, LetterState, NewRow, Purge, RowState,
+    AuditFilter, AuditFrom, Claim, DeadLetter, DeadLetterFilter, DeadLetters, Ledger, LetterState, NewRow, Purge,
+    RowState,
 };
 
 use crate::rows::*;
@@ -226,19 +227,21 @@ async fn the_audit_tells_who_did_what_to_which_event_and_why(stage: &Stage) {
     letters.restore(&[reopening(&rows[0], 1)], &act()).await.unwrap();
     ledger.reopen(&[reopening(&rows[1], 1)], &act()).await.unwrap();
     ledger.pause(profile_linker::ledger::PauseKind::Operator, &act()).await.unwrap();
-    let all = letters.audit(&AuditFilter::default(), None, 10).await.unwrap();
+    let all = letters.audit(&AuditFilter::default(), AuditFrom::Latest, 10).await.unwrap();
     let said: Vec<_> = all.iter().map(|line| (line.act.as_str(), line.event_id.as_deref())).collect();
     assert_eq!(said, [("intake-pause", None), ("replay", Some("b")), ("restore", Some("a")), ("discard", Some("a"))]);
     assert!(all.iter().all(|line| line.actor == "ada" && line.why.as_deref() == Some("it's fixed")));
-    let of = async |filter: AuditFilter| letters.audit(&filter, None, 10).await;
+    let of = async |filter: AuditFilter| letters.audit(&filter, AuditFrom::Latest, 10).await;
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(of(AuditFilter { act: text("replay"), ..AuditFilter::default() }).await.unwrap(), [all[1].clone()]);
     assert!(of(AuditFilter { actor: text("bob"), ..AuditFilter::default() }).await.unwrap().is_empty());
     assert!(of(AuditFilter { until: Some(all[3].at - 1), ..AuditFilter::default() }).await.unwrap().is_empty());
     let target = Some(all[3].target.clone());
     assert_eq!(of(AuditFilter { target, ..AuditFilter::default() }).await.unwrap().len(), 2);
-    let earlier = letters.audit(&AuditFilter::default(), Some(all[1].number), 1).await.unwrap();
+    let earlier = letters.audit(&AuditFilter::default(), AuditFrom::Before(all[1].number), 1).await.unwrap();
     assert_eq!(earlier, [all[2].clone()]);
+    let later = letters.audit(&AuditFilter::default(), AuditFrom::After(all[3].number), 2).await.unwrap();
+    assert_eq!(later, [all[2].clone(), all[1].clone()]);
 }
 
 async fn a_story_tells_whether_a_replay_would_convert(stage: &Stage) {

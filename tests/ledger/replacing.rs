@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use profile_linker::domain::{Customer, System};
 use profile_linker::ledger::{
-    AuditFilter, Claim, DeadLetterFilter, DeadLetters, Ledger, LetterState, NewRow, NoteKind, Replacement, RowState,
+    AuditFilter, AuditFrom, Claim, DeadLetterFilter, DeadLetters, Ledger, LetterState, NewRow, NoteKind, Replacement,
+    RowState,
 };
 
 use crate::purging::{ALL, publish, purged};
@@ -137,7 +138,7 @@ async fn the_audit_and_both_stories_tell_of_an_edit(stage: &Stage) {
     let (ledger, letters, _, row) = one(stage).await;
     drop(ledger);
     assert!(letters.replace(&replacement(&row, 1, "b"), &act()).await.unwrap());
-    let lines = letters.audit(&AuditFilter::default(), None, 10).await.unwrap();
+    let lines = letters.audit(&AuditFilter::default(), AuditFrom::Latest, 10).await.unwrap();
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert_eq!((line.actor.as_str(), line.act.as_str(), line.why.as_deref()), ("ada", "edit", Some("it's fixed")));
     assert_eq!((line.event_id.as_deref(), line.target.clone()), (Some("a"), format!("{:?}", row.key)));

@@ -7,7 +7,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
 use crate::cli::text::escaped;
 use crate::domain::timeline;
-use crate::ledger::{AuditFilter, AuditLine, DeadLetter, LetterState, Story};
+use crate::ledger::{AuditFilter, AuditFrom, AuditLine, DeadLetter, LetterState, Story};
 
 /// So many are shown; more is a list.
 const MOST: usize = 20;
@@ -52,7 +52,7 @@ async fn known(letter: &DeadLetter, desk: &View) -> Result<(Option<Story>, Vec<A
     let failed = |error| desk.failed(&error);
     let story = desk.letters.story(letter.key).await.map_err(failed)?;
     let target = AuditFilter { target: Some(format!("{:?}", letter.key)), ..AuditFilter::default() };
-    let mut acts = desk.letters.audit(&target, None, ACTS).await.map_err(failed)?;
+    let mut acts = desk.letters.audit(&target, AuditFrom::Latest, ACTS).await.map_err(failed)?;
     acts.reverse();
     Ok((story, acts))
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::Index;
 use crate::domain::EventKey;
 use crate::ledger::{
-    Act, AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters, Fate,
-    LedgerError, Reopening, Replacement, Story,
+    Act, AuditFilter, AuditFrom, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace,
+    DeadLetters, Fate, LedgerError, Reopening, Replacement, StoredRow, Story,
 };
 
 /// What it answers to the acts of a ledger.
@@ -80,6 +80,10 @@ impl DeadLetters for Index {
         Err(only_a_ledger())
     }
 
+    async fn rows(&self, _keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
+        Err(only_a_ledger())
+    }
+
     async fn story(&self, _key: EventKey) -> Result<Option<Story>, LedgerError> {
         Ok(None)
     }
@@ -88,12 +92,7 @@ impl DeadLetters for Index {
         Err(only_a_ledger())
     }
 
-    async fn audit(
-        &self,
-        _filter: &AuditFilter,
-        _before: Option<i64>,
-        _limit: usize,
-    ) -> Result<Vec<AuditLine>, LedgerError> {
+    async fn audit(&self, _: &AuditFilter, _: AuditFrom, _: usize) -> Result<Vec<AuditLine>, LedgerError> {
         Ok(Vec::new())
     }
 }

@@ -10,8 +10,8 @@ use super::session::{self, Statement};
 use crate::domain::EventKey;
 use crate::ledger::decode::Columns;
 use crate::ledger::{
-    Act, AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, Fate, LedgerError,
-    LetterState, Reopening, Story,
+    Act, AuditFilter, AuditFrom, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, Fate,
+    LedgerError, LetterState, Reopening, Story,
 };
 
 /// A line that is there already becomes that of the newest dead letter. It may be older than its event: workers of the version
@@ -111,16 +111,25 @@ FROM event e JOIN input i ON i.key = e.key
 WHERE e.key = $1";
 
 /// Only what looks like a key is decoded.
-const AUDIT: &str = "
+macro_rules! audit_lines {
+    ($from:literal) => {
+        concat!(
+            "
 SELECT a.n, floor(extract(epoch FROM a.at) * 1000)::bigint AS at, a.actor, a.act, a.target, i.id AS event_id, a.why
 FROM audit a
 LEFT JOIN input i ON i.key = CASE WHEN a.target ~ '^[0-9a-f]{32}$' THEN decode(a.target, 'hex') END
 WHERE ($1::text IS NULL OR a.actor = $1) AND ($2::text IS NULL OR a.act = $2) AND ($3::text IS NULL OR a.target = $3)
     AND ($4::bigint IS NULL OR a.at >= timestamptz 'epoch' + $4 * interval '1 millisecond')
     AND ($5::bigint IS NULL OR a.at < timestamptz 'epoch' + ($5 + 1) * interval '1 millisecond')
-    AND ($6::bigint IS NULL OR a.n < $6)
-ORDER BY a.n DESC
-LIMIT $7";
+    AND ",
+            $from,
+            "
+LIMIT $7"
+        )
+    };
+}
+const AUDIT_LATEST: &str = audit_lines!("a.n < $6 ORDER BY a.n DESC");
+const AUDIT_EARLIEST: &str = audit_lines!("a.n > $6 ORDER BY a.n");
 
 /// What workers of the version before this table did while they were replaced: rows that ended without it, or were removed.
 const FORGET: &str = "
@@ -221,16 +230,17 @@ pub(super) async fn story(readers: &PgPool, key: EventKey) -> Result<Option<Stor
 pub(super) async fn audit(
     readers: &PgPool,
     filter: &AuditFilter,
-    before: Option<i64>,
+    from: AuditFrom,
     limit: usize,
 ) -> Result<Vec<AuditLine>, LedgerError> {
-    let statement = Statement::new(AUDIT)
+    let sql = if matches!(from, AuditFrom::After(_)) { AUDIT_EARLIEST } else { AUDIT_LATEST };
+    let statement = Statement::new(sql)
         .bind(filter.actor.as_deref())?
         .bind(filter.act.as_deref())?
         .bind(filter.target.as_deref())?
         .bind(filter.since)?
         .bind(filter.until)?
-        .bind(before)?
+        .bind(from.number())?
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))?;
     statement.ask(readers).await?.iter().map(AuditLine::of_row).collect()
 }

@@ -247,12 +247,11 @@ impl DeadLetters for PostgresLedger {
         operator::write_act(&self.options, name, target, act).await
     }
 
-    async fn audit(
-        &self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<AuditLine>, LedgerError> {
-        dead_letters::audit(&self.readers, filter, before, limit).await
+    async fn rows(&self, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
+        read::rows(&self.readers, keys).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter, from: AuditFrom, limit: usize) -> Result<Vec<AuditLine>, LedgerError> {
+        dead_letters::audit(&self.readers, filter, from, limit).await
     }
 }

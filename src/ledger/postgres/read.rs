@@ -59,6 +59,14 @@ const ROW: &str = stored!(
     WHERE e.key = $1"
 );
 
+const ROWS: &str = stored!(
+    "FROM event e
+    JOIN input i ON i.key = e.key
+    LEFT JOIN sealed_record s ON s.key = e.key
+    LEFT JOIN sealed_token t ON t.key = e.key
+    WHERE e.key = ANY($1::bytea[])"
+);
+
 /// Which of these rows have a later one of their customer, in the order of the input, that was linked. Later ones were accepted
 /// later, so none is looked at that is older than all of these. Between two partitions only the time of acceptance tells: an edited
 /// event may name a customer of another one.
@@ -170,4 +178,9 @@ pub(super) async fn find(readers: &PgPool, event_id: &str) -> Result<Vec<EventSu
 pub(super) async fn row(readers: &PgPool, key: EventKey) -> Result<Option<StoredRow>, LedgerError> {
     let rows = Statement::new(ROW).bind(key.0.as_slice())?.ask(readers).await?;
     rows.first().map(decode::stored_row).transpose()
+}
+
+pub(super) async fn rows(readers: &PgPool, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
+    let keys: Vec<&[u8]> = keys.iter().map(|key| key.0.as_slice()).collect();
+    Statement::new(ROWS).bind(keys)?.ask(readers).await?.iter().map(decode::stored_row).collect()
 }

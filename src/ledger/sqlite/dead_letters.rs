@@ -8,8 +8,8 @@ use super::session::{File, Values};
 use crate::domain::EventKey;
 use crate::ledger::decode::Columns;
 use crate::ledger::{
-    Act, AuditFilter, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, Fate, LedgerError,
-    LetterState, Reopening, Story,
+    Act, AuditFilter, AuditFrom, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, Fate,
+    LedgerError, LetterState, Reopening, Story,
 };
 
 /// `?1` to `?13` are the filter.
@@ -69,13 +69,22 @@ SELECT i.accepted_at, e.first_failed_at, e.possibly_sent,
     (SELECT r.id FROM dead_letter d JOIN input r ON r.key = d.replaced_by WHERE d.key = e.key) AS replaced_by
 FROM event e JOIN input i ON i.key = e.key
 WHERE e.key = ?";
-const AUDIT: &str = "
+macro_rules! audit_lines {
+    ($from:literal) => {
+        concat!(
+            "
 SELECT a.n, a.at, a.actor, a.act, a.target, NULL AS event_id, a.why
 FROM audit a
 WHERE (?1 IS NULL OR a.actor = ?1) AND (?2 IS NULL OR a.act = ?2) AND (?3 IS NULL OR a.target = ?3)
-    AND (?4 IS NULL OR a.at >= ?4) AND (?5 IS NULL OR a.at <= ?5) AND (?6 IS NULL OR a.n < ?6)
-ORDER BY a.n DESC
-LIMIT ?7";
+    AND (?4 IS NULL OR a.at >= ?4) AND (?5 IS NULL OR a.at <= ?5) AND ",
+            $from,
+            "
+LIMIT ?7"
+        )
+    };
+}
+const AUDIT_LATEST: &str = audit_lines!("a.n < ?6 ORDER BY a.n DESC");
+const AUDIT_EARLIEST: &str = audit_lines!("a.n > ?6 ORDER BY a.n");
 
 pub(super) async fn now_ms(file: &File) -> Result<i64, LedgerError> {
     let mut work = file.read().await?;
@@ -159,16 +168,17 @@ pub(super) async fn story(file: &File, key: EventKey) -> Result<Option<Story>, L
 pub(super) async fn audit(
     file: &File,
     filter: &AuditFilter,
-    before: Option<i64>,
+    from: AuditFrom,
     limit: usize,
 ) -> Result<Vec<AuditLine>, LedgerError> {
-    let query = sqlx::query(AUDIT)
+    let sql = if matches!(from, AuditFrom::After(_)) { AUDIT_EARLIEST } else { AUDIT_LATEST };
+    let query = sqlx::query(sql)
         .bind(filter.actor.clone())
         .bind(filter.act.clone())
         .bind(filter.target.clone())
         .bind(filter.since)
         .bind(filter.until)
-        .bind(before)
+        .bind(from.number())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut lines: Vec<_> = ask(file, query).await?.iter().map(AuditLine::of_row).collect::<Result<_, _>>()?;
     for line in &mut lines {

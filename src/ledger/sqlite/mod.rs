@@ -214,12 +214,11 @@ impl DeadLetters for SqliteLedger {
         operator::write_act(&self.file, name, target, act).await
     }
 
-    async fn audit(
-        &self,
-        filter: &AuditFilter,
-        before: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<AuditLine>, LedgerError> {
-        dead_letters::audit(&self.file, filter, before, limit).await
+    async fn rows(&self, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
+        read::rows(&self.file, keys).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter, from: AuditFrom, limit: usize) -> Result<Vec<AuditLine>, LedgerError> {
+        dead_letters::audit(&self.file, filter, from, limit).await
     }
 }

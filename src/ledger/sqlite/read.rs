@@ -116,3 +116,13 @@ pub(super) async fn row(file: &File, key: EventKey) -> Result<Option<StoredRow>,
     work.done();
     row.as_ref().map(decode::stored_row).transpose()
 }
+
+pub(super) async fn rows(file: &File, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
+    let mut work = file.read().await?;
+    let mut rows = Vec::with_capacity(keys.len());
+    for key in keys {
+        rows.extend(work.row(sqlx::query(ROW).bind(key.0.as_slice())).await?);
+    }
+    work.done();
+    rows.iter().map(decode::stored_row).collect()
+}

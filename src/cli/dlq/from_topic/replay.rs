@@ -42,7 +42,7 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
     let selected = asked.reading.index.selected(&asked.filter).filter(|one| one.fault.is_none());
     let selected = selected.take(limit);
     if args.dry_run {
-        let mut counts = Counts::default();
+        let mut counts = Counts::beside(asked.unreadable.len());
         selected.for_each(|one| counts.count(&one.letter));
         return counts.print(shell);
     }

@@ -13,9 +13,13 @@ use crate::ledger::DeadLetter;
 
 const HEAD: [&str; 4] = ["WOULD REPLAY", "REASON", "TARGET", "AS GENERATION"];
 
-/// What would be replayed, by reason, target and generation.
+/// What would be replayed, by reason, target and generation; and how much of what was selected could not be.
 #[derive(Default)]
-pub struct Counts(BTreeMap<(String, &'static str, i32), u64>);
+pub struct Counts {
+    replayed: BTreeMap<(String, &'static str, i32), u64>,
+    /// Their original does not open, or there is none.
+    unreadable: u64,
+}
 
 /// Tells by reason; people also by target and generation.
 ///
@@ -28,16 +32,23 @@ pub async fn tell(replay: &mut Replay, desk: &Desk, shell: &Shell) -> anyhow::Re
         if page.is_empty() {
             break;
         }
-        page.into_iter().for_each(|letter| counts.count(&letter));
+        let unreadable = replay.unreadable(&page).await.map_err(|error| desk.failed(&error))?;
+        counts.unreadable += unreadable.len() as u64;
+        page.iter().filter(|letter| !unreadable.contains(&letter.key)).for_each(|letter| counts.count(letter));
     }
     counts.print(shell)
 }
 
 impl Counts {
+    /// None yet, beside so many that are unreadable.
+    pub fn beside(unreadable: u64) -> Self {
+        Self { unreadable, ..Self::default() }
+    }
+
     /// One more.
     pub fn count(&mut self, letter: &DeadLetter) {
         let target = letter.customer.as_ref().map_or("-", |customer| customer.system.as_str());
-        *self.0.entry((letter.reason.clone(), target, letter.generation + 1)).or_default() += 1;
+        *self.replayed.entry((letter.reason.clone(), target, letter.generation + 1)).or_default() += 1;
     }
 
     /// Prints them.
@@ -45,14 +56,19 @@ impl Counts {
     /// # Errors
     /// The output is closed.
     pub fn print(&self, shell: &Shell) -> anyhow::Result<Exit> {
-        let Self(counts) = self;
+        let Self { replayed: counts, unreadable } = self;
         let mut by_code: BTreeMap<&str, u64> = BTreeMap::new();
         for ((code, ..), count) in counts {
             *by_code.entry(code).or_default() += count;
         }
         if shell.is_json() {
-            shell.line(&json!({ "wouldReplay": by_code }), String::new)?;
-        } else if counts.is_empty() {
+            let mut json = json!({ "wouldReplay": by_code });
+            if *unreadable > 0 {
+                json["unreadable"] = json!(unreadable);
+            }
+            return shell.line(&json, String::new).map(|()| Exit::Done);
+        }
+        if counts.is_empty() {
             shell.note("nothing would be replayed");
         } else {
             let row = |((code, target, generation), count): (&(String, &str, i32), &u64)| -> [Cell; 4] {
@@ -60,6 +76,9 @@ impl Counts {
             };
             let lines = table::lines(HEAD, counts.iter().map(row).collect());
             lines.into_iter().try_for_each(|line| shell.line(&(), || line))?;
+        }
+        if *unreadable > 0 {
+            shell.line(&(), || format!("{unreadable} unreadable: they would stay as they are"))?;
         }
         Ok(Exit::Done)
     }

@@ -83,8 +83,24 @@ pub fn nearest(path: &str) -> Option<String> {
         std::iter::once(key.path.to_owned()).chain(twin)
     });
     let likeness = |name: &str| strsim::normalized_damerau_levenshtein(path, name);
-    let best = names.map(|name| (likeness(&name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let near = names.filter(|name| may_be_like(path, name)).map(|name| (likeness(&name), name));
+    let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 >= LIKENESS).then_some(best.1)
+}
+
+/// Whether two names have enough characters in common, wherever they stand: each one that they do not costs an edit. Counting them
+/// is cheap, and the distance is not: a file full of keys that nobody knows is told at once, too.
+fn may_be_like(path: &str, name: &str) -> bool {
+    let longest = path.chars().count().max(name.chars().count());
+    let mut left = [0_usize; 128];
+    for byte in name.bytes() {
+        left[usize::from(byte & 127)] += 1;
+    }
+    let common = path.bytes().filter(u8::is_ascii).filter(|byte| {
+        let left = &mut left[usize::from(*byte)];
+        std::mem::replace(left, left.saturating_sub(1)) > 0
+    });
+    common.count() as f64 >= LIKENESS * longest as f64
 }
 
 /// The environment variable of a path: `target.loanpro.token` is `PROFILE_LINKER_TARGET__LOANPRO__TOKEN`.
@@ -128,5 +144,18 @@ mod tests {
         assert_eq!(nearest("kafka.broker").as_deref(), Some("kafka.brokers"));
         assert_eq!(nearest("target.loanpro.tokenfile").as_deref(), Some("target.loanpro.token_file"));
         assert_eq!(nearest("zzz"), None);
+    }
+
+    #[test]
+    fn counting_characters_first_passes_over_no_neighbour() {
+        let misspelt =
+            |path: &str| [path.to_owned(), path.replace('o', "e"), path.chars().rev().collect(), path[3..].to_owned()];
+        for path in table::KEYS.iter().flat_map(|key| misspelt(key.path)) {
+            for key in table::KEYS {
+                let like = strsim::normalized_damerau_levenshtein(&path, key.path) >= LIKENESS;
+                assert!(!like || may_be_like(&path, key.path), "{path} {}", key.path);
+            }
+        }
+        assert!(!may_be_like("keys.aaaaaaaaaaaaaaaaaaaaaaaaaaaa", "keys.active"), "it spares what it is for");
     }
 }

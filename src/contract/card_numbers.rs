@@ -168,7 +168,10 @@ fn digit_groups(text: &str) -> Vec<Group> {
 
 /// What a digit counts: Latin, Arabic, eastern Arabic, in full width.
 fn decimal(character: char) -> Option<u32> {
-    let zeros = ['0', '\u{660}', '\u{6f0}', '\u{ff10}'].map(u32::from);
+    if character.is_ascii() {
+        return character.to_digit(10);
+    }
+    let zeros = ['\u{660}', '\u{6f0}', '\u{ff10}'].map(u32::from);
     zeros.into_iter().find_map(|zero| u32::from(character).checked_sub(zero).filter(|value| *value < 10))
 }
 

@@ -6,6 +6,7 @@ use super::error::Problem;
 use super::kind::{self, Kind};
 use super::reading::Reading;
 use super::{address, keys, sealing, timeouts};
+use crate::contract::LARGEST_RESULT_BYTES;
 
 const TOPICS: [&str; 4] =
     ["kafka.topics.created", "kafka.topics.linked", "kafka.topics.rejected", "kafka.topics.dead_letter"];
@@ -28,6 +29,7 @@ pub fn check(reading: &Reading, problems: &mut Vec<Problem>) {
     check_secret_files(reading, problems);
     check_admin(reading, problems);
     check_retry(reading, problems);
+    check_record_limit(reading, problems);
     timeouts::check(reading, problems);
 }
 
@@ -89,6 +91,18 @@ fn check_admin(reading: &Reading, problems: &mut Vec<Problem>) {
     if beyond && !told && !reading.is_set("admin.token") {
         let message = "listens beyond this machine; set admin.token or admin.token_file, or listen on 127.0.0.1";
         problems.push(about(reading, "admin.listen", message.to_owned()));
+    }
+}
+
+/// Librdkafka measures a record before it is sent: a result above this limit would never leave.
+fn check_record_limit(reading: &Reading, problems: &mut Vec<Problem>) {
+    let Some(setting) = reading.properties.get("message.max.bytes") else { return };
+    if setting.value.parse::<u64>().is_ok_and(|limit| limit < LARGEST_RESULT_BYTES) {
+        let message = format!(
+            "a result can have {LARGEST_RESULT_BYTES} bytes, and one that cannot be sent stops its partition; leave it out"
+        );
+        let problem = Problem::at("kafka.properties.message.max.bytes", &setting.origin, message);
+        problems.push(problem.showing(format!("{:?}", setting.value)));
     }
 }
 

@@ -127,6 +127,23 @@ fn a_secret_and_its_file_together_are_refused_wherever_they_come_from() {
 }
 
 #[test]
+fn a_record_limit_below_the_largest_result_is_refused_before_anything_begins() {
+    let bench = Bench::new();
+    for (limit, code) in [("69631", 78), ("69632", 0)] {
+        let file = bench.file("worker.toml", &format!("[kafka.properties]\n\"message.max.bytes\" = {limit}\n"));
+        let ended = bench.run(&["config", "--config", text(&file)]);
+        assert_eq!(ended.code, code, "{limit}: {ended:?}");
+        if code == 78 {
+            let started = bench.run(&["run", "--config", text(&file)]);
+            for said in ["worker.toml:2", "69632 bytes", "stops its partition"] {
+                assert!(ended.err.contains(said) && started.err.contains(said), "{said}: {ended:?} {started:?}");
+            }
+            assert_eq!(started.code, 78);
+        }
+    }
+}
+
+#[test]
 fn the_effective_configuration_tells_each_origin_and_redacts_each_secret() {
     let bench = Bench::new();
     let token = bench.file("token", "sekret-of-the-file\n");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::finding::Finding;
 use super::topic_sizes::record_limit;
 use crate::config::{Config, LookSettings, UpstreamSettings, format_duration as told};
-use crate::contract::{DeadLetterLimit, LARGEST_RESULT_BYTES};
+use crate::contract::DeadLetterLimit;
 
 /// What a stop leaves to the calls on the wire before partitions are given up (the worker's `ownership`).
 const DRAIN: Duration = Duration::from_secs(12);
@@ -87,17 +87,11 @@ fn waiting(config: &Config) -> Option<Finding> {
 
 fn producing(config: &Config) -> Option<Finding> {
     let limit = record_limit(&config.kafka)?;
-    let detail = |what: &str| format!("kafka.properties.\"message.max.bytes\" = {limit}: {what}");
-    let fix = "leave message.max.bytes out";
-    if limit < LARGEST_RESULT_BYTES {
-        let what =
-            format!("a result can have {LARGEST_RESULT_BYTES} bytes, and one that cannot be sent stops its partition");
-        return Some(Finding::fail("limits", detail(&what), fix));
-    }
     (limit < DeadLetterLimit::USUAL.bytes()).then(|| {
-        let what =
-            "a dead letter that would be larger is published without its original, which only the ledger has then";
-        Finding::warn("limits", detail(what), fix)
+        let detail = format!(
+            "kafka.properties.\"message.max.bytes\" = {limit}: a dead letter that would be larger is published without its original, which only the ledger has then"
+        );
+        Finding::warn("limits", detail, "leave message.max.bytes out")
     })
 }
 
@@ -132,13 +126,12 @@ mod tests {
 
     #[test]
     fn each_pair_of_settings_that_does_not_fit_is_told_with_its_names() {
-        let cases: [(Settings, Status, &str); 6] = [
+        let cases: [(Settings, Status, &str); 5] = [
             (&[("RETRY__BUDGET", "39s")], Status::Warn, "retry.max_interval"),
             (&[("TARGET__LOANPRO__SETTLE", "5m"), ("RETRY__BUDGET", "10m")], Status::Warn, "target.loanpro"),
             (&[("WORKER__SHUTDOWN_TIMEOUT", "11s")], Status::Warn, "worker.shutdown_timeout"),
             (&[("WORKER__MAX_WAITING", "1023")], Status::Warn, "max_in_flight"),
             (&[("KAFKA__PROPERTIES__MESSAGE__MAX__BYTES", "999999")], Status::Warn, "without its original"),
-            (&[("KAFKA__PROPERTIES__MESSAGE__MAX__BYTES", "69631")], Status::Fail, "message.max.bytes"),
         ];
         for (settings, status, named) in cases {
             let found = found(settings);

@@ -15,7 +15,7 @@ if ! cargo +nightly --version >/dev/null 2>&1; then
     echo "there is no nightly toolchain here, and the fuzzers need one: rustup toolchain install nightly"
     exit 75
 fi
-command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz@0.13.2
 target_folder=${CARGO_TARGET_DIR:-../target}/fuzz
 mkdir -p "$target_folder"
 target_folder=$(cd "$target_folder" && pwd)

@@ -18,14 +18,14 @@ use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::{State, answer};
-use crate::config::SecretSource;
+use crate::config::{MIN_ADMIN_TOKEN_BYTES, SecretSource};
 use crate::domain::Secret;
 use crate::upstream::credential::Credential;
 
 /// Random bytes of a token that is made at start.
 const TOKEN_BYTES: usize = 32;
 /// What is said where the worker cannot read its own token; `intake` knows it by these words.
-pub(crate) const TOKEN_UNREADABLE: &str = "the token's file cannot be read";
+pub(crate) const TOKEN_UNREADABLE: &str = "the token's file cannot be read, or holds less than 16 bytes";
 
 /// See the module.
 pub(super) struct Guard {
@@ -43,7 +43,7 @@ enum Refusal {
     Token,
     /// From another site's page, or by a name that is not ours.
     Origin,
-    /// The token's file cannot be read now.
+    /// The token's file cannot be read now, or what it holds could be guessed.
     NoToken,
     /// Too many in a row.
     Pace,
@@ -82,6 +82,9 @@ impl Guard {
 
     fn judge(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let token = self.token.current().map_err(|_| Refusal::NoToken)?;
+        if token.expose().len() < MIN_ADMIN_TOKEN_BYTES {
+            return Err(Refusal::NoToken);
+        }
         if !bearer(headers).is_some_and(|given| is_same(given, token.expose())) {
             return Err(Refusal::Token);
         }
@@ -180,21 +183,32 @@ mod tests {
     }
 
     fn judged(address: &str, pairs: &[(&'static str, &str)]) -> Result<(), Refusal> {
-        let token = SecretSource::Value(Secret::from("s3cret".to_owned()));
+        let token = SecretSource::Value(Secret::from("s3cret-of-16-bytes".to_owned()));
         Guard::new(Some(token), address.parse().unwrap()).0.judge(&headers(pairs))
     }
 
     const HOST: (&str, &str) = ("host", "127.0.0.1:8700");
-    const TOKEN: (&str, &str) = ("authorization", "Bearer s3cret");
+    const TOKEN: (&str, &str) = ("authorization", "Bearer s3cret-of-16-bytes");
 
     #[test]
     fn only_the_very_token_opens() {
         let here = "127.0.0.1:8700";
         assert_eq!(judged(here, &[HOST, TOKEN]), Ok(()));
-        assert_eq!(judged(here, &[HOST, ("authorization", "bearer s3cret")]), Ok(()), "a scheme has no case");
-        for given in
-            ["", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3crets", "Basic s3cret", "s3cret", "Bearer  s3cret"]
-        {
+        assert_eq!(
+            judged(here, &[HOST, ("authorization", "bearer s3cret-of-16-bytes")]),
+            Ok(()),
+            "a scheme has no case"
+        );
+        for given in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer s3cret-of-16-byte",
+            "Bearer s3cret-of-16-bytess",
+            "Basic s3cret-of-16-bytes",
+            "s3cret-of-16-bytes",
+            "Bearer  s3cret-of-16-bytes",
+        ] {
             assert_eq!(judged(here, &[HOST, ("authorization", given)]), Err(Refusal::Token), "{given:?}");
         }
         assert_eq!(judged(here, &[HOST]), Err(Refusal::Token));
@@ -255,10 +269,13 @@ mod tests {
         let guard = Guard::new(Some(SecretSource::File(path.clone())), "127.0.0.1:8700".parse().unwrap()).0;
         let judged = |token: &str| guard.judge(&headers(&[HOST, ("authorization", &format!("Bearer {token}"))]));
         assert_eq!(judged(""), Err(Refusal::NoToken));
-        std::fs::write(&path, "first\n").unwrap();
-        assert_eq!((judged("first"), judged("the-second")), (Ok(()), Err(Refusal::Token)));
-        std::fs::write(&path, "the-second\n").unwrap();
-        assert_eq!((judged("first"), judged("the-second")), (Err(Refusal::Token), Ok(())));
+        let [first, second] = ["the first token of all", "the second that there is"];
+        std::fs::write(&path, format!("{first}\n")).unwrap();
+        assert_eq!((judged(first), judged(second)), (Ok(()), Err(Refusal::Token)));
+        std::fs::write(&path, format!("{second}\n")).unwrap();
+        assert_eq!((judged(first), judged(second)), (Err(Refusal::Token), Ok(())));
+        std::fs::write(&path, "half a token...\n").unwrap();
+        assert_eq!(judged("half a token..."), Err(Refusal::NoToken), "15 bytes");
     }
 
     #[test]
@@ -272,7 +289,7 @@ mod tests {
 
     #[test]
     fn guesses_are_slowed_down_and_slow_down_nobody_who_knows_the_token() {
-        let token = SecretSource::Value(Secret::from("s3cret".to_owned()));
+        let token = SecretSource::Value(Secret::from("s3cret-of-16-bytes".to_owned()));
         let guard = Guard::new(Some(token), "127.0.0.1:8700".parse().unwrap()).0;
         let now = Instant::now();
         let wrong = headers(&[HOST, ("authorization", "Bearer guess")]);

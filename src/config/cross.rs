@@ -21,7 +21,7 @@ const UPSTREAMS: [(&str, &[&str]); 3] = [
 
 /// The shortest admin token, in bytes: 128 bits where each is random. Whoever reaches the port may try as many as it takes, since
 /// nobody who knows the token is kept out by one who guesses.
-const MIN_ADMIN_TOKEN_BYTES: usize = 16;
+pub const MIN_ADMIN_TOKEN_BYTES: usize = 16;
 /// Where to get a good one.
 const ADMIN_TOKEN_ADVICE: &str =
     "a shorter one can be guessed; `profile-linker keys generate` prints 32 random bytes, good for this, too";
@@ -125,10 +125,16 @@ fn admin_token(reading: &Reading) -> Option<(&'static str, &Origin, usize)> {
 /// Librdkafka measures a record before it is sent: a result above this limit would never leave.
 fn check_record_limit(reading: &Reading, problems: &mut Vec<Problem>) {
     let Some(setting) = reading.properties.get("message.max.bytes") else { return };
-    if setting.value.parse::<u64>().is_ok_and(|limit| limit < LARGEST_RESULT_BYTES) {
-        let message = format!(
-            "a result can have {LARGEST_RESULT_BYTES} bytes, and one that cannot be sent stops its partition; leave it out"
-        );
+    // Librdkafka would read 0200000 as octal, and 0x3e8: only what all read alike is taken.
+    let is_plain = setting.value.starts_with(|digit: char| ('1'..='9').contains(&digit));
+    let limit = setting.value.parse::<u64>().ok().filter(|_| is_plain);
+    if limit.is_none_or(|limit| limit < LARGEST_RESULT_BYTES) {
+        let message = match limit {
+            None => "must be a number of bytes in decimal digits; leave it out".to_owned(),
+            Some(_) => format!(
+                "a result can have {LARGEST_RESULT_BYTES} bytes, and one that cannot be sent stops its partition; leave it out"
+            ),
+        };
         let problem = Problem::at("kafka.properties.message.max.bytes", &setting.origin, message);
         problems.push(problem.showing(format!("{:?}", setting.value)));
     }

@@ -1,6 +1,7 @@
 //! What a span says. Names are those of OpenTelemetry's semantic conventions where there is one.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::propagation::TextMapPropagator;
@@ -51,6 +52,9 @@ pub struct Called {
     /// How long it took.
     pub took: Duration,
 }
+
+static SCOPE: LazyLock<InstrumentationScope> =
+    LazyLock::new(|| InstrumentationScope::builder(env!("CARGO_PKG_NAME")).build());
 
 impl Story<'_> {
     /// The event's own span; `None` if its producer does not want it told.
@@ -148,7 +152,7 @@ fn spanning(start_time: SystemTime, end_time: SystemTime) -> SpanData {
         events: SpanEvents::default(),
         links: SpanLinks::default(),
         status: Status::Unset,
-        instrumentation_scope: InstrumentationScope::builder(env!("CARGO_PKG_NAME")).build(),
+        instrumentation_scope: SCOPE.clone(),
     }
 }
 

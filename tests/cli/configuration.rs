@@ -150,13 +150,14 @@ fn an_admin_token_that_can_be_guessed_is_refused_wherever_it_comes_from() {
 #[test]
 fn a_record_limit_below_the_largest_result_is_refused_before_anything_begins() {
     let bench = Bench::new();
-    for (limit, code) in [("69631", 78), ("69632", 0)] {
+    for (limit, code) in [("69631", 78), ("69632", 0), ("\"0200000\"", 78), ("\"0x3e8\"", 78)] {
         let file = bench.file("worker.toml", &format!("[kafka.properties]\n\"message.max.bytes\" = {limit}\n"));
         let ended = bench.run(&["config", "--config", text(&file)]);
         assert_eq!(ended.code, code, "{limit}: {ended:?}");
         if code == 78 {
             let started = bench.run(&["run", "--config", text(&file)]);
-            for said in ["worker.toml:2", "69632 bytes", "stops its partition"] {
+            let why = if limit == "69631" { "stops its partition" } else { "decimal digits" };
+            for said in ["worker.toml:2", "message.max.bytes", why] {
                 assert!(ended.err.contains(said) && started.err.contains(said), "{said}: {ended:?} {started:?}");
             }
             assert_eq!(started.code, 78);

@@ -117,6 +117,10 @@ fn the_configuration_of_the_config_map_is_right_with_the_secrets_files() {
     let config_map = of_kind("ConfigMap");
     let toml = config_map["data"]["worker.toml"].as_str().unwrap();
     let file = bench.file("worker.toml", &toml.replace("\"/secrets/", &here));
+    let unedited = bench.run(&["config", "--config", text(&file)]);
+    assert_eq!(unedited.code, 78, "nobody runs with the example's token for the admin port");
+    assert!(unedited.err.contains("admin.token_file"), "{}", unedited.err);
+    bench.file("secrets/admin-token", "a token for tests, and for nothing else");
     let ended = bench.run(&["config", "--config", text(&file), "--output", "json"]);
     assert_eq!(ended.code, 0, "{}", ended.err);
     let grace = of_kind("Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].clone();

@@ -75,6 +75,9 @@ async fn a_worker_tells_how_it_is_and_every_metric_after_a_story(parts: &RealPar
         assert_eq!((answered.status.as_u16(), answered.json()["status"].as_u64()), (expected, Some(expected.into())));
         assert_eq!(answered.headers["x-content-type-options"], "nosniff");
         assert_eq!(answered.headers["cache-control"], "no-store");
+        assert_eq!(answered.headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(answered.headers["x-frame-options"], "DENY");
+        assert_eq!(answered.headers["referrer-policy"], "no-referrer");
     }
     status(&stand, &admin, &body);
     assert_eq!(worker.terminate(), 0);

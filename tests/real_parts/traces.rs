@@ -1,5 +1,7 @@
 //! Spans by OTLP: what a collector gets, and that nobody waits for it.
 
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -8,11 +10,14 @@ use tokio::net::TcpListener;
 use crate::support::collector::{Collector, Told, endpoint};
 use crate::support::events::{self, SOURCE};
 use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 crate::cases! {
     an_event_is_a_span_of_its_producers_trace_with_its_calls_below_it needs [Kafka, Postgres];
     a_collector_that_never_answers_holds_nothing_up needs [Kafka, Postgres];
+    a_collector_that_comes_back_is_told_what_happens_then needs [Kafka, Postgres];
+    a_collector_that_quotes_its_credential_is_not_quoted needs [Kafka, Postgres];
 }
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -72,7 +77,7 @@ async fn an_event_is_a_span_of_its_producers_trace_with_its_calls_below_it(parts
 }
 
 fn of_event<'s>(spans: &'s [Told], id: &str) -> &'s Told {
-    let named = spans.iter().filter(|span| span.attribute("cloudevents.event_id").as_deref() == Some(id));
+    let named = spans.iter().filter(|span| is_of(span, id));
     let [span] = named.collect::<Vec<_>>()[..] else { panic!("not one span of {id}: {spans:?}") };
     span
 }
@@ -107,4 +112,42 @@ async fn a_collector_that_never_answers_holds_nothing_up(parts: &RealParts) {
     results.read_until("all are linked", PATIENCE, |seen| seen.len() == 50).await;
     assert_eq!(worker.terminate(), 0);
     drop(silent);
+}
+
+async fn a_collector_that_comes_back_is_told_what_happens_then(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut worker = stand.start_worker_with(&[endpoint(&url)]);
+    worker.ready().await;
+    let customer = stand.sandbox.create_customer().await;
+    stand.publish(&events::temporary("meanwhile", &customer, &stand.sandbox.tokenise(json!({})).await)).await;
+    eventually("a batch is given up", PATIENCE, async || worker.log().contains("ExportError").then_some(())).await;
+    let collector = Collector::listening(silent);
+    stand.publish(&events::temporary("then", &customer, &stand.sandbox.tokenise(json!({})).await)).await;
+    let told = async || collector.spans().iter().any(|span| is_of(span, "then")).then_some(());
+    eventually("its span comes", PATIENCE, told).await;
+    assert_eq!(worker.terminate(), 0);
+}
+
+/// A proxy that refuses, and quotes what it was given.
+async fn a_collector_that_quotes_its_credential_is_not_quoted(parts: &RealParts) {
+    const CREDENTIAL: &str = "collectors-own-credential";
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let refuse = async |headers: HeaderMap| (StatusCode::UNAUTHORIZED, format!("not with {headers:?}"));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(refuse)).await });
+    let header = ("OTEL_EXPORTER_OTLP_HEADERS".to_owned(), format!("authorization=Bearer {CREDENTIAL}"));
+    let mut worker = stand.start_worker_with(&[endpoint(&url), header, ("RUST_LOG".to_owned(), "trace".to_owned())]);
+    worker.ready().await;
+    let customer = stand.sandbox.create_customer().await;
+    stand.publish(&events::temporary("refused", &customer, &stand.sandbox.tokenise(json!({})).await)).await;
+    eventually("a batch is refused", PATIENCE, async || worker.log().contains("ExportError").then_some(())).await;
+    assert!(!worker.log().contains(CREDENTIAL), "the credential is in the log");
+    assert_eq!(worker.terminate(), 0);
+}
+
+fn is_of(span: &Told, id: &str) -> bool {
+    span.attribute("cloudevents.event_id").as_deref() == Some(id)
 }

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use tokio::net::TcpListener;
 
 type Taken = Arc<Mutex<Vec<Bytes>>>;
 
@@ -24,9 +25,13 @@ pub struct Collector {
 impl Collector {
     /// Starts one.
     pub async fn start() -> Self {
+        Self::listening(TcpListener::bind("127.0.0.1:0").await.expect("a port"))
+    }
+
+    /// Starts one where somebody listened before.
+    pub fn listening(listener: TcpListener) -> Self {
         let taken = Taken::default();
         let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&taken));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, taken }

@@ -11,7 +11,7 @@ use crate::domain::{Customer, System};
 use crate::ledger::custody::Erased;
 use crate::ledger::{Act, HashKey, LedgerError};
 
-/// A customer as people name one: `loanpro:42`.
+/// A customer as people name one: `loanpro:42`, or as results are told, `loanpro/42`.
 #[derive(Debug, Clone)]
 pub struct Named(Customer);
 
@@ -20,7 +20,7 @@ impl FromStr for Named {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "not a customer; it is named as loanpro:ID or aloha:GUID".to_owned();
-        let (system, id) = text.split_once(':').ok_or_else(wrong)?;
+        let (system, id) = text.split_once([':', '/']).ok_or_else(wrong)?;
         let system = [System::Loanpro, System::Aloha].into_iter().find(|one| one.as_str() == system);
         let id = Some(id).filter(|id| !id.is_empty() && !id.contains(char::is_whitespace));
         let (system, id) = system.zip(id).ok_or_else(wrong)?;
@@ -36,7 +36,9 @@ impl FromStr for Named {
 pub async fn execute(Named(customer): Named, why: String, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     config.require_keys()?;
-    agreed(shell)?;
+    if !agreed(shell)? {
+        return Ok(Exit::Interrupted);
+    }
     let place = ledger_shown(config.ledger.url.expose_str().unwrap_or_default());
     let vault = system::vault(&config)?;
     let ledger = system::open_ledger(&config).await?;
@@ -73,22 +75,13 @@ fn judge(Erased { left, lingers, .. }: Erased) -> Result<(), Failure> {
     Ok(())
 }
 
-/// It cannot be undone, so somebody must have said yes: `--yes`, or a person at a terminal.
-fn agreed(shell: &Shell) -> Result<(), Failure> {
-    if shell.yes {
-        return Ok(());
+/// It cannot be undone, so somebody must say yes: `--yes`, or a person at a terminal.
+fn agreed(shell: &Shell) -> anyhow::Result<bool> {
+    if !shell.yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        let refused = Failure::new(Exit::Usage, "nobody is there to be asked");
+        return Err(refused.fix("say --yes: an erasure cannot be undone").into());
     }
-    let refused = |what: &str| Failure::new(Exit::Usage, what).fix("say --yes: an erasure cannot be undone");
-    if !std::io::stdin().is_terminal() {
-        return Err(refused("nobody is there to be asked"));
-    }
-    shell.note("This erases the customer's rows for good. Go on? [y/N]");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    match read.is_ok() && answer.trim().eq_ignore_ascii_case("y") {
-        true => Ok(()),
-        false => Err(refused("not agreed to; nothing was erased")),
-    }
+    shell.confirm("erase the customer's rows for good?")
 }
 
 #[cfg(test)]

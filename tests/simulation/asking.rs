@@ -99,6 +99,11 @@ impl State {
         let of_lane = |key: &EventKey| rows.get(key).is_none_or(|row| lanes.contains(&row.stored.lane));
         self.asked.calls.retain(|(sender, key, _)| *sender != number || !of_lane(key));
     }
+
+    /// The same of the events that it gathers.
+    pub fn forget_calls_of(&mut self, number: u32, keys: &[EventKey]) {
+        self.asked.calls.retain(|(sender, key, _)| *sender != number || !keys.contains(key));
+    }
 }
 
 impl Request {

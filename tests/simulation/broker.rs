@@ -19,6 +19,8 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the brokers hold.
 pub struct Broker {
     pub log: Vec<Vec<InputRecord>>,
+    /// How many partitions the topic has now; behind these the logs stay empty.
+    pub partitions: i32,
     /// What identifies each record, in the log's order.
     pub identities: Vec<Vec<Option<EventKey>>>,
     /// The logs of topics of this name that were deleted, oldest first.
@@ -61,6 +63,7 @@ impl Broker {
         Self {
             identities: log.clone().into_iter().map(|_: Vec<InputRecord>| Vec::new()).collect(),
             log,
+            partitions,
             deleted: Vec::new(),
             committed: BTreeMap::new(),
             committed_of: BTreeMap::new(),
@@ -78,14 +81,15 @@ impl Broker {
     }
 
     pub fn append(&mut self, input: &Input, now: Duration) {
-        let Some(log) = usize::try_from(input.partition).ok().and_then(|place| self.log.get_mut(place)) else { return };
+        let partition = input.partition % self.partitions;
+        let Some(log) = usize::try_from(partition).ok().and_then(|place| self.log.get_mut(place)) else { return };
         let origin = Origin {
             topic: TOPIC.to_owned(),
-            partition: input.partition,
+            partition,
             offset: i64::try_from(log.len()).unwrap_or(i64::MAX),
             timestamp: wall_ms(now),
         };
-        if let Some(identities) = self.identities.get_mut(usize::try_from(input.partition).unwrap_or(0)) {
+        if let Some(identities) = self.identities.get_mut(usize::try_from(partition).unwrap_or(0)) {
             identities.push(input.event_key());
         }
         log.push(InputRecord {
@@ -137,6 +141,7 @@ impl State {
             let client = self.group.clients.get(&number);
             let topic = client.and_then(|client| client.topics.lanes.get(&position.partition).copied());
             self.invariant_a_committed_position_never_goes_back(&position, topic.unwrap_or(0));
+            self.note_late_commit(&position);
             self.broker.committed_of.insert(position.partition, topic.unwrap_or(0));
             self.broker.committed.insert(position.partition, (position.offset, position.metadata));
         }

@@ -33,6 +33,11 @@ struct Owed {
 }
 
 impl State {
+    /// As after a link whose outcome was not seen.
+    pub fn owe_all_looks(&mut self, number: u32, key: EventKey) {
+        self.owe_looks(number, key, LOOKS);
+    }
+
     fn owe_looks(&mut self, number: u32, key: EventKey, looks: u32) {
         let since = self.now;
         self.duties.looks.insert((number, key), Owed { looks, since });

@@ -30,6 +30,8 @@ pub struct Group {
     pub members: BTreeMap<u32, Member>,
     pub clients: BTreeMap<u32, Client>,
     pub unsettled: bool,
+    /// When it hears that the topic has another number of partitions.
+    pub resized_at: Option<Duration>,
 }
 
 /// A member as the coordinator sees it.
@@ -167,6 +169,7 @@ impl State {
     pub fn run_group(&mut self) {
         self.expire_sessions();
         self.notice_evictions();
+        self.hear_of_partitions();
         if self.group.unsettled && self.all_can_join() {
             self.rebalance();
         }
@@ -241,15 +244,18 @@ impl State {
         let turn = usize::try_from(self.chance.below(order.len() as u64)).unwrap_or(0);
         order.rotate_left(turn);
         order.sort_by_key(|number| std::cmp::Reverse(self.group.members[number].assigned.len()));
-        let partitions = self.plan.partitions.unsigned_abs() as usize;
+        let there = self.broker.partitions;
+        let partitions = there.unsigned_abs() as usize;
         let quota = |place: usize| partitions / order.len() + usize::from(place < partitions % order.len());
         let taken: BTreeSet<i32> = self.group.members.values().flat_map(|member| member.assigned.clone()).collect();
-        let mut free: Vec<i32> = (0..self.plan.partitions).filter(|partition| !taken.contains(partition)).collect();
+        let mut free: Vec<i32> = (0..there).filter(|partition| !taken.contains(partition)).collect();
         self.say_generation(&order);
         for (place, number) in order.iter().enumerate() {
-            let has = self.group.members[number].assigned.len();
-            if has > quota(place) {
-                self.revoke(*number, has - quota(place));
+            let assigned = &self.group.members[number].assigned;
+            // The highest ones are given up first.
+            let (has, gone) = (assigned.len(), assigned.range(there..).count());
+            if gone > 0 || has > quota(place) {
+                self.revoke(*number, gone.max(has.saturating_sub(quota(place))));
             } else {
                 let wanted = (quota(place) - has).min(free.len());
                 let given: Vec<i32> = free.drain(..wanted).collect();

@@ -235,7 +235,7 @@ impl History {
                 state.publishing_down = state.now + Duration::from_secs(seconds);
             }
             Act::Pause => pausing::pause(world),
-            Act::Remake => world.lock().make_topic_anew(),
+            Act::Remake(partitions) => world.lock().make_topic_anew(partitions),
             Act::BackUp => world.lock().back_up(),
             Act::Restore(declared) => restoring::restore(world, &self.processes(), declared),
             Act::Replay(operators) => (0..operators).for_each(|_| replay(world)),

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use profile_linker::contract::{InputRecord, TopicRole};
-use profile_linker::domain::{EventIdentity, Lane, Secret};
+use profile_linker::domain::{EventIdentity, Secret};
 use profile_linker::kafka::cursor::{self, CursorText};
 use profile_linker::ledger::RowState;
 use serde_json::Value;
 
 use crate::asking::event_of;
 use crate::ledger::LEDGER_ID;
-use crate::tables::Row;
+use crate::tables::{Row, stands_at};
 use crate::vendors::Request;
 use crate::world::State;
 use crate::{duties, flood, liveness, results, yielding};
@@ -88,7 +88,7 @@ impl State {
     pub fn earlier<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = &'a Row> {
         let topic = |row: &Row| self.broker.topic_of(row.stored.timestamp);
         let is_earlier = move |other: &&Row| {
-            other.stored.lane == row.stored.lane
+            other.stored.partition == row.stored.partition
                 && other.customer == row.customer
                 && other.stored.offset < row.stored.offset
                 && other.stored.generation == 1
@@ -144,7 +144,7 @@ fn invariant_what_is_linked_is_never_finally_rejected(state: &State) -> Broken {
 fn invariant_no_offset_passes_unaccepted_input(state: &State) -> Broken {
     let of_topic = |row: &&Row| state.broker.topic_of(row.stored.timestamp) == state.broker.topic();
     let accepted: BTreeSet<(i32, i64)> =
-        state.tables.ever().filter(of_topic).map(|row| (row.stored.lane.0, row.stored.offset)).collect();
+        state.tables.ever().filter(of_topic).map(|row| (row.stored.partition, row.stored.offset)).collect();
     let known = |partition: i32, offset: usize| {
         let identities = &state.broker.identities[usize::try_from(partition).unwrap_or(0)];
         accepted.contains(&(partition, i64::try_from(offset).unwrap_or(0)))
@@ -206,7 +206,8 @@ fn invariant_a_cursor_covers_durable_and_visible_results_only(state: &State) -> 
             let Some(ids) = state.tables.numbered.get(&(lane, number)) else {
                 return Err(format!("lane {lane}: the cursor {cursor} covers {number}, which is not durable"));
             };
-            if let Some(id) = ids.iter().find(|id| !visible.contains(id.as_str())) {
+            let moved = state.tables.moved.contains(&(lane, number));
+            if let Some(id) = ids.iter().find(|id| !moved && !visible.contains(id.as_str())) {
                 return Err(format!("lane {lane}: the cursor {cursor} covers {number}, but {id} is not to be seen"));
             }
         }
@@ -272,8 +273,8 @@ fn expected_ids(state: &State, record: &InputRecord) -> Result<Vec<String>, Stri
 }
 
 fn is_of(row: &Row, record: &InputRecord) -> bool {
-    let (row, origin) = (&row.stored, &record.origin);
-    (row.lane, row.offset, row.timestamp) == (Lane(origin.partition), origin.offset, origin.timestamp)
+    let origin = &record.origin;
+    stands_at(row, origin.partition, origin.offset, origin.timestamp)
 }
 
 fn text_of(record: &InputRecord) -> &[u8] {

@@ -193,9 +193,18 @@ impl Ledger for WorldLedger {
         Ok(())
     }
 
-    /// The simulated topic keeps its partitions, and its source does not count them: nobody asks.
-    async fn gather(&self, _gathering: &Gathering) -> Answer<Gathered> {
-        Err(profile_linker::ledger::LedgerError::Unusable("the simulated topic loses no partitions".to_owned()))
+    async fn gather(&self, gathering: &Gathering) -> Answer<Gathered> {
+        let number = self.process.number;
+        let lanes = (gathering.partitions..self.process.world.lock().plan.partitions).chain([gathering.into.lane.0]);
+        let (asked, claims) = (gathering.clone(), vec![gathering.into]);
+        let work: Work<_> = Box::new(move |state, held| {
+            let (gathered, moved) = state.tables.gather(held, &asked);
+            state.rows_are_gathered(number, &moved);
+            Ok(gathered)
+        });
+        let answer = self.statement("gather", claims, lanes.collect(), work).await;
+        self.process.world.lock().lane_has_gathered(number, gathering.into, answer.as_ref().ok());
+        answer
     }
 
     async fn correct_lanes(&self, corrections: &[LaneCorrection]) -> Answer<Refused> {

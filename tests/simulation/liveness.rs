@@ -70,7 +70,7 @@ impl State {
         if let Some(row) = self.tables.rows.values().find(|row| row.is_unfinished()) {
             return Some(format!("{:?} is unfinished", row.identity));
         }
-        for partition in 0..self.plan.partitions {
+        for partition in 0..self.broker.partitions {
             let end = self.broker.partition(partition).len();
             let mut committed = self.broker.committed.get(&partition).map_or(0, |(offset, _)| *offset);
             if self.broker.forgetful {

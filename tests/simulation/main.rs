@@ -18,6 +18,7 @@ mod inputs;
 mod invariants;
 mod ledger;
 mod liveness;
+mod losing;
 mod mutations;
 mod observer;
 mod open_calls;

@@ -60,8 +60,8 @@ pub enum Act {
     Rebalance,
     /// Kafka forgets its committed positions.
     LoseOffsets(i32),
-    /// The input topic is deleted and made anew, with as many partitions.
-    Remake,
+    /// The input topic is deleted and made anew, with so many partitions.
+    Remake(i32),
     LedgerDown(u64),
     VendorsDown(u64, Trouble, Option<Vendor>),
     /// Nothing can be published; everything else goes on.
@@ -222,9 +222,13 @@ impl Plan {
             return;
         }
         let end = self.chaos.as_millis() as u64;
+        // Of a stream of its own, as below.
+        let mut sizes = Chance::new(self.seed ^ 0x512e);
         for _ in 0..chance.pick(&[1, 1, 2]) {
+            let most = self.partitions.unsigned_abs().into();
+            let fewer = if sizes.permille(500) { sizes.between(1, most) } else { most };
             let at = Duration::from_millis(chance.between(200, end * 3 / 4));
-            self.acts.push((at, Act::Remake));
+            self.acts.push((at, Act::Remake(i32::try_from(fewer).unwrap_or(1))));
             inputs::crowd(chance, &mut self.inputs, at);
         }
         self.acts.sort_by_key(|(at, _)| *at);

@@ -104,6 +104,8 @@ impl WorldPublisher {
         let group = late.as_ref().or(cycle.group.as_ref());
         let joined = group.and_then(|group| group.get::<Joined>()).copied();
         let taken = joined.is_some_and(|joined| state.is_member(joined.number, joined.generation));
+        // The topic may have lost a partition since.
+        let taken = taken && !state.is_elsewhere(&cycle.positions);
         if !taken || state.now < state.publishing_down || state.strikes(|rates| rates.aborted) {
             state.coverage.fault("aborted", "transaction");
             state.end_transaction(number, false);

@@ -59,8 +59,8 @@ impl Broker {
     pub fn record_of(&self, row: &Row) -> Option<&InputRecord> {
         let stored = &row.stored;
         let log = match self.deleted.get(self.topic_of(stored.timestamp)) {
-            Some(deleted) => deleted.log.get(usize::try_from(stored.lane.0).ok()?)?.as_slice(),
-            None => self.partition(stored.lane.0),
+            Some(deleted) => deleted.log.get(usize::try_from(stored.partition).ok()?)?.as_slice(),
+            None => self.partition(stored.partition),
         };
         log.get(usize::try_from(stored.offset).ok()?)
     }
@@ -77,7 +77,7 @@ impl Broker {
 }
 
 impl State {
-    pub fn make_topic_anew(&mut self) {
+    pub fn make_topic_anew(&mut self, partitions: i32) {
         self.forget_commits();
         self.broker.passed_before.clear();
         let log = self.broker.log.iter_mut().map(std::mem::take).collect();
@@ -87,6 +87,7 @@ impl State {
         for client in self.group.clients.values_mut() {
             client.topics.asks_at = now + Duration::from_millis(self.chance.between(0, EVERY_MS));
         }
+        self.resize(partitions);
         // Clients may see it leave and come back.
         self.group.unsettled |= self.chance.permille(300);
         let running = self.group.clients.values().any(|client| !client.fetching.is_empty());
@@ -98,9 +99,7 @@ impl State {
     fn forget_commits(&mut self) {
         for (partition, (_, metadata)) in std::mem::take(&mut self.broker.committed) {
             let CursorText::Ours(cursor) = cursor::decode(&metadata, LEDGER_ID) else { continue };
-            let saved = self.tables.lanes.get(&partition).map_or(0, |lane| lane.saved_cursor);
-            let ids = (saved + 1..=cursor).filter_map(|number| self.tables.numbered.get(&(partition, number)));
-            self.broker.may_repeat.extend(ids.flatten().cloned());
+            self.results_may_repeat(partition, cursor);
         }
     }
 

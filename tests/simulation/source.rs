@@ -62,7 +62,8 @@ impl WorldSource {
     fn take_commit(&self, positions: &[Position]) -> bool {
         let mut state = self.0.world.lock();
         let joined = state.group.clients.get(&self.0.number).and_then(|client| client.joined);
-        let taken = joined.is_some_and(|generation| state.is_member(self.0.number, generation));
+        let is_member = joined.is_some_and(|generation| state.is_member(self.0.number, generation));
+        let taken = is_member && !state.is_elsewhere(positions);
         if taken {
             let positions = hurried(&state, self.0.number, positions.to_vec());
             state.store_positions(self.0.number, positions);
@@ -156,6 +157,14 @@ impl Source for WorldSource {
         let id = self.0.world.lock().tell_topic(self.0.number);
         self.0.answered("kafka topic id").await;
         Ok(Some(id))
+    }
+
+    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
+        self.0.boundary("kafka partitions").await;
+        self.0.world.pass(1, 20).await;
+        let count = self.0.world.lock().broker.partitions;
+        self.0.answered("kafka partitions").await;
+        Ok(Some(count))
     }
 
     async fn close(&self) {

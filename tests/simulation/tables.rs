@@ -22,6 +22,8 @@ pub struct Tables {
     pub outbox: BTreeMap<(i32, i64), Vec<OutgoingRecord>>,
     /// Every number that was ever durable, for the invariants: the results that it stands for.
     pub numbered: BTreeMap<(i32, i64), Vec<String>>,
+    /// Numbers whose results have one of another lane's instead.
+    pub moved: BTreeSet<(i32, i64)>,
     pub notes: BTreeMap<i64, (EventKey, NoteKind)>,
     pub last_note: i64,
     pub pauses: BTreeMap<PauseKind, Pause>,
@@ -62,6 +64,11 @@ impl Row {
     pub fn is_unfinished(&self) -> bool {
         matches!(self.stored.state, RowState::Accepted | RowState::Converted)
     }
+}
+
+/// Whether a row is of the record at this place.
+pub fn stands_at(row: &Row, partition: i32, offset: i64, timestamp: i64) -> bool {
+    (row.stored.partition, row.stored.offset, row.stored.timestamp) == (partition, offset, timestamp)
 }
 
 impl Tables {
@@ -261,9 +268,9 @@ impl Tables {
         let is_next = stored.state == RowState::DeadLettered && stored.generation + 1 == new.generation;
         if new.generation > 1 && is_next && there.payload_hash == new.payload_hash {
             Accepted::Replays
-        } else if (stored.lane, stored.offset, stored.timestamp) == (new.lane, new.offset, new.timestamp) {
+        } else if stored.lane == new.lane && stands_at(there, new.lane.0, new.offset, new.timestamp) {
             Accepted::Ours(Box::new(stored.clone()))
-        } else if there.payload_hash == new.payload_hash {
+        } else if there.payload_hash == new.payload_hash || stands_at(there, new.lane.0, new.offset, new.timestamp) {
             Accepted::Duplicate
         } else {
             Accepted::Conflict

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use profile_linker::domain::ids::CallStep;
 use profile_linker::domain::{EventKey, Lane, System};
-use profile_linker::ledger::{Claim, LaneRow, Refused, RowState};
+use profile_linker::ledger::{Claim, Gathered, LaneRow, Refused, RowState};
 
 use crate::tables::Row;
 use crate::transport::TIMEOUT;
@@ -50,6 +50,8 @@ struct Held {
     since: Duration,
     /// Whether its predecessor left nothing on the wire.
     clean: bool,
+    /// A gathering of its was not answered: it may have been the one that gathered.
+    doubted: bool,
 }
 
 /// A request that leaves now.
@@ -65,11 +67,22 @@ impl State {
     /// A process was told that these lanes are its own.
     pub fn lanes_are_held(&mut self, number: u32, rows: &[LaneRow], asked_at: Duration) {
         for row in rows {
-            let held = Held { claim: row.claim, since: self.now, clean: row.clean };
+            let held = Held { claim: row.claim, since: self.now, clean: row.clean, doubted: false };
             self.wire.held.insert((number, row.claim.lane), held);
             self.wire.given_up.remove(&(number, row.claim.lane));
         }
         self.confirmed(number, rows.iter().map(|row| row.claim), asked_at);
+    }
+
+    /// A gathering into a lane was answered, or not: whoever had what is gathered may be calling for it since then.
+    pub fn lane_has_gathered(&mut self, number: u32, into: Claim, answer: Option<&Gathered>) {
+        let now = self.now;
+        let Some(held) = self.wire.held.get_mut(&(number, into.lane)).filter(|held| held.claim == into) else { return };
+        held.doubted |= answer.is_none();
+        if held.doubted || answer.is_some_and(|gathered| !gathered.lanes.is_empty()) {
+            held.since = now;
+            held.clean &= !held.doubted && answer.is_some_and(|gathered| gathered.clean);
+        }
     }
 
     /// Whether a process has this lane, as far as it and the ledger know.

@@ -12,6 +12,8 @@ mod card_numbers;
 mod decoding;
 mod drift;
 mod editing;
+#[path = "../support/validity.rs"]
+mod held;
 mod modes;
 mod properties;
 mod records;
@@ -20,3 +22,4 @@ mod round_trips;
 mod rules;
 mod schemas;
 mod scrubbing;
+mod validity;

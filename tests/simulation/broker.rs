@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::inputs::{Input, TOPIC};
 use crate::process::wall_ms;
 use crate::remaking::Deleted;
+use crate::validity::{self, Published};
 use crate::world::State;
 
 /// After this the broker aborts a transaction, at its next look.
@@ -126,12 +127,25 @@ impl State {
     pub fn show(&mut self, records: &[OutgoingRecord]) {
         let commit = u64::from(self.number());
         for record in records {
+            self.invariant_what_is_published_is_valid_by_its_schema(record);
             let body: Value = serde_json::from_slice(&record.value).unwrap_or_default();
             let id = body["id"].as_str().unwrap_or_default().to_owned();
             self.say(|| format!("visible: {:?} {id} {}", record.topic, body["data"]["reason"]["code"]));
             self.broker.visible.push(Visible { topic: record.topic, id, body, commit });
         }
         self.changed = true;
+    }
+
+    fn invariant_what_is_published_is_valid_by_its_schema(&mut self, record: &OutgoingRecord) {
+        let published = match record.topic {
+            TopicRole::Linked => Published::Linked,
+            TopicRole::Rejected => Published::Rejected,
+            TopicRole::DeadLetter => Published::DeadLetter,
+        };
+        let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        if let Err(detail) = validity::holds(published, &record.value, headers) {
+            self.violated("what_is_published_is_valid_by_its_schema", detail);
+        }
     }
 
     /// Stores what this process committed.

@@ -40,6 +40,8 @@ mod tables;
 mod tests;
 mod trace;
 mod transport;
+#[path = "../support/validity.rs"]
+mod validity;
 mod vendors;
 mod wire;
 mod world;

@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod records;
 pub mod sandbox;
 pub mod stand;
+pub mod validity;
 pub mod worker;
 
 use std::fmt;

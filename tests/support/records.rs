@@ -1,6 +1,7 @@
 //! Kafka records as a user's script would write and read them.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -11,8 +12,13 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
 
+use super::validity::{self, Published};
+
 /// One broker on this machine: anything slower is a failure.
 const BROKER_ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Where tests published as they liked, also into the program's own topics: that is not the program's.
+static OURS: Mutex<BTreeSet<(String, i32, i64)>> = Mutex::new(BTreeSet::new());
 
 /// A record that was read.
 #[derive(Debug, Clone)]
@@ -39,14 +45,42 @@ impl Record {
 
     fn of(message: &BorrowedMessage<'_>) -> Self {
         let headers = message.headers().map(|headers| headers.iter().map(owned_header).collect());
-        Self {
+        let record = Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             headers: headers.unwrap_or_default(),
+        };
+        record.must_be_valid();
+        record
+    }
+
+    /// Whatever a test looks for: what it reads of ours is what the schemas promise.
+    fn must_be_valid(&self) {
+        let Some(published) = published_in(&self.topic) else { return };
+        if OURS.lock().unwrap_or_else(PoisonError::into_inner).contains(&(
+            self.topic.clone(),
+            self.partition,
+            self.offset,
+        )) {
+            return;
         }
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let held = validity::holds(published, self.value.as_deref().unwrap_or_default(), headers);
+        let place = format!("{}/{}/{}", self.topic, self.partition, self.offset);
+        assert!(held.is_ok(), "{place} is not valid: {}", held.err().unwrap_or_default());
+    }
+}
+
+/// What a topic of the tests holds, by its name as a stand makes it. `None`: input.
+fn published_in(topic: &str) -> Option<Published> {
+    match topic {
+        _ if topic.ends_with(".dlq") => Some(Published::DeadLetter),
+        _ if topic.starts_with("linked-") => Some(Published::Linked),
+        _ if topic.starts_with("rejected-") => Some(Published::Rejected),
+        _ => None,
     }
 }
 
@@ -94,6 +128,11 @@ impl Publisher {
         record.payload = value;
         let delivered = self.0.send(record, BROKER_ANSWERS_WITHIN).await;
         let delivery = delivered.map_err(|(error, _)| error).expect("the record is acknowledged");
+        OURS.lock().unwrap_or_else(PoisonError::into_inner).insert((
+            topic.to_owned(),
+            delivery.partition,
+            delivery.offset,
+        ));
         (delivery.partition, delivery.offset)
     }
 }

@@ -12,6 +12,9 @@ use super::results::{DeadLetterParts, OutputMode, Subject, bounded, insert_some}
 use super::{DEAD_LETTER, OutgoingRecord, TopicRole};
 use crate::domain::{Attempts, Origin, Reason};
 
+/// Why a dead letter has no original, as its `sealedOmitted` says it.
+const TOO_LARGE: &str = "too_large";
+
 /// The `DeadLetter` of an input.
 #[must_use]
 pub fn dead_letter(
@@ -29,12 +32,30 @@ pub fn dead_letter(
     data.insert("firstFailedAt".to_owned(), json!(time(parts.first_failed_at)));
     insert_some(&mut data, "sealed", parts.sealed.as_ref().map(|sealed| sealed.base64));
     insert_some(&mut data, "keyId", parts.sealed.as_ref().map(|sealed| sealed.key_id));
-    insert_some(&mut data, "sealedOmitted", parts.sealed.is_none().then_some("too_large"));
+    insert_some(&mut data, "sealedOmitted", parts.sealed.is_none().then_some(TOO_LARGE));
     let mut event = subject.event(DEAD_LETTER, data);
     event.id = dead_letter_id(event.id);
     let mut record = event.into_record(TopicRole::DeadLetter, key, mode);
     record.headers.extend(tool_headers(subject, reason));
     record
+}
+
+/// The same dead letter without its original, for a topic that does not take it whole: as [`dead_letter`] makes it where the limit
+/// is known. `None` for any other record, and for one that has no original any more.
+#[must_use]
+pub fn without_original(record: &OutgoingRecord) -> Option<OutgoingRecord> {
+    if record.topic != TopicRole::DeadLetter {
+        return None;
+    }
+    let mut value: Value = serde_json::from_slice(&record.value).ok()?;
+    // In structured mode the value is the event, in binary mode it is the event's data.
+    let is_event = value.get("specversion").is_some();
+    let data = if is_event { value.get_mut("data")? } else { &mut value }.as_object_mut()?;
+    data.remove("sealed")?;
+    data.remove("keyId");
+    data.insert("sealedOmitted".to_owned(), json!(TOO_LARGE));
+    let value = serde_json::to_vec(&value).ok()?;
+    Some(OutgoingRecord { value, ..record.clone() })
 }
 
 /// Must never change. Differs from the id of the rejection beside it, and is as deterministic: UUIDv5 in the namespace

@@ -164,7 +164,8 @@ pub enum TopicRole {
     DeadLetter,
 }
 
-/// A record that we publish; its bytes never change once they are made.
+/// A record that we publish; its bytes never change once they are made, but for a dead letter that its topic takes only without its
+/// original ([`results::without_original`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingRecord {
     /// Where it goes.

@@ -9,7 +9,7 @@ use super::violations::MAX_VIOLATIONS;
 use super::{Account, Context, OutgoingRecord, PROFILE_LINKED, PROFILE_REJECTED, TopicRole};
 use crate::domain::{Attempts, Customer, EventIdentity, Origin, Reason, Violation};
 
-pub use super::dead_letter::dead_letter;
+pub use super::dead_letter::{dead_letter, without_original};
 
 /// Room for violations, bytes of JSON: all else in a result is limited one by one to well under 32 KB, and a result
 /// must stay below 64 KB.

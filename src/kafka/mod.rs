@@ -158,6 +158,8 @@ pub enum CycleError {
         error: String,
         /// Those that are there all the same: of a cycle without a transaction. Their cursor is not committed yet.
         delivered: BTreeSet<usize>,
+        /// Whether it is larger than its topic takes, with what was sent beside it.
+        too_large: bool,
     },
     /// Aborted because the broker refused a record, or its topic, and did not say which.
     #[error("the broker refused a record: {0}")]

@@ -118,7 +118,8 @@ impl Outgoing<'_> {
         let refused = failed.iter().find(|(_, error)| is_refusal(code(error)));
         if let Some((index, error)) = refused {
             let delivered = (0..sent).filter(|index| !failed.contains_key(index)).collect();
-            return Err(CycleError::Refused { index: *index, error: error.to_string(), delivered });
+            let too_large = is_too_large(code(error));
+            return Err(CycleError::Refused { index: *index, error: error.to_string(), delivered, too_large });
         }
         match failed.values().next() {
             Some(error) if code(error) == RDKafkaErrorCode::MessageTimedOut => {
@@ -165,6 +166,11 @@ pub(super) fn is_refusal(code: RDKafkaErrorCode) -> bool {
             | Code::InvalidTimestamp
             | Code::UnsupportedForMessageFormat
     )
+}
+
+/// Whether it is its size that is refused, by the client itself or by the broker.
+fn is_too_large(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)
 }
 
 fn to_message<'a>(

@@ -195,7 +195,9 @@ impl Transaction<'_> {
 /// What was acknowledged within an aborted transaction is not there.
 fn nothing_delivered(error: CycleError) -> CycleError {
     match error {
-        CycleError::Refused { index, error, .. } => CycleError::Refused { index, error, delivered: BTreeSet::new() },
+        CycleError::Refused { index, error, too_large, .. } => {
+            CycleError::Refused { index, error, delivered: BTreeSet::new(), too_large }
+        }
         error => error,
     }
 }

@@ -52,6 +52,7 @@ pub(super) struct Families {
     pub ledger_flush: Histogram,
     pub transaction: Histogram,
     pub token_expiry: Histogram,
+    pub publishing_refused: IntGauge,
 }
 
 impl Families {
@@ -106,6 +107,10 @@ impl Families {
                 "Life left of temporary tokens when their conversion was sent.",
                 LEFT_SECONDS,
             )?,
+            publishing_refused: made.register(IntGauge::new(
+                "publishing_refused",
+                "Partitions whose publishing waits at a result that the broker refuses.",
+            )?)?,
             registry: registry.clone(),
         };
         let build = made.gauges("build_info", "1, of this version.", &["version"])?;

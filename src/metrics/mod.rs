@@ -142,6 +142,11 @@ impl Metrics {
         self.0.families.transaction.observe(took.as_secs_f64());
     }
 
+    /// So many partitions wait at a result that the broker refuses.
+    pub fn publishing_refused(&self, partitions: usize) {
+        self.0.families.publishing_refused.set(count(partitions));
+    }
+
     /// A conversion is sent whose token has so long to live, in milliseconds.
     pub fn converting(&self, left_ms: i64) {
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));

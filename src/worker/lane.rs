@@ -9,6 +9,7 @@ use super::scribe::EndedResult;
 use super::starting::Start;
 use crate::conditions::Trouble;
 use crate::contract::OutgoingRecord;
+use crate::contract::results::without_original;
 use crate::domain::PublishSeq;
 use crate::ledger::{Claim, LaneRow};
 
@@ -22,6 +23,13 @@ pub(super) struct Held {
     pub pause: Duration,
     /// What is told of it meanwhile.
     pub trouble: Option<Trouble>,
+}
+
+impl Held {
+    /// Whether it is known to be refused, not only tried alone.
+    pub fn is_told(&self) -> bool {
+        self.trouble.is_some()
+    }
 }
 
 /// What its owner knows of a lane.
@@ -184,6 +192,17 @@ impl Lane {
             self.unpublished_bytes += bytes_of(&result.records);
             self.unpublished.push_front(result);
         }
+    }
+
+    /// Leaves the original out of the dead letter in front; whether there was one. The ledger's outbox keeps the whole one: a
+    /// successor finds out for itself.
+    pub fn leave_originals_out(&mut self) -> bool {
+        let Some(EndedResult { seq, records }) = self.pop() else { return false };
+        let lighter: Vec<Option<OutgoingRecord>> = records.iter().map(without_original).collect();
+        let is_lighter = lighter.iter().any(Option::is_some);
+        let records = lighter.into_iter().zip(records).map(|(lighter, record)| lighter.unwrap_or(record)).collect();
+        self.give_back(vec![EndedResult { seq, records }]);
+        is_lighter
     }
 
     fn cursor_after(&self, taken: &[EndedResult]) -> i64 {

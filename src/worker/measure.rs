@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Shared};
 use super::event::Event;
+use super::lane::Held;
 use super::prepare::Draft;
 use crate::domain::machine::{Effect, End, Observation};
 use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
@@ -29,6 +30,8 @@ impl Dispatcher {
     pub fn measure(&mut self) {
         let lanes = self.lanes.iter().filter(|(_, lane)| !lane.leaving);
         self.shared.metrics.positions(lanes.map(|(id, lane)| (*id, lane.position.unwrap_or(0))).collect());
+        let refused = self.lanes.values().filter(|lane| lane.held.as_ref().is_some_and(Held::is_told));
+        self.shared.metrics.publishing_refused(refused.count());
         let now = self.shared.clock.tick();
         if now < self.measure_after {
             return;

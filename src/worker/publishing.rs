@@ -107,7 +107,13 @@ impl Dispatcher {
                 tracing::warn!(error = %why, "a cycle is in doubt; reading the committed cursors back");
                 self.resolve();
             }
-            Err(CycleError::Refused { index, error, delivered }) => self.on_refused(index, &error, &delivered),
+            Err(CycleError::Refused { index, error, delivered, too_large }) => {
+                let alone = self.cycle.as_ref().filter(|_| too_large).and_then(CycleInFlight::lone);
+                self.on_refused(index, &error, &delivered);
+                if let Some(partition) = alone {
+                    self.leave_original_out(partition);
+                }
+            }
             Err(CycleError::RefusedSomewhere(error)) => self.on_refused_somewhere(&error),
             Err(CycleError::Stuck(why)) => self.failed = Some(WorkerError::Kafka(why)),
             Err(CycleError::Aborted(why)) => {
@@ -192,6 +198,18 @@ impl Dispatcher {
         self.put_back();
     }
 
+    /// A topic may take less than it did when the worker read its settings: what was tried alone and is too large goes without its
+    /// original, which the ledger keeps. Where that is refused, too, its lane waits for a person.
+    fn leave_original_out(&mut self, partition: i32) {
+        let Some(lane) = self.lanes.get_mut(&partition) else { return };
+        if lane.leave_originals_out() {
+            tracing::warn!(
+                kafka.partition = partition,
+                "the dead-letter topic takes less than it did: a dead letter goes without its original, which the ledger keeps",
+            );
+        }
+    }
+
     /// The broker refused something and did not say what: each result is tried alone until it is found.
     fn on_refused_somewhere(&mut self, error: &str) {
         let parts = self.cycle.iter().flat_map(|cycle| &cycle.parts);
@@ -261,6 +279,12 @@ impl CycleInFlight {
     /// Whether it publishes for this partition.
     pub fn has(&self, partition: i32) -> bool {
         self.parts.contains_key(&partition)
+    }
+
+    /// The partition of its only result, where it has one only.
+    fn lone(&self) -> Option<i32> {
+        let mut results = self.parts.iter().flat_map(|(id, part)| part.results.iter().map(move |_| *id));
+        results.next().filter(|_| results.next().is_none())
     }
 
     /// The partition and the result that the record at this index belongs to.

@@ -2,6 +2,7 @@
 
 use profile_linker::contract::results::{
     DeadLetterParts, Linked, OutputMode, ResolvedBy, SealedOriginal, Subject, dead_letter, linked, rejected,
+    without_original,
 };
 use profile_linker::contract::schemas::violations;
 use profile_linker::contract::{
@@ -309,5 +310,18 @@ fn the_worst_result_and_dead_letter_stay_below_64_kilobytes() {
             assert!(!told["violations"].as_array().unwrap().is_empty());
             assert_eq!(told["detail"].as_str().unwrap().chars().count(), 500);
         }
+    }
+}
+
+#[test]
+fn a_dead_letter_whose_original_is_left_out_later_is_as_if_it_had_been_at_once() {
+    let input = input();
+    for mode in [OutputMode::Structured, OutputMode::Binary] {
+        let whole = a_dead_letter(&input.subject(), Some(b"1001"), true, mode);
+        let without = a_dead_letter(&input.subject(), Some(b"1001"), false, mode);
+        assert_eq!(without_original(&whole), Some(without.clone()), "{mode:?}");
+        assert_eq!(without_original(&without), None, "there is nothing to leave out any more");
+        assert_eq!(without_original(&rejected(&input.subject(), &reason(), mode)), None, "it is no dead letter");
+        assert_eq!(without_original(&OutgoingRecord { value: b"{".to_vec(), ..whole }), None);
     }
 }

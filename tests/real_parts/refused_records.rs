@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::admin::Admin;
+use crate::support::admin::{Admin, sample};
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
@@ -13,13 +13,16 @@ use crate::support::worker::Worker;
 crate::cases! {
     a_missing_dead_letter_topic_holds_up_its_partition_only needs [Kafka, Postgres];
     a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only needs [Kafka, Postgres];
+    a_dead_letter_too_large_for_a_topic_that_shrank_goes_without_its_original needs [Kafka, Postgres];
     without_transactions_a_refused_dead_letter_does_not_repeat_what_is_before_it needs [Kafka, Postgres];
 }
 
-/// Its dead letter is larger than [`SMALL`].
+/// Its dead letter is larger than [`SMALL`], and without it smaller.
 const LARGE_RECORD: usize = 200_000;
 /// What the dead-letter topic takes at first.
 const SMALL: &str = "100000";
+/// No dead letter is so small, with its original or without.
+const TINY: &str = "500";
 /// What it takes when it is mended.
 const LARGE: &str = "1000000";
 
@@ -42,11 +45,45 @@ async fn a_dead_letter_too_large_for_its_topic_holds_up_its_partition_only(parts
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
     let worker = stand.worker().await;
     // Only now: a worker does not start on a topic that is too small.
-    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", TINY).await;
     let scene = Scene::play(&stand, &worker, &[b'x'; LARGE_RECORD]).await;
+    let admin = Admin::of(&worker);
+    admin.until("broker", "down").await;
+    eventually("it is counted", PATIENCE, async || (held_up(&admin).await == Some(1.0)).then_some(())).await;
     stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;
     scene.goes_on().await;
+    eventually("it is over", PATIENCE, async || (held_up(&admin).await == Some(0.0)).then_some(())).await;
     assert_eq!(worker.terminate(), 0);
+}
+
+async fn a_dead_letter_too_large_for_a_topic_that_shrank_goes_without_its_original(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = stand.worker().await;
+    // The worker read the topic's settings when it started.
+    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", SMALL).await;
+    let customer = stand.sandbox.create_customer().await;
+    stand.publish_bytes(&customer, &[b'x'; LARGE_RECORD]).await;
+    stand.publish(&permanent(&stand, "behind", &customer).await).await;
+    let mut reader = stand.reader(&[&stand.topics.linked]);
+    reader.read_until("the event behind is published", PATIENCE, |seen| seen.iter().any(is_behind)).await;
+    Admin::of(&worker).until("broker", "ok").await;
+    assert_eq!(worker.terminate(), 0);
+    let letters = stand.all(&stand.topics.dead_letter).await;
+    let [letter] = &letters[..] else { panic!("one dead letter: {}", letters.len()) };
+    assert!(is_without_original(letter), "{}", letter.json());
+    let exported = stand.command(&["dlq", "export", "--output", "json"]);
+    let exported: Value = serde_json::from_slice(&exported.stdout).expect("one dead letter");
+    assert!(exported["data"]["sealed"].is_string(), "the ledger has it: {}", exported["data"]["reason"]);
+}
+
+/// Partitions that wait at a refused result, as `/metrics` tells it.
+async fn held_up(admin: &Admin) -> Option<f64> {
+    sample(&admin.get("/metrics").await.text, "profile_linker_publishing_refused", &[])
+}
+
+fn is_without_original(letter: &Record) -> bool {
+    let data = &letter.json()["data"];
+    data["sealedOmitted"] == "too_large" && data.get("sealed").is_none() && data.get("keyId").is_none()
 }
 
 async fn without_transactions_a_refused_dead_letter_does_not_repeat_what_is_before_it(parts: &RealParts) {
@@ -59,15 +96,13 @@ async fn without_transactions_a_refused_dead_letter_does_not_repeat_what_is_befo
     stand.publish_bytes(&customer, b"before").await;
     stand.publish_bytes(&customer, &[b'x'; LARGE_RECORD]).await;
     worker.thaw();
-    refused(&worker, 3).await;
-    assert_eq!(stand.all(&stand.topics.dead_letter).await.len(), 1, "what is before it is there, once");
-    stand.kafka.set_topic(&stand.topics.dead_letter, "max.message.bytes", LARGE).await;
     let mut reader = stand.reader(&[&stand.topics.dead_letter]);
     reader.read_until("both dead letters", PATIENCE, |seen| seen.len() >= 2).await;
     assert_eq!(worker.terminate(), 0);
-    let offsets: Vec<Option<String>> =
-        stand.all(&stand.topics.dead_letter).await.iter().map(|letter| letter.header("dlq-original-offset")).collect();
+    let letters = stand.all(&stand.topics.dead_letter).await;
+    let offsets: Vec<Option<String>> = letters.iter().map(|letter| letter.header("dlq-original-offset")).collect();
     assert_eq!(offsets, ["0", "1"].map(|offset| Some(offset.to_owned())), "each once, in order");
+    assert_eq!(letters.iter().map(is_without_original).collect::<Vec<_>>(), [false, true]);
 }
 
 /// A bad record, an event behind it in its partition, and one in another partition.

@@ -6,6 +6,8 @@
 mod admin;
 #[path = "cli/audits.rs"]
 mod audits;
+#[path = "cli/artefacts.rs"]
+mod artefacts;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/commands.rs"]

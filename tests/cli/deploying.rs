@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Parser;
 use profile_linker::cli::Cli;
@@ -47,7 +46,7 @@ fn strings(list: &Value) -> Vec<&str> {
 }
 
 /// What is called `profile-linker` with these arguments is a command of the program.
-fn assert_is_a_command(arguments: &[&str]) {
+pub fn assert_is_a_command(arguments: &[&str]) {
     let parsed = Cli::try_parse_from(std::iter::once("profile-linker").chain(arguments.iter().copied()));
     assert!(parsed.is_ok(), "{arguments:?}: {}", parsed.err().unwrap());
 }
@@ -163,22 +162,4 @@ fn the_image_runs_the_program_without_rights() {
     assert!(lines.contains(&"ENTRYPOINT [\"profile-linker\"]"));
     let command = lines.iter().find_map(|line| line.strip_prefix("CMD ")).unwrap();
     assert_is_a_command(&strings(&serde_json::from_str(command).unwrap()));
-}
-
-#[test]
-fn the_systemd_unit_is_one_and_starts_the_worker() {
-    let unit = read("deploy/systemd/profile-linker.service");
-    let value = |name: &str| unit.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    let command: Vec<&str> = value("ExecStart=").split_whitespace().collect();
-    assert_eq!(command[0], "/usr/local/bin/profile-linker");
-    assert_is_a_command(&command[1..]);
-    assert_eq!(value("RestartPreventExitStatus="), "2 78");
-    // As systemd itself reads it, where it is there; the program stands elsewhere here.
-    let bench = Bench::new();
-    let here = unit.replace("/usr/local/bin/profile-linker", env!("CARGO_BIN_EXE_profile-linker"));
-    let file = bench.file("profile-linker.service", &here);
-    if let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg(&file).output() {
-        let said = String::from_utf8_lossy(&verified.stderr);
-        assert!(verified.status.success() && !said.contains("profile-linker.service:"), "{said}");
-    }
 }

@@ -70,7 +70,7 @@ impl WorldPublisher {
             delivered.iter().for_each(|place| state.show(std::slice::from_ref(&records[*place])));
         }
         // Now and then it is a dead letter's size; nothing here is drawn, so that a seed tells the history that it told.
-        let too_large = records[index].topic == TopicRole::DeadLetter && state.now.as_millis() % 2 == 0;
+        let too_large = records[index].topic == TopicRole::DeadLetter && state.now.as_millis().is_multiple_of(2);
         Some(CycleError::Refused { index, error, delivered, too_large })
     }
 

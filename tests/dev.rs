@@ -1,12 +1,14 @@
 //! `dev`, as its user runs it: the whole system in one process, its samples, its data directory, and those who find it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at its first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
 #![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
 #[path = "support/child.rs"]
 mod child;
 #[path = "support/patience.rs"]
 mod patience;
+#[path = "support/validity.rs"]
+mod validity;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,6 +20,7 @@ use tempfile::TempDir;
 
 use child::{Guarded, Signal};
 use patience::within;
+use validity::Published;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_profile-linker");
 
@@ -131,8 +134,19 @@ struct Ended {
 }
 
 impl Ended {
+    /// The lines of `dev` or `watch`. Whatever a test looks for: each result is what its schema promises.
     fn json(&self) -> Vec<Value> {
-        self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"))).collect()
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line:?}"));
+        let lines: Vec<Value> = self.out.lines().map(line).collect();
+        for event in lines.iter().filter_map(|line| line.get("event")) {
+            let published = match event["type"].as_str() {
+                Some("payments.profile-linked.v1") => Published::Linked,
+                Some("payments.profile-rejected.v1") => Published::Rejected,
+                other => panic!("{other:?} is no result"),
+            };
+            assert_eq!(validity::is_valid(published, event), Ok(()), "{event}");
+        }
+        lines
     }
 
     /// What was said about a sample, in order.

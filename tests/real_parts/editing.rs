@@ -5,15 +5,17 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::ledgers::copy_of;
 use crate::support::events;
+use crate::support::operator::{WIDE, dlq, lines, started};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
-use crate::support::worker::Worker;
 
 crate::cases! {
     an_event_with_a_wrong_customer_is_edited_and_linked needs [Kafka, Postgres];
     what_may_have_been_linked_is_edited_only_once_a_look_says_that_it_is_not_there needs [Kafka, Postgres];
+    what_was_linked_for_an_edited_event_is_found_after_a_restore_from_before_the_edit needs [Kafka, Postgres];
 }
 
 /// Not now: a call may still be under way.
@@ -49,7 +51,7 @@ async fn an_event_with_a_wrong_customer_is_edited_and_linked(parts: &RealParts) 
 
 async fn what_may_have_been_linked_is_edited_only_once_a_look_says_that_it_is_not_there(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let worker = impatient(&stand).await;
+    let worker = started(&stand, &WIDE).await;
     let [right, wrong, mended] = [
         stand.sandbox.create_customer().await,
         stand.sandbox.create_customer().await,
@@ -75,8 +77,7 @@ async fn what_may_have_been_linked_is_edited_only_once_a_look_says_that_it_is_no
     let told = lines(&edit(&stand, "not-there", &mended).await);
     assert_eq!(told.last(), Some(&json!({"replayed": 1, "skipped": 0})), "{told:?}");
     read(&stand, &stand.topics.linked, 1).await;
-    let replayed = stand.command(&["dlq", "replay", "there", "--yes", "--output", "json"]);
-    assert_eq!(lines(&replayed).last(), Some(&json!({"replayed": 1, "skipped": 0})));
+    assert_eq!(dlq(&stand, &["replay", "there"]).last(), Some(&json!({"replayed": 1, "skipped": 0})));
     let linked = read(&stand, &stand.topics.linked, 2).await;
     assert_eq!(linked[1]["data"]["resolvedBy"], "lookup", "{}", linked[1]);
     let profiles = stand.sandbox.booked("profiles").await;
@@ -87,19 +88,45 @@ async fn what_may_have_been_linked_is_edited_only_once_a_look_says_that_it_is_no
     assert_eq!(worker.terminate(), 0);
 }
 
-/// A worker that dead-letters soon, and that nothing stops from it.
-async fn impatient(stand: &Stand<'_>) -> Worker {
-    let settings = [("RETRY__BUDGET", "1s"), ("BREAKER__FAILURES", "10000"), ("BREAKER__FAILURE_RATE", "1.0")];
-    let settings = settings.map(|(name, value)| (format!("PROFILE_LINKER_{name}"), value.to_owned()));
-    let mut worker = stand.start_worker_with(&settings);
-    worker.ready().await;
-    worker
+async fn what_was_linked_for_an_edited_event_is_found_after_a_restore_from_before_the_edit(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
+    let customer = stand.sandbox.create_customer().await;
+    let event = events::permanent("order-1", &customer, &stand.sandbox.permanent_token().await);
+    stand.publish(&event).await;
+    read(&stand, &stand.topics.dead_letter, 1).await;
+    stand.sandbox.heal().await;
+    assert_eq!(worker.terminate(), 0);
+    let backup = copy_of(parts, &stand.database).await;
+    let worker = started(&stand, &WIDE).await;
+    let mut mended = event;
+    mended["data"]["title"] = json!("mended");
+    let told = lines(&edit_as(&stand, mended).await);
+    assert_eq!(told.last(), Some(&json!({"replayed": 1, "skipped": 0})), "{told:?}");
+    let edited = read(&stand, &stand.topics.linked, 1).await.remove(0);
+    worker.kill();
+    // The ledger knows of no edit any more.
+    stand.amend(&stand.database, &backup);
+    let worker = started(&stand, &WIDE).await;
+    assert_eq!(listed(&stand, "open")[0]["eventId"], "order-1");
+    assert_eq!(dlq(&stand, &["replay", "order-1"]).last(), Some(&json!({"replayed": 1, "skipped": 0})));
+    let first = read(&stand, &stand.topics.linked, 2).await.remove(1);
+    let told = |result: &Value| result["data"]["paymentAccountId"].clone();
+    assert_eq!((&first["data"]["resolvedBy"], told(&first)), (&json!("lookup"), told(&edited)), "{first}");
+    assert_eq!(stand.sandbox.booked("profiles").await.len(), 1, "it is linked once");
+    assert_eq!(worker.terminate(), 0);
 }
 
 /// Edits the event to be of this customer, by a file, once it may be judged.
 async fn edit(stand: &Stand<'_>, id: &str, customer: &str) -> Output {
-    let mut event = events::temporary(id, customer, "");
-    event["data"]["token"] = json!({"kind": "temporary"});
+    edit_as(stand, events::temporary(id, customer, "")).await
+}
+
+/// The same, to be this event, whose token is left out.
+async fn edit_as(stand: &Stand<'_>, mut event: Value) -> Output {
+    event["data"]["token"].as_object_mut().expect("a token").remove("value");
+    let id = event["id"].as_str().expect("an id");
     let file = stand.file("edited.json", &event.to_string()).display().to_string();
     let words = ["dlq", "replay", id, "--edit", &file, "--why", "a typing mistake", "--yes", "--output", "json"];
     let allowed = [("PROFILE_LINKER_DEAD_LETTERS__ALLOW_EDIT".to_owned(), "true".to_owned())];
@@ -110,13 +137,7 @@ async fn edit(stand: &Stand<'_>, id: &str, customer: &str) -> Output {
 }
 
 fn listed(stand: &Stand<'_>, state: &str) -> Vec<Value> {
-    lines(&stand.command(&["dlq", "list", "--state", state, "--output", "json"]))
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    dlq(stand, &["list", "--state", state])
 }
 
 /// Waits until a topic has so many events.

@@ -24,7 +24,7 @@ crate::cases! {
 }
 
 /// A copy of the database as it is now; nobody may be connected to it.
-async fn copy_of(parts: &RealParts, url: &str) -> String {
+pub async fn copy_of(parts: &RealParts, url: &str) -> String {
     let copy = parts.postgres().create_database().await;
     let name = |url: &str| url.rsplit('/').next().expect("a name").to_owned();
     let server = url.rsplit_once('/').expect("a server").0;

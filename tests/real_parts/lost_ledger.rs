@@ -4,33 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::support::child::{Guarded, Signal};
+use crate::support::child::Signal;
 use crate::support::events;
+use crate::support::operator::{WIDE, dlq, replay, started, started_saying};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::{Publisher, Record};
 use crate::support::stand::{Delivery, PATIENCE, Stand};
-use crate::support::worker::Worker;
 
 crate::cases! {
     the_dead_letters_of_a_lost_ledger_are_linked_once_each_out_of_their_topic needs [Kafka, Postgres];
     a_replay_from_the_topic_beside_a_ledger_that_knows_its_dead_letters_is_done_once needs [Kafka, Postgres];
+    replays_from_the_topic_that_fail_again_trip_no_flood_guard needs [Kafka, Postgres];
 }
 
 /// Events that no vendor took.
 const REFUSED: usize = 12;
-/// A short budget, and nothing that stops the events from spending it.
-const WIDE: [(&str, &str); 5] = [
-    ("RETRY__BUDGET", "2s"),
-    ("BREAKER__FAILURES", "10000"),
-    ("BREAKER__FAILURE_RATE", "1.0"),
-    ("DEAD_LETTERS__PAUSE_AFTER_RUN", "10000"),
-    ("DEAD_LETTERS__PAUSE_MIN", "1000000"),
-];
-
 async fn the_dead_letters_of_a_lost_ledger_are_linked_once_each_out_of_their_topic(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let worker = started(&stand, &[]).await;
+    let worker = started(&stand, &WIDE).await;
     let bad = dead_letters_of_every_kind(&stand).await;
     worker.kill();
     stand.sandbox.heal().await;
@@ -44,7 +36,7 @@ async fn the_dead_letters_of_a_lost_ledger_are_linked_once_each_out_of_their_top
     assert_eq!((readable.len(), unreadable.len()), (all, DAMAGED.len()), "{listed:?}");
     assert!(dlq(&stand, &["list"]).is_empty(), "the new ledger has none");
     // A replay that is killed, one to its end, and the same once more, before any worker has seen one of them.
-    let mut killed = replay(&stand, &["--rate", "10/s"]);
+    let mut killed = replay(&stand, &["--from-topic", "--rate", "10/s"]);
     eventually("some are published", PATIENCE, async || {
         (killed.output().matches("replayed").count() >= 3).then_some(())
     })
@@ -56,7 +48,7 @@ async fn the_dead_letters_of_a_lost_ledger_are_linked_once_each_out_of_their_top
         let last = json!({"replayed": all, "skipped": 0, "unreadable": DAMAGED.len()});
         assert_eq!(told.last(), Some(&last));
     }
-    let worker = started(&stand, &["--adopt-ledger"]).await;
+    let worker = started_saying(&stand, &["--adopt-ledger"], &WIDE).await;
     let left = || dlq(&stand, &["list"]).len();
     eventually("all have ended", PATIENCE, async || {
         (linked(&stand).await.len() > REFUSED && left() == 2).then_some(())
@@ -187,7 +179,7 @@ async fn assert_the_record_is_the_same(stand: &Stand<'_>, bad: &[u8]) {
 
 async fn a_replay_from_the_topic_beside_a_ledger_that_knows_its_dead_letters_is_done_once(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let worker = started(&stand, &[]).await;
+    let worker = started(&stand, &WIDE).await;
     stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
     for number in 0..REFUSED {
         let customer = stand.sandbox.create_customer().await;
@@ -214,31 +206,34 @@ async fn a_replay_from_the_topic_beside_a_ledger_that_knows_its_dead_letters_is_
     assert_eq!(worker.terminate(), 0);
 }
 
-async fn started(stand: &Stand<'_>, words: &[&str]) -> Worker {
-    let environment = WIDE.map(|(name, value)| (format!("PROFILE_LINKER_{name}"), value.to_owned()));
-    let mut worker = stand.start_worker_saying(words, &environment);
-    worker.ready().await;
-    worker
+async fn replays_from_the_topic_that_fail_again_trip_no_flood_guard(parts: &RealParts) {
+    const BAD: usize = 12;
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = started(&stand, &WIDE).await;
+    for number in 0..BAD {
+        stand.publish_bytes(&format!("key {number}"), b"{\"no event\"").await;
+    }
+    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
+    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= BAD).await;
+    assert_eq!(worker.terminate(), 0);
+    stand.amend(&stand.database, &parts.postgres().create_database().await);
+    assert!(stand.command(&["migrate"]).status.success());
+    let touchy = [("DEAD_LETTERS__PAUSE_AFTER_RUN", "3")];
+    let worker = started_saying(&stand, &["--adopt-ledger"], &touchy).await;
+    // Over no row: they end in the write that accepts them. Then over the rows that these have left.
+    for round in 2..4 {
+        let told = dlq(&stand, &["replay", "--from-topic"]);
+        assert_eq!(told.last(), Some(&json!({"replayed": BAD, "skipped": 0})));
+        letters.read_until("they end again", PATIENCE, |seen| seen.len() >= round * BAD).await;
+    }
+    let customer = stand.sandbox.create_customer().await;
+    stand.publish(&events::permanent("live", &customer, &stand.sandbox.permanent_token().await)).await;
+    let mut linked = stand.reader(&[&stand.topics.linked]);
+    linked.read_until("a live event is linked", PATIENCE, |seen| !seen.is_empty()).await;
+    assert!(!worker.log().contains("the flood guard stops"), "{}", worker.log());
+    assert_eq!(worker.terminate(), 0);
 }
 
 async fn linked(stand: &Stand<'_>) -> Vec<Value> {
     stand.all(&stand.topics.linked).await.iter().map(Record::json).collect()
-}
-
-/// A replay that runs beside the test.
-fn replay(stand: &Stand<'_>, arguments: &[&str]) -> Guarded {
-    let config = stand.config().display().to_string();
-    let words = [env!("CARGO_BIN_EXE_profile-linker"), "dlq", "replay", "--from-topic", "--output", "json"];
-    let words = words.into_iter().chain(["--config", &config]).chain(arguments.iter().copied());
-    let program: Vec<String> = words.map(str::to_owned).collect();
-    Guarded::start(&program, &[], &stand.folder().join("replay.log")).expect("the replay starts")
-}
-
-/// Runs a command that must succeed; answers its lines.
-fn dlq(stand: &Stand<'_>, arguments: &[&str]) -> Vec<Value> {
-    let words: Vec<&str> = ["dlq"].into_iter().chain(arguments.iter().copied()).chain(["--output", "json"]).collect();
-    let output = stand.command(&words);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }

@@ -7,11 +7,11 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::child::{Guarded, Signal};
 use crate::support::events;
+use crate::support::operator::{WIDE, dlq, lines, replay, started};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::Record;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
-use crate::support::worker::Worker;
 
 crate::cases! {
     the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_meanwhile needs [Kafka, Postgres];
@@ -25,15 +25,6 @@ crate::cases! {
 const CUSTOMERS: usize = 200;
 /// Four times the replays' share, a quarter, of the calls that a worker of these tests may have in flight, 40.
 const MOST_IN_MEMORY: u64 = 40;
-/// A short budget, and nothing that stops the events from spending it.
-const WIDE: [(&str, &str); 5] = [
-    ("RETRY__BUDGET", "2s"),
-    ("BREAKER__FAILURES", "10000"),
-    ("BREAKER__FAILURE_RATE", "1.0"),
-    ("DEAD_LETTERS__PAUSE_AFTER_RUN", "10000"),
-    ("DEAD_LETTERS__PAUSE_MIN", "1000000"),
-];
-
 async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_meanwhile(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
     let worker = started(&stand, &WIDE).await;
@@ -49,17 +40,17 @@ async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_m
     let told = String::from_utf8_lossy(&ramp.stderr).into_owned();
     assert_eq!(ramp.status.code(), Some(1), "{told}");
     assert!(told.contains("1 of the last 1 failed again") && told.contains("start the same command again"), "{told}");
-    assert_eq!(lines(&ramp.stdout).last(), Some(&json!({"replayed": 1, "skipped": 0})));
+    assert_eq!(lines(&ramp).last(), Some(&json!({"replayed": 1, "skipped": 0})));
     stand.sandbox.heal().await;
     // Mended: a replay that is killed, and the worker with it.
-    let mut first = replay(&stand, "ada", &["--ramp"]);
+    let mut first = replay(&stand, &["--by", "ada", "--ramp"]);
     eventually("some are replayed", PATIENCE, async || (actions(&first, "replayed") >= 8).then_some(())).await;
     first.signal(Signal::Kill);
     worker.kill();
     let before = actions(&first, "replayed");
     drop(first);
     // Two operators at once, while another worker takes over.
-    let mut operators = [replay(&stand, "ada", &["--rate", "300/s"]), replay(&stand, "bob", &["--rate", "300/s"])];
+    let mut operators = ["ada", "bob"].map(|name| replay(&stand, &["--by", name, "--rate", "300/s"]));
     let worker = started(&stand, &WIDE).await;
     for operator in &mut operators {
         let end = operator.end_within(PATIENCE).expect("it ends");
@@ -108,7 +99,7 @@ async fn a_replay_that_is_interrupted_says_how_to_go_on_and_does_so(parts: &Real
     let worker = started(&stand, &WIDE).await;
     dead_letters_of_an_outage(&stand, 10).await;
     stand.sandbox.heal().await;
-    let mut slow = replay(&stand, "ada", &["--rate", "1/s"]);
+    let mut slow = replay(&stand, &["--by", "ada", "--rate", "1/s"]);
     eventually("one is replayed", PATIENCE, async || (actions(&slow, "replayed") >= 1).then_some(())).await;
     slow.signal(Signal::Interrupt);
     assert_eq!(slow.end_within(PATIENCE).expect("it ends").code(), Some(130), "{}", slow.output());
@@ -223,14 +214,6 @@ fn primary(record: &Record) -> (String, bool) {
     (data["created"]["id"].as_str().expect("an id").to_owned(), data["primary"] == true)
 }
 
-async fn started(stand: &Stand<'_>, settings: &[(&str, &str)]) -> Worker {
-    let settings: Vec<_> =
-        settings.iter().map(|(name, value)| (format!("PROFILE_LINKER_{name}"), (*value).to_owned())).collect();
-    let mut worker = stand.start_worker_with(&settings);
-    worker.ready().await;
-    worker
-}
-
 /// The link target is away for longer than the budget. Answers how many tokens were converted before.
 async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize {
     stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
@@ -258,30 +241,6 @@ async fn none_is_left(stand: &Stand<'_>) {
     eventually("every replay has ended well", PATIENCE, async || dlq(stand, &["list"]).is_empty().then_some(())).await;
 }
 
-/// A replay that runs beside the test.
-fn replay(stand: &Stand<'_>, by: &str, arguments: &[&str]) -> Guarded {
-    let config = stand.config().display().to_string();
-    let words = [env!("CARGO_BIN_EXE_profile-linker"), "dlq", "replay", "--yes", "--by", by, "--output", "json"];
-    let words = words.into_iter().chain(["--config", &config]).chain(arguments.iter().copied());
-    let program: Vec<String> = words.map(str::to_owned).collect();
-    let log = stand.folder().join(format!("replay-{}.log", uuid::Uuid::new_v4().simple()));
-    Guarded::start(&program, &[], &log).expect("the replay starts")
-}
-
 fn actions(replay: &Guarded, action: &str) -> usize {
     replay.output().matches(&format!("\"action\":\"{action}\"")).count()
-}
-
-/// Runs a command that must succeed; answers its lines.
-fn dlq(stand: &Stand<'_>, arguments: &[&str]) -> Vec<Value> {
-    let words: Vec<&str> = ["dlq"].into_iter().chain(arguments.iter().copied()).chain(["--output", "json"]).collect();
-    let output = stand.command(&words);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {told}");
-    lines(&output.stdout)
-}
-
-fn lines(bytes: &[u8]) -> Vec<Value> {
-    let text = String::from_utf8_lossy(bytes);
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }

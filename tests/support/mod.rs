@@ -11,6 +11,7 @@ pub mod detour;
 pub mod disk;
 pub mod events;
 pub mod kafka;
+pub mod operator;
 pub mod parts;
 pub mod patience;
 pub mod ports;

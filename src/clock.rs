@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use crate::domain::machine::Moment;
-
 /// Time and chance for the worker; the simulation brings its own.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, as this machine's clock has it: somebody may step it, so nothing is ended or removed by it.
     fn wall_ms(&self) -> i64;
     /// Time since boot, suspension included: for durations and for the freshness of claims.
     fn tick(&self) -> Duration;
     /// A random number in 0..1.
     fn chance(&self) -> f64;
-
-    /// All three.
-    fn moment(&self) -> Moment {
-        Moment { wall_ms: self.wall_ms(), tick: self.tick(), chance: self.chance(), outage: false }
-    }
 }
 
 /// The machine's clocks.

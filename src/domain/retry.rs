@@ -54,6 +54,12 @@ impl RetryPolicy {
         self.budget
     }
 
+    /// The longest interval.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.exponential.max_interval
+    }
+
     /// The interval after so many failures in a row (the first is 1), without jitter.
     #[must_use]
     pub fn interval(&self, failures: u32) -> Duration {

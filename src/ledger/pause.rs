@@ -7,6 +7,8 @@ use crate::domain::flow_control::FloodLimits;
 
 /// What a row has in the place of a pause's kind that names limits.
 const LIMITS: &str = "limits";
+/// What stands there in the row that says when the orders were read.
+const CLOCK: &str = "clock";
 
 /// Who pauses the intake. Each kind has its own row: to resume one of them leaves the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +52,8 @@ pub struct IntakeOrders {
     pub pauses: Vec<Pause>,
     /// What counts in the place of the flood guard's configured limits.
     pub limits: Option<NamedLimits>,
+    /// When they stood so, milliseconds since 1970 by the ledger's clock.
+    pub at: i64,
 }
 
 impl PauseKind {
@@ -77,15 +81,15 @@ pub(super) fn target(kind: Option<PauseKind>, limits: FloodLimits) -> String {
     [vec![what], limits.named()].concat().join(", ")
 }
 
-/// The rows of `pause` and of `flood_limit`, one below the other.
+/// The rows of `pause` and of `flood_limit`, and the ledger's clock, one below the other.
 pub(super) fn orders(rows: &[impl Columns]) -> Result<IntakeOrders, LedgerError> {
     let mut orders = IntakeOrders::default();
     for row in rows {
         let (since, by, why) = (row.int("since")?, row.text("actor")?, row.optional_text("why")?);
-        if row.text("kind")? == LIMITS {
-            orders.limits = Some(NamedLimits { limits: limits(row)?, since, by, why });
-        } else {
-            orders.pauses.push(Pause { kind: kind(row)?, since, by, why });
+        match row.text("kind")?.as_str() {
+            CLOCK => orders.at = since,
+            LIMITS => orders.limits = Some(NamedLimits { limits: limits(row)?, since, by, why }),
+            name => orders.pauses.push(Pause { kind: PauseKind::of_name(name)?, since, by, why }),
         }
     }
     Ok(orders)

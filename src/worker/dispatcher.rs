@@ -16,6 +16,7 @@ use super::event::Event;
 use super::gate::Confirmations;
 use super::intake::Drafted;
 use super::lane::Lane;
+use super::ledger_time::LedgerTime;
 use super::milestone::{Milestone, Step};
 use super::notes::Heard;
 use super::ownership::Leaving;
@@ -150,6 +151,8 @@ pub(super) struct Dispatcher {
     pub turns: Turns,
     pub replays: Replays,
     pub pausing: Pausing,
+    /// What time it is, as the pauses' readings tell.
+    pub time: LedgerTime,
     pub retention: Retention,
     pub timers: DelayQueue<(EventKey, Claim)>,
     pub scribes: Vec<UnboundedSender<Job>>,

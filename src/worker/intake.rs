@@ -24,6 +24,8 @@ pub(super) struct Fetched {
     claim: Claim,
     /// Records below this offset were possibly sent before.
     suspect_below: i64,
+    /// What the ledger's clock said as they came.
+    now_ms: i64,
     records: Vec<InputRecord>,
     bytes: usize,
     /// Counts in the consumer's backlog until they are drafts.
@@ -60,12 +62,14 @@ impl Dispatcher {
         let (records, share) = batch.split();
         let share = Arc::new(share);
         let mut batches: BTreeMap<i32, Fetched> = BTreeMap::new();
+        let now_ms = self.time.earliest_ms(self.shared.clock.tick());
         for record in records {
             let partition = record.origin.partition;
             let Some(claim) = self.claim(partition) else { continue };
             let Some(lane) = self.lanes.get(&partition).filter(|lane| !lane.stale) else { continue };
             let suspect_below = lane.suspect_below;
-            let new = || Fetched { claim, suspect_below, records: Vec::new(), bytes: 0, _share: Arc::clone(&share) };
+            let (records, share) = (Vec::new(), Arc::clone(&share));
+            let new = || Fetched { claim, suspect_below, now_ms, records, bytes: 0, _share: share };
             let fetched = batches.entry(partition).or_insert_with(new);
             fetched.bytes += weight(&record);
             fetched.records.push(record);
@@ -229,13 +233,13 @@ impl Dispatcher {
 
 /// Decodes and seals, with a pause now and then for what else the thread has to do.
 async fn draft(preparer: &Preparer, fetched: Fetched) -> Drafted {
-    let Fetched { claim, suspect_below, records, .. } = fetched;
+    let Fetched { claim, suspect_below, now_ms, records, .. } = fetched;
     let mut drafted = Drafted { claim, position: 0, drafts: Vec::with_capacity(records.len()) };
     for (index, record) in records.into_iter().enumerate() {
         if index % STRETCH == STRETCH - 1 {
             tokio::task::yield_now().await;
         }
-        let draft = preparer.draft(record, suspect_below);
+        let draft = preparer.draft(record, suspect_below, now_ms);
         drafted.position = draft.next_offset;
         drafted.drafts.push(draft);
     }

@@ -8,6 +8,7 @@
 //! - `pausing`: nothing is taken in or begun while a pause holds (read by `pause_watch`); the flood guard.
 //! - `regulate`: too much in memory pauses the fetching, the greediest partition first.
 //! - `running`: the state machine's effects, within the limits of slots and of the customer's order (`customers`).
+//! - `ledger_time`: what time it is, where an end depends on it.
 //! - `upstreams`: which call goes next. Each upstream has its `bulkheads` (queue, breaker, limit); a `verdict` on it is what
 //!   an event's answer says of it.
 //! - `scribe`: group commit; `gate`: the last look at the fence before a changing call.
@@ -25,6 +26,7 @@ mod gate;
 mod gathering;
 mod intake;
 mod lane;
+mod ledger_time;
 mod load;
 mod measure;
 mod milestone;

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::conditions::{Conditions, Health, Part, Trouble};
 use crate::ledger::{IntakeOrders, Ledger, LedgerError, NamedLimits, Pause, PauseKind};
 use crate::metrics::Metrics;
@@ -22,6 +23,7 @@ pub struct PauseWatch(Arc<Inner>);
 
 struct Inner {
     ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
     conditions: Conditions,
     metrics: Metrics,
     /// Held while it reads: readings come one after the other, and are told in their order.
@@ -34,6 +36,8 @@ struct Inner {
 pub(super) struct Reading {
     /// Of readings the higher began later.
     pub number: u64,
+    /// When they were asked for and answered, by the boot-time clock.
+    pub between: (Duration, Duration),
     /// The orders as they stood.
     pub orders: Result<IntakeOrders, LedgerError>,
 }
@@ -51,12 +55,13 @@ impl PauseWatch {
     /// The reader, and what it reads from now on.
     pub(super) fn new(
         ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
         conditions: Conditions,
         metrics: Metrics,
     ) -> (Self, UnboundedReceiver<Reading>) {
         let (obeyed_by, readings) = unbounded_channel();
         let (told, begun) = (Mutex::default(), AtomicU64::new(0));
-        (Self(Arc::new(Inner { ledger, conditions, metrics, told, begun, obeyed_by })), readings)
+        (Self(Arc::new(Inner { ledger, clock, conditions, metrics, told, begun, obeyed_by })), readings)
     }
 
     /// The number of the reading that began last: what is written now is seen by those with a higher one.
@@ -71,7 +76,9 @@ impl PauseWatch {
         let inner = &*self.0;
         let mut told = inner.told.lock().await;
         let number = inner.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let asked_at = inner.clock.tick();
         let read = timeout(LIMIT, inner.ledger.intake()).await;
+        let between = (asked_at, inner.clock.tick());
         let late = || LedgerError::Unavailable(format!("no answer within {} s", LIMIT.as_secs()));
         let orders = read.unwrap_or_else(|_| Err(late()));
         match &orders {
@@ -82,7 +89,7 @@ impl PauseWatch {
             Err(error) => inner.conditions.say_of(&mut told.ledger, Part::Ledger, Health::Down, &error.to_string()),
         }
         // A worker that has ended obeys nobody.
-        let _ = inner.obeyed_by.send(Reading { number, orders });
+        let _ = inner.obeyed_by.send(Reading { number, between, orders });
     }
 }
 

@@ -20,6 +20,8 @@ use crate::ledger::{Act, NamedLimits, Pause, PauseKind};
 
 /// Pause before the guard's row is written again that met an unavailable ledger.
 const REPEAT: Duration = Duration::from_secs(1);
+/// A step of the ledger's clock that is worth a line in the log.
+const NOTABLE: Duration = Duration::from_secs(5);
 
 /// What is known of pauses, and the guard that makes one.
 pub(super) struct Pausing {
@@ -166,6 +168,9 @@ impl Dispatcher {
     /// The pauses as they stand, whoever asked for them to be read. A ledger that does not answer changes nothing.
     pub fn on_reading(&mut self, reading: Reading) {
         let said = std::mem::replace(&mut self.pausing.said, reading.orders.is_err());
+        if let Ok(orders) = &reading.orders {
+            self.hear_time(orders.at, reading.between);
+        }
         let orders = match reading.orders {
             Ok(orders) if reading.number > self.pausing.stale => orders,
             Ok(_) => return,
@@ -187,6 +192,17 @@ impl Dispatcher {
             (false, true) => self.stop_intake(),
             (true, false) => self.go_on(),
             _ => {}
+        }
+    }
+
+    /// The orders came with the time at which they stood.
+    fn hear_time(&mut self, at: i64, (asked_at, answered_at): (Duration, Duration)) {
+        let forward = self.time.hear(at, asked_at, answered_at);
+        if forward >= NOTABLE {
+            tracing::warn!(
+                forward_s = forward.as_secs(),
+                "the ledger's clock was put forward, and is not believed: tokens die by the time since it was read first",
+            );
         }
     }
 

@@ -89,11 +89,11 @@ impl ReviveError {
 impl Preparer {
     /// Reads a record and makes its row.
     ///
-    /// `suspect_below`: offsets below it were possibly sent before the ledger knew of them.
-    pub fn draft(&self, record: InputRecord, suspect_below: i64) -> Draft {
+    /// `suspect_below`: offsets below it were possibly sent before the ledger knew of them. `now_ms`: what the ledger's clock says.
+    pub fn draft(&self, record: InputRecord, suspect_below: i64, now_ms: i64) -> Draft {
         let (next_offset, fetched_at) = (record.origin.offset + 1, record.origin.offset);
         let (record, replay) = side_headers::taken_off(record);
-        let old = self.possibly_sent(&record.origin, fetched_at < suspect_below);
+        let old = self.possibly_sent(&record.origin, fetched_at < suspect_below, now_ms);
         let generation = replay.unwrap_or(1);
         match decode(&record) {
             Decoded::Created(created) => {
@@ -111,9 +111,10 @@ impl Preparer {
     }
 
     /// Whether this record may have been accepted, and sent, before: by a ledger that is not this one as it is now. A record
-    /// without a timestamp (-1) counts as old.
-    fn possibly_sent(&self, origin: &Origin, is_suspect: bool) -> bool {
-        let age_ms = self.clock.wall_ms().saturating_sub(origin.timestamp);
+    /// without a timestamp (-1) counts as old. By the ledger's clock, which removes rows, or by ours, whichever is later: it only
+    /// means a look more, and a clock that is years behind (a machine that just booted) would have everything look young.
+    fn possibly_sent(&self, origin: &Origin, is_suspect: bool, now_ms: i64) -> bool {
+        let age_ms = self.clock.wall_ms().max(now_ms).saturating_sub(origin.timestamp);
         let old = u128::try_from(age_ms).is_ok_and(|age| age > self.old_after.as_millis());
         old || is_suspect || self.adopted_at.is_some_and(|at| origin.timestamp < at)
     }

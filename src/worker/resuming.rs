@@ -20,6 +20,7 @@ use super::starting::Start;
 use crate::domain::machine::State;
 use crate::domain::{Customer, EventKey};
 use crate::ledger::{Claim, LaneRow, StartedRow, StoredRow};
+use crate::upstream::retry_after::MAX_RETRY_AFTER;
 
 impl Dispatcher {
     /// Until when calls of the predecessor may be on the wire, by the monotonic clock. What a restored ledger says of it is of
@@ -35,7 +36,7 @@ impl Dispatcher {
     pub fn resume(&mut self, claim: Claim, clean: bool, rows: Vec<StoredRow>) {
         let mut places = BTreeMap::new();
         for row in self.leave_what_has_no_room(live_first(rows)) {
-            let due = due_in(&row);
+            let due = self.due_in(&row);
             let Some(mut event) = self.revive(claim, row) else { continue };
             let ordered = self.shared.settings.per_customer_order;
             if had_its_turn(&event, ordered, &mut places) && due.is_zero() && !clean {
@@ -93,7 +94,7 @@ impl Dispatcher {
         if !row.state.is_unfinished() || self.events.contains_key(&row.key) || row.epoch > claim.epoch {
             return;
         }
-        let hold = self.hold(claim).max(due_in(&row));
+        let hold = self.hold(claim).max(self.due_in(&row));
         // A replay that was left to its note may have been running all the same, when an earlier owner ended.
         let may_have_run = row.is_replay() && row.epoch < claim.epoch && row.due_in_ms == 0;
         let after_a_crash = self.lanes.get(&claim.lane.0).is_some_and(|lane| !lane.clean);
@@ -119,6 +120,12 @@ impl Dispatcher {
     fn hold(&self, claim: Claim) -> Duration {
         let until = self.lanes.get(&claim.lane.0).map_or(Duration::ZERO, |lane| lane.wire_until);
         until.saturating_sub(self.shared.clock.tick())
+    }
+
+    /// How long a row's wait lasts still.
+    fn due_in(&self, row: &StoredRow) -> Duration {
+        let back_off = self.shared.rules.values().map(|rules| rules.retry.longest()).max().unwrap_or_default();
+        still_to_wait(row.due_in_ms, back_off)
     }
 
     /// The event of a row. A row that cannot be worked on at all ends again; a damaged one is left as it is, loudly, and
@@ -151,8 +158,10 @@ impl Dispatcher {
     }
 }
 
-fn due_in(row: &StoredRow) -> Duration {
-    Duration::from_millis(u64::try_from(row.due_in_ms).unwrap_or(0))
+/// What the ledger's clock says of a wait. None that we store is longer than what a vendor may ask for and the longest back-off
+/// behind it: more says that the clock was put back meanwhile.
+fn still_to_wait(due_in_ms: i64, back_off: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(due_in_ms).unwrap_or(0)).min(MAX_RETRY_AFTER + back_off)
 }
 
 /// Whether the row, as the next one of its customer, was among those that run: the first may link, the next few may convert.
@@ -161,4 +170,17 @@ fn had_its_turn(event: &Event, ordered: bool, places: &mut BTreeMap<Customer, us
     let before = std::mem::replace(place, *place + 1);
     let converts = event.facts().temporary && matches!(event.flow.state, State::Accepted);
     !ordered || before < if converts { RUN_AHEAD } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledgers_clock_that_was_put_back_postpones_no_event_by_as_much() {
+        let back_off = Duration::from_secs(30);
+        assert_eq!(still_to_wait(250_000, back_off), Duration::from_secs(250));
+        assert_eq!(still_to_wait(3_600_000, back_off), Duration::from_secs(330));
+        assert_eq!(still_to_wait(-1, back_off), Duration::ZERO);
+    }
 }

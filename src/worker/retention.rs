@@ -68,10 +68,12 @@ impl Dispatcher {
     /// After the pause, so that a stop in it begins no further batch: nobody waits for what is spawned.
     fn remove_next(&self, run: Run) {
         let shared = Arc::clone(&self.shared);
+        // By so much older than it is would the ledger's clock take a row.
+        let ahead = self.time.ahead();
         let purge = Purge {
-            ended: self.retention.ended,
-            dead_lettered: self.retention.dead_lettered,
-            record: shared.preparer.old_after,
+            ended: self.retention.ended + ahead,
+            dead_lettered: self.retention.dead_lettered + ahead,
+            record: shared.preparer.old_after + ahead,
             after: run.after,
             limit: BATCH,
         };

@@ -88,7 +88,9 @@ impl Dispatcher {
         let Some(rules) = self.shared.rules.get(&event.profile.customer.system) else { return };
         let facts = event.facts();
         let from = event.flow.state.name();
-        let now = Moment { outage: self.bulkheads.is_away(event.upstream()), ..self.shared.clock.moment() };
+        let (tick, chance) = (self.shared.clock.tick(), self.shared.clock.chance());
+        let (earliest_ms, outage) = (self.time.earliest_ms(tick), self.bulkheads.is_away(event.upstream()));
+        let now = Moment { earliest_ms, tick, chance, outage };
         let effect = event.flow.step(observation, facts, rules, now);
         tracing::trace!(event.key = ?key, from, to = event.flow.state.name(), "stepped");
         if event.first_failed_at.is_none() && event.flow.in_trouble().is_some() {

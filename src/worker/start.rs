@@ -13,6 +13,7 @@ use super::bulkheads::Bulkheads;
 use super::customers::Customers;
 use super::dispatcher::{Dispatcher, Ears, Shared};
 use super::gate::Confirmations;
+use super::ledger_time::LedgerTime;
 use super::milestone::Milestone;
 use super::pause_watch::PauseWatch;
 use super::pausing::Pausing;
@@ -161,8 +162,12 @@ impl Worker {
             tokio::spawn(scribe.run());
             scribes.push(sender);
         }
-        let (watch, pauses) =
-            PauseWatch::new(Arc::clone(&parts.ledger), parts.conditions.clone(), parts.metrics.clone());
+        let (watch, pauses) = PauseWatch::new(
+            Arc::clone(&parts.ledger),
+            Arc::clone(&parts.clock),
+            parts.conditions.clone(),
+            parts.metrics.clone(),
+        );
         let (source, events) = parts.source;
         let shared = Shared {
             source,
@@ -199,6 +204,7 @@ impl Worker {
             reading_notes: false,
             turns: Turns::of(&parts.config.worker),
             pausing: Pausing::new(&parts.config.dead_letters, watch),
+            time: LedgerTime::default(),
             replays: Replays::new(parts.config.dead_letters.replay_share, parts.config.worker.max_in_flight),
             retention: Retention::of(&parts.config),
             timers: DelayQueue::new(),

@@ -141,7 +141,7 @@ impl Dispatcher {
 
     /// Ends a conversion that stood in the queue for longer than its token lives; answers whether it did.
     fn end_if_expired(&mut self, key: EventKey) -> bool {
-        let now = self.shared.clock.wall_ms();
+        let now = self.time.earliest_ms(self.shared.clock.tick());
         let is_dead = |event: &&mut Event| {
             event.pending == Some(Effect::Convert) && event.facts().expires_at.is_some_and(|at| at <= now)
         };

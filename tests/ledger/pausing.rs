@@ -8,6 +8,7 @@ use crate::stage::Stage;
 
 crate::ledger_cases!(Both:
     a_new_ledger_is_not_paused,
+    the_orders_come_with_the_ledgers_clock,
     a_pause_outlives_the_process_that_wrote_it,
     a_pause_that_is_written_twice_keeps_its_first_time,
     the_repeat_of_a_guards_pause_undoes_no_resumption,
@@ -35,6 +36,20 @@ fn guard() -> Act {
 
 async fn a_new_ledger_is_not_paused(stage: &Stage) {
     assert_eq!(pauses(&*stage.ledger().await).await, []);
+}
+
+/// The database runs on this machine, so the two clocks are one. Two milliseconds: what it shows is rounded.
+async fn the_orders_come_with_the_ledgers_clock(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    for kind in [None, Some(PauseKind::Operator), Some(PauseKind::FloodGuard)] {
+        if let Some(kind) = kind {
+            ledger.pause(kind, &act()).await.unwrap();
+        }
+        let before = jiff::Timestamp::now().as_millisecond();
+        let at = ledger.intake().await.unwrap().at;
+        let after = jiff::Timestamp::now().as_millisecond();
+        assert!((before - 2..=after + 2).contains(&at), "{at} is not between {before} and {after}, {kind:?}");
+    }
 }
 
 async fn a_pause_outlives_the_process_that_wrote_it(stage: &Stage) {

@@ -31,7 +31,7 @@ fn a_permanent_token_skips_the_conversion() {
 #[test]
 fn an_expired_token_is_rejected_without_a_call() {
     let mut event = Driver::expiring();
-    event.now.wall_ms = EXPIRES_MS;
+    event.now.earliest_ms = EXPIRES_MS;
     assert_eq!(code(&event.see(begun())), ReasonCode::TokenExpired);
     assert_eq!(event.flow.attempts.convert, 0);
 }
@@ -39,7 +39,7 @@ fn an_expired_token_is_rejected_without_a_call() {
 #[test]
 fn a_token_that_is_good_for_a_millisecond_more_is_converted() {
     let mut event = Driver::expiring();
-    event.now.wall_ms = EXPIRES_MS - 1;
+    event.now.earliest_ms = EXPIRES_MS - 1;
     assert_eq!(event.see(begun()), Effect::Convert);
 }
 

@@ -54,14 +54,14 @@ impl Driver {
                 found_by_marker: true,
             },
             rules: Rules { retry, settle: SETTLE, looks: LOOKS, longest_call: Duration::ZERO },
-            now: Moment { wall_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0, outage: false },
+            now: Moment { earliest_ms: 0, tick: Duration::from_secs(1_000), chance: 1.0, outage: false },
         }
     }
 
     /// Time passes.
     pub fn pass(&mut self, time: Duration) {
         self.now.tick += time;
-        self.now.wall_ms += i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        self.now.earliest_ms += i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     }
 
     pub fn see(&mut self, observation: Observation) -> Effect {

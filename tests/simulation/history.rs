@@ -240,6 +240,9 @@ impl History {
             Act::Restore(declared) => restoring::restore(world, &self.processes(), declared),
             Act::Replay(operators) => (0..operators).for_each(|_| replay(world)),
             Act::StepClock(seat, by_ms) => {
+                if let Some(seat) = world.lock().seats.get_mut(seat) {
+                    seat.wall_step_ms += by_ms;
+                }
                 self.seated(seat).into_iter().for_each(|process| process.step_clock(by_ms));
             }
         }
@@ -259,6 +262,7 @@ impl History {
                 }
                 let number = state.number();
                 let process = Process::new(Arc::clone(&self.world), number, seat);
+                process.step_clock(state.seats[seat].wall_step_ms);
                 state.seats[seat].process = Some(Arc::clone(&process));
                 state.say(|| format!("process {number} starts on seat {seat}"));
                 process

@@ -120,7 +120,7 @@ fn data(chance: &mut Chance, n: u64, customer: &str, aloha: bool) -> Value {
     let permanent = chance.permille(250);
     let fate = if chance.permille(120) { chance.pick(&FATES) } else { "" };
     let mut token = json!({"kind": "temporary", "value": format!("temporary {n}{fate}")});
-    // A temporary one may die on the way; a worker's clock may be an hour wrong about it.
+    // A temporary one may die on the way; a worker's own clock may be an hour wrong about it.
     let dies_at = chance.permille(100).then(|| wall_ms(Duration::from_millis(chance.between(500, 60_000))));
     if permanent {
         token = json!({"kind": "permanent", "value": format!("permanent of temporary {n}")});

@@ -12,7 +12,9 @@ use profile_linker::ledger::{
 };
 
 use crate::mutations::Mutation;
+use crate::process::wall_ms;
 use crate::statement::{Answer, Work, WorldLedger};
+use crate::tables::Tables;
 
 pub const LEDGER_ID: [u8; 8] = [7; 8];
 
@@ -124,6 +126,7 @@ impl Ledger for WorldLedger {
     async fn end(&self, claims: &[Claim], rows: &[EndedRow]) -> Answer<Refused> {
         let attempts = rows.iter().map(|row| (row.key, row.lane, row.attempts));
         self.process.world.lock().invariant_every_call_is_counted(self.process.number, claims, attempts);
+        self.process.world.lock().invariant_a_live_token_is_not_said_to_be_dead(self.process.number, rows);
         let (asked, ended) = (claims.to_vec(), rows.to_vec());
         let work: Work<_> = Box::new(move |state, held| state.tables.end(held, &ended).map(|()| refused(&asked, held)));
         if self.is(Mutation::CursorBeforeDurable) {
@@ -275,9 +278,10 @@ impl Ledger for WorldLedger {
     }
 
     async fn intake(&self) -> Answer<IntakeOrders> {
-        let pauses: Vec<Pause> = self.read("pauses", |tables, _| tables.pauses.values().cloned().collect()).await?;
+        let read = |tables: &Tables, now| (tables.pauses.values().cloned().collect(), wall_ms(now));
+        let (pauses, at): (Vec<Pause>, i64) = self.read("pauses", read).await?;
         self.process.world.lock().pause_is_known(self.process.number, !pauses.is_empty());
-        Ok(IntakeOrders { pauses, limits: None })
+        Ok(IntakeOrders { pauses, limits: None, at })
     }
 
     async fn purge(&self, purge: &Purge) -> Answer<Purged> {

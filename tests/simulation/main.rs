@@ -38,6 +38,7 @@ mod source;
 mod statement;
 mod tables;
 mod tests;
+mod token_lives;
 mod trace;
 mod transport;
 #[path = "../support/validity.rs"]

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use profile_linker::domain::EventKey;
 
-use crate::inputs;
 use crate::parts;
-use crate::process::Process;
 use crate::world::State;
 
 /// From so many unclean ends on an event runs alone.
@@ -16,8 +14,6 @@ const ALONE_FROM_STARTS: i32 = 5;
 
 /// What a worker is about to do may have been decided so long ago.
 const A_MOMENT: Duration = Duration::from_secs(15);
-/// A conversion may stand for so long between the last look at its clock and its exchange.
-const LONG_BEFORE: Duration = Duration::from_secs(120);
 
 /// Calls that are out.
 #[derive(Default)]
@@ -36,11 +32,10 @@ struct OpenCall {
 
 impl State {
     /// A process asks for a call; answers its number.
-    pub fn call_begins(&mut self, process: &Process, operation: &'static str, key: Option<EventKey>) -> u32 {
-        let number = process.number;
+    pub fn call_begins(&mut self, number: u32, operation: &'static str, key: Option<EventKey>) -> u32 {
         self.invariant_a_pause_and_a_stop_begin_nothing(number, operation);
         if let Some(key) = key.filter(|_| operation == "convert") {
-            self.invariant_a_dead_token_is_not_converted(process, key);
+            self.invariant_a_dead_token_is_not_converted(number, key);
         }
         // What another owner counted meanwhile, it cannot know.
         let row = key.and_then(|key| self.tables.rows.get(&key)).filter(|row| self.holds(number, row.stored.lane));
@@ -68,18 +63,6 @@ impl State {
 
     pub fn forget_open_calls(&mut self, number: u32) {
         self.open_calls.open.retain(|open| open.number != number);
-    }
-
-    /// By its sender's own clock, and with time for a sign-in, or a freeze, before it.
-    fn invariant_a_dead_token_is_not_converted(&mut self, process: &Process, key: EventKey) {
-        let record = self.tables.rows.get(&key).and_then(|row| self.broker.record_of(row));
-        let dies_at = record.and_then(|record| inputs::dies_at(record.value.as_ref()?.expose()));
-        let wall_ms = process.wall_ms_as_of(self.now.saturating_sub(LONG_BEFORE), self.now);
-        let long_before_ms = i64::try_from(LONG_BEFORE.as_millis()).unwrap_or(i64::MAX);
-        if dies_at.is_some_and(|at| at + long_before_ms < wall_ms) {
-            let detail = format!("{} converts {key:?} long after its token died", process.number);
-            self.violated("a_dead_token_is_not_converted", detail);
-        }
     }
 
     fn invariant_what_ended_its_process_runs_alone(&mut self, number: u32, alone: bool) {

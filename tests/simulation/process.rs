@@ -36,8 +36,6 @@ struct Life {
     dead: bool,
     frozen_until: Option<Duration>,
     wall_step_ms: i64,
-    /// When the wall clock was stepped, and by how much.
-    steps: Vec<(Duration, i64)>,
     main: Option<Waker>,
 }
 
@@ -185,18 +183,8 @@ impl Process {
         wall_ms(now) + self.life().wall_step_ms
     }
 
-    /// As it would be without the steps forward since then: what was checked before one may leave after it.
-    pub fn wall_ms_as_of(&self, then: Duration, now: Duration) -> i64 {
-        let life = self.life();
-        let forward = life.steps.iter().filter(|(at, by)| *at >= then && *by > 0).map(|(_, by)| by);
-        wall_ms(now) + life.wall_step_ms - forward.sum::<i64>()
-    }
-
     pub fn step_clock(&self, by_ms: i64) {
-        let now = self.world.now();
-        let mut life = self.life();
-        life.wall_step_ms += by_ms;
-        life.steps.push((now, by_ms));
+        self.life().wall_step_ms += by_ms;
     }
 }
 

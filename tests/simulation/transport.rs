@@ -59,7 +59,7 @@ impl WorldTransport {
     fn begin(&self, call: &Call) -> u32 {
         let request = Request::new(self.vendor, call, false, self.process.number);
         let mut state = self.process.world.lock();
-        state.call_begins(&self.process, call.operation, request.event_key())
+        state.call_begins(self.process.number, call.operation, request.event_key())
     }
 
     async fn perform(&self, call: Call, gate: &dyn Gate) -> Exchange {

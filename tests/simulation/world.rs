@@ -78,6 +78,8 @@ pub struct State {
 pub struct Seat {
     pub process: Option<Arc<Process>>,
     pub start_at: Duration,
+    /// By how much its machine's wall clock was stepped: whoever sits there next finds it so.
+    pub wall_step_ms: i64,
 }
 
 /// What went wrong.
@@ -90,7 +92,8 @@ pub struct Violation {
 impl World {
     pub fn new(plan: Plan, mutation: Option<Mutation>, record: bool) -> Arc<Self> {
         let chance = Chance::new(plan.seed ^ 0x05ee_d0fc_4a05);
-        let seats = (0..plan.workers).map(|_| Seat { process: None, start_at: Duration::ZERO }).collect();
+        let seats =
+            (0..plan.workers).map(|_| Seat { process: None, start_at: Duration::ZERO, wall_step_ms: 0 }).collect();
         let state = State {
             chance,
             mutation,

@@ -181,7 +181,7 @@ impl Flow {
     }
 
     fn convert(&mut self, facts: Facts, now: Moment) -> Effect {
-        if facts.expires_at.is_some_and(|at| at <= now.wall_ms) {
+        if facts.expires_at.is_some_and(|at| at <= now.earliest_ms) {
             return self.reject_expired();
         }
         self.attempts.convert += 1;

@@ -9,8 +9,8 @@ use crate::domain::retry::RetryPolicy;
 /// Time and chance, as seen by the shell.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Milliseconds since 1970, for comparing with `expiresAt`.
-    pub wall_ms: i64,
+    /// The earliest that it can be, milliseconds since 1970: for comparing with `expiresAt`, since an end cannot be taken back.
+    pub earliest_ms: i64,
     /// Monotonic time since some start.
     pub tick: Duration,
     /// A random number in 0..1.

@@ -38,6 +38,8 @@ FROM (
     SELECT kind, since, actor, why, NULL::bigint AS run, NULL::float8 AS share FROM pause
     UNION ALL
     SELECT 'limits', since, actor, why, run, share FROM flood_limit
+    UNION ALL
+    SELECT 'clock', clock_timestamp(), '', NULL, NULL, NULL
 ) o
 ORDER BY o.since, kind DESC";
 

@@ -20,6 +20,8 @@ const ORDERS: &str = "
 SELECT kind, since, actor, why, NULL AS run, NULL AS share FROM pause
 UNION ALL
 SELECT 'limits', since, actor, why, run, share FROM flood_limit
+UNION ALL
+SELECT 'clock', CAST(unixepoch('subsec') * 1000 AS INTEGER), '', NULL, NULL, NULL
 ORDER BY since, kind DESC";
 
 pub(super) async fn pause(file: &File, kind: PauseKind, act: &Act) -> Result<(), LedgerError> {

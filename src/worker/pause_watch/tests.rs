@@ -23,7 +23,8 @@ impl Stage {
         ledger::migrate(&url, &vault).await.unwrap();
         let ledger = ledger::open(&url).await.unwrap();
         let (conditions, metrics) = (Conditions::new(Arc::new(SystemClock)), Metrics::new().unwrap());
-        let (watch, readings) = PauseWatch::new(Arc::clone(&ledger), conditions.clone(), metrics.clone());
+        let (watch, readings) =
+            PauseWatch::new(Arc::clone(&ledger), Arc::new(SystemClock), conditions.clone(), metrics.clone());
         Self { _folder: folder, ledger, conditions, metrics, watch, readings }
     }
 

@@ -20,7 +20,7 @@ impl Stage {
         let mut record = super::stage::record(claim.lane.0, offset, value);
         let replayed = Replayed { generation, origin: first_place(claim) };
         record.headers.extend(replayed.headers().map(|(name, value)| (name, Some(value))));
-        let draft = self.preparer.draft(record, 0);
+        let draft = self.preparer.draft(record, 0, 0);
         self.ask(Job::Accept { claim, position: draft.next_offset, drafts: vec![draft] });
     }
 
@@ -135,7 +135,7 @@ async fn a_record_whose_side_headers_cannot_be_a_replays_takes_no_events_place()
     let [claim] = stage.open([0]).await;
     let mut garbled = super::stage::record(0, 40, &event("e", "x"));
     garbled.headers.push(("pl-generation".to_owned(), Some(b"2".to_vec())));
-    let draft = stage.preparer.draft(garbled, 0);
+    let draft = stage.preparer.draft(garbled, 0, 0);
     let reason = draft.row.ended.as_ref().map(|ended| ended.reason.0.as_str());
     assert_eq!((reason, draft.row.identity.is_none()), (Some("malformed_event"), true));
     stage.ask(Job::Accept { claim, position: draft.next_offset, drafts: vec![draft] });

@@ -89,7 +89,7 @@ impl Stage {
 
     /// Accepts these records of a lane, from `offset` on.
     pub fn accept(&self, claim: Claim, offset: i64, values: &[String]) {
-        let record = |(offset, value): (i64, &String)| self.preparer.draft(record(claim.lane.0, offset, value), 0);
+        let record = |(offset, value): (i64, &String)| self.preparer.draft(record(claim.lane.0, offset, value), 0, 0);
         let drafts: Vec<Draft> = (offset..).zip(values).map(record).collect();
         self.ask(Job::Accept { claim, position: offset + drafts.len() as i64, drafts });
     }

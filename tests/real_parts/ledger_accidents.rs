@@ -1,4 +1,8 @@
-//! What befalls the machine that the ledger is on: its disk is full, its server is lost and the standby takes over.
+//! What befalls the machine that the ledger is on: its disk is full, its file is locked by another program, its server is lost and
+//! the standby takes over.
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Executor};
 
 use crate::support::admin::Admin;
 use crate::support::detour::Detour;
@@ -6,13 +10,14 @@ use crate::support::disk::SmallDisk;
 use crate::support::parts::RealParts;
 use crate::support::ports::free_ports;
 use crate::support::postgres::Postgres;
-use crate::support::stand::{Delivery, Stand};
+use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 use super::ledger_outages::Outage;
 
 crate::cases! {
     a_ledger_whose_disk_is_full_for_a_while_loses_nothing needs [Kafka, Postgres, SmallDisk];
     a_ledger_file_whose_disk_is_full_for_a_while_loses_nothing needs [Kafka, Postgres, SmallDisk];
+    a_ledger_file_that_another_program_locks_for_a_while_loses_nothing needs [Kafka, Postgres];
     a_ledger_that_fails_over_to_its_standby_loses_nothing needs [Kafka, Postgres];
 }
 
@@ -36,6 +41,24 @@ async fn a_ledger_file_whose_disk_is_full_for_a_while_loses_nothing(parts: &Real
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
     let file = format!("sqlite://{}", disk.path().join("ledger.db").display());
     fills_up(moved(stand, &file), &disk, "disk is full").await;
+}
+
+/// A backup, or somebody with `sqlite3`: for longer than a write waits for it (5 s, [`Outage::is_noticed`] waits for that).
+async fn a_ledger_file_that_another_program_locks_for_a_while_loses_nothing(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let file = stand.folder().join("ledger.db");
+    let stand = moved(stand, &format!("sqlite://{}", file.display()));
+    let mut outage = Outage::begin_at(stand).await;
+    let options = SqliteConnectOptions::new().filename(&file).busy_timeout(PATIENCE);
+    let mut other = options.connect().await.expect("the file opens");
+    other.execute("BEGIN IMMEDIATE").await.expect("the lock");
+    outage.publish_more().await;
+    outage.is_noticed().await;
+    let body = Admin::of(&outage.worker).until("ledger", "down").await;
+    let reason = body["checks"]["ledger"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("database is locked"), "it is told what is wrong: {body}");
+    other.execute("ROLLBACK").await.expect("the lock is let go");
+    outage.assert_all_linked_once().await;
 }
 
 /// A disk that is full in the midst of the work, and freed when the worker has said so.

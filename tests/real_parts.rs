@@ -145,6 +145,7 @@ const CASES: &[&[Case]] = &[
     admin::CASES,
     shown::CASES,
     outages::CASES,
+    outages::table::CASES,
     pauses::CASES,
     floods::CASES,
     raised_limits::CASES,
@@ -160,7 +161,8 @@ const CASES: &[&[Case]] = &[
 
 fn main() -> ExitCode {
     let parts = Arc::new(RealParts::default());
-    let trials = CASES.iter().copied().flatten().map(|case| trial(*case, &parts)).collect();
+    let trials =
+        CASES.iter().copied().flatten().chain(outages::table::rest()).map(|case| trial(*case, &parts)).collect();
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     // The harness has dropped its trials, so these are the last hands on the parts: they are stopped here.
     drop(parts);

@@ -3,6 +3,7 @@
 //! `size`.
 
 mod size;
+pub mod table;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

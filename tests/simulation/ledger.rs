@@ -281,6 +281,8 @@ impl Ledger for WorldLedger {
         let read = |tables: &Tables, now| (tables.pauses.values().cloned().collect(), wall_ms(now));
         let (pauses, at): (Vec<Pause>, i64) = self.read("pauses", read).await?;
         self.process.world.lock().pause_is_known(self.process.number, !pauses.is_empty());
+        let by_wall_clock = self.is(Mutation::TimeByTheWallClock);
+        let at = if by_wall_clock { self.process.wall_ms(self.process.world.now()) } else { at };
         Ok(IntakeOrders { pauses, limits: None, at })
     }
 

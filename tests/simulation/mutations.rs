@@ -45,10 +45,12 @@ pub enum Mutation {
     RestoredRowsAreTrusted,
     /// The topic's id is asked for once in a lifetime.
     TopicMadeAnewIsNotSeen,
+    /// Tokens die by the wall clock of the worker's machine: both clocks that they are held against are that one.
+    TimeByTheWallClock,
 }
 
 /// All of them.
-pub const ALL: [Mutation; 17] = [
+pub const ALL: [Mutation; 18] = [
     Mutation::SkipWriteAhead,
     Mutation::SkipReadBack,
     Mutation::UnlockedEpoch,
@@ -66,6 +68,7 @@ pub const ALL: [Mutation; 17] = [
     Mutation::RetakesUnasked,
     Mutation::RestoredRowsAreTrusted,
     Mutation::TopicMadeAnewIsNotSeen,
+    Mutation::TimeByTheWallClock,
 ];
 
 /// What a mistake must break: another invariant broken in a hunt is no proof of it.
@@ -92,6 +95,7 @@ pub fn breaks(mutation: Mutation) -> &'static [&'static str] {
         }
         Mutation::PurgesUnfinished => &["a_worker_goes_on", "every_input_gets_one_result"],
         Mutation::RefusalAfterUnknownIsFinal => &["what_is_linked_is_never_finally_rejected"],
+        Mutation::TimeByTheWallClock => &["a_live_token_is_not_said_to_be_dead", "a_dead_token_is_not_converted"],
         Mutation::RetakesUnasked => &["a_lane_is_taken_again_by_a_member_only"],
     }
 }

@@ -13,6 +13,7 @@ use profile_linker::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::mutations::Mutation;
 use crate::world::World;
 
 /// 2026-01-01 in milliseconds: when every history begins.
@@ -183,6 +184,13 @@ impl Process {
         wall_ms(now) + self.life().wall_step_ms
     }
 
+    /// As if this clock were set together with the wall clock.
+    fn stepped(&self, ticks: Duration) -> Duration {
+        let step_ms = self.life().wall_step_ms;
+        let step = Duration::from_millis(step_ms.unsigned_abs());
+        if step_ms < 0 { ticks.saturating_sub(step) } else { ticks + step }
+    }
+
     pub fn step_clock(&self, by_ms: i64) {
         self.life().wall_step_ms += by_ms;
     }
@@ -198,7 +206,8 @@ impl Clock for ProcessClock {
 
     fn tick(&self) -> Duration {
         // A machine's boot time is its own: no two clocks may be compared.
-        self.0.world.now() + Duration::from_secs(1_000 * u64::from(self.0.number))
+        let ticks = self.0.world.now() + Duration::from_secs(10_000 * u64::from(self.0.number));
+        if self.0.world.lock().is(Mutation::TimeByTheWallClock) { self.0.stepped(ticks) } else { ticks }
     }
 
     fn chance(&self) -> f64 {

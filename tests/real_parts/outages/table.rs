@@ -117,8 +117,9 @@ async fn plays(parts: &RealParts, vendor: Vendor, trouble: Trouble) {
         WrongCredential => Some(vendor.wants_another_credential(&mut stand).await),
         _ => None,
     };
-    // One call that is never answered is worth two seconds of it.
-    let budget = matches!(trouble, Hanging).then(|| setting("RETRY__BUDGET", "9s"));
+    // One call that is never answered is worth two seconds of it; and so is one that was answered with 503 at Aloha: before the last
+    // look it may be under way for as long, and a vendor that comes back soon has no outage meanwhile.
+    let budget = matches!(trouble, Hanging | Flapping).then(|| setting("RETRY__BUDGET", "9s"));
     let worker = worker(&stand, budget.as_slice()).await;
     let began = Instant::now();
     let ids = match trouble {
@@ -159,7 +160,7 @@ async fn comes_and_goes(stand: &Stand<'_>, worker: &Worker, vendor: Vendor) -> B
     while round < 3 || began.elapsed() < size.lasts {
         round += 1;
         stand.sandbox.fault(down(&vendor.route(), 503)).await;
-        ids.extend(publish(stand, &format!("{}-{round}", vendor.events()), size.events / 20).await);
+        ids.extend(publish(stand, &format!("{}-{round}", vendor.events()), size.customers / 20).await);
         opened(worker, round).await;
         stand.sandbox.heal().await;
         // The next blow falls into the recovery.

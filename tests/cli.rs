@@ -4,10 +4,10 @@
 
 #[path = "cli/admin.rs"]
 mod admin;
-#[path = "cli/audits.rs"]
-mod audits;
 #[path = "cli/artefacts.rs"]
 mod artefacts;
+#[path = "cli/audits.rs"]
+mod audits;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/commands.rs"]

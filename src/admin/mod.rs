@@ -35,7 +35,7 @@ use crate::pulse::Pulse;
 use crate::worker::PauseWatch;
 
 use self::guard::Guard;
-pub(crate) use self::guard::TOKEN_UNREADABLE;
+pub(crate) use self::guard::{MIN_TOKEN_BYTES, TOKEN_UNREADABLE, guessable};
 
 /// Why there is no admin server.
 #[derive(Debug, Error)]

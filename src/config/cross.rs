@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use super::error::Problem;
-use super::kind::{self, Kind, Value};
-use super::origin::Origin;
+use super::kind::{self, Kind};
 use super::reading::Reading;
 use super::{address, keys, sealing, timeouts};
 use crate::contract::LARGEST_RESULT_BYTES;
@@ -18,13 +17,6 @@ const UPSTREAMS: [(&str, &[&str]); 3] = [
     ("target.loanpro", &["base_url", "token", "instance_id"]),
     ("target.aloha", &["base_url", "user", "password", "company_code"]),
 ];
-
-/// The shortest admin token, in bytes: 128 bits where each is random. Whoever reaches the port may try as many as it takes, since
-/// nobody who knows the token is kept out by one who guesses.
-pub const MIN_ADMIN_TOKEN_BYTES: usize = 16;
-/// Where to get a good one.
-const ADMIN_TOKEN_ADVICE: &str =
-    "a shorter one can be guessed; `profile-linker keys generate` prints 32 random bytes, good for this, too";
 
 /// All of them.
 pub fn check(reading: &Reading, problems: &mut Vec<Problem>) {
@@ -99,26 +91,6 @@ fn check_admin(reading: &Reading, problems: &mut Vec<Problem>) {
     if beyond && !told && !reading.is_set("admin.token") {
         let message = "listens beyond this machine; set admin.token or admin.token_file, or listen on 127.0.0.1";
         problems.push(about(reading, "admin.listen", message.to_owned()));
-    }
-    if !told
-        && let Some((place, origin, length)) =
-            admin_token(reading).filter(|(.., length)| *length < MIN_ADMIN_TOKEN_BYTES)
-    {
-        let message = format!("has {length} bytes and must have {MIN_ADMIN_TOKEN_BYTES} or more: {ADMIN_TOKEN_ADVICE}");
-        problems.push(Problem::at(place, origin, message));
-    }
-}
-
-/// Where the admin token is set, and how many bytes it has. `None`: nobody set one, or its file is told as unreadable.
-fn admin_token(reading: &Reading) -> Option<(&'static str, &Origin, usize)> {
-    if let Some(file) = reading.secret_files.get("admin.token") {
-        let length = sealing::line_of(&file.value).ok()?.len();
-        return Some(("admin.token_file", &file.origin, length));
-    }
-    let setting = reading.values.get("admin.token")?;
-    match &setting.value {
-        Value::Secret(token) => Some(("admin.token", &setting.origin, token.expose().len())),
-        _ => None,
     }
 }
 

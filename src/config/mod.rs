@@ -34,7 +34,6 @@ use std::ffi::OsString;
 use std::path::Path;
 
 pub use address::{is_plain_beyond_loopback, is_unverified_beyond_loopback, is_web, ledger_shown};
-pub use cross::MIN_ADMIN_TOKEN_BYTES;
 pub use duration::{format as format_duration, parse as parse_duration};
 pub use effective::{Line, REDACTED};
 pub use error::{ConfigError, Problem};

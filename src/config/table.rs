@@ -135,7 +135,7 @@ pub const KEYS: &[Key] = &[
     unset(
         "admin.token",
         Secret,
-        "bearer token of changing calls, 16 bytes or more; unset: one is made at start; required beyond loopback",
+        "bearer token of changing calls, unset: one is made at start; required beyond loopback",
     ),
     key(
         "telemetry.otlp_endpoint",

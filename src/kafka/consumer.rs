@@ -15,7 +15,7 @@ use super::backlog::Backlog;
 use super::membership::Membership;
 use super::polling::{Common, Handover, POLL, Poller};
 use super::watch::{self, Known, TopicWatch};
-use super::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent, client, log_ends};
+use super::{Committed, GroupMetadata, KafkaTrouble, KnownTopic, Position, Source, SourceEvent, client, log_ends};
 use crate::config::Kafka;
 use crate::pulse::Pulse;
 
@@ -215,21 +215,9 @@ impl Source for KafkaSource {
         ours.then(|| GroupMetadata::new(metadata))
     }
 
-    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
+    async fn topic(&self) -> Result<Option<KnownTopic>, KafkaTrouble> {
         let (consumer, topic, known) = (Arc::clone(&self.consumer), self.topic.clone(), Arc::clone(&self.topic_id));
         blocking(move || watch::tell(&consumer, &topic, &known)).await
-    }
-
-    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
-        let (consumer, topic) = (Arc::clone(&self.consumer), self.topic.clone());
-        blocking(move || {
-            let metadata = consumer.fetch_metadata(Some(&topic), CALL_TIMEOUT)?;
-            let there = metadata.topics().iter().find(|one| one.name() == topic && one.error().is_none());
-            // A topic that is being deleted, or made, has none for a while.
-            let count = there.and_then(|one| i32::try_from(one.partitions().len()).ok()).filter(|count| *count > 0);
-            count.map(Some).ok_or_else(|| KafkaTrouble("the topic is not there".to_owned()))
-        })
-        .await
     }
 
     async fn close(&self) {

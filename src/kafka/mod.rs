@@ -94,6 +94,15 @@ impl GroupMetadata {
     }
 }
 
+/// A topic in one answer of one broker: what two brokers tell may be of two topics, where it was made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownTopic {
+    /// Tells it from another of the same name; in the text form of Kafka's tools.
+    pub id: String,
+    /// How many partitions it has; `None` where that cannot be told, so that none counts as lost.
+    pub partitions: Option<i32>,
+}
+
 /// The consuming side.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
@@ -116,12 +125,8 @@ pub trait Source: Send + Sync + 'static {
     /// The membership under which a cycle is put together; `None` without one, once the group gave our partitions away, and
     /// while a rebalance is under way whose gifts and takings are not told and answered.
     fn group(&self) -> Option<GroupMetadata>;
-    /// The id of the input topic; `None` where the broker has no such ids.
-    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble>;
-    /// How many partitions the input topic has; `None` where that cannot be told, so that none counts as lost.
-    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
-        Ok(None)
-    }
+    /// Which topic the input topic is; `None` where the broker has no ids of topics.
+    async fn topic(&self) -> Result<Option<KnownTopic>, KafkaTrouble>;
     /// Leaves the group; every partition must have been given up.
     async fn close(&self);
 }

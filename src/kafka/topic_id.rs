@@ -9,26 +9,26 @@ use std::time::Duration;
 use rdkafka::bindings as c;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::KafkaTrouble;
+use super::{KafkaTrouble, KnownTopic};
 
 /// What brokers before 2.8 answer: they have no such ids.
 const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
-/// The topic's id in the text form of Kafka's tools; `None` where the broker has no such ids. Blocks, `limit` at most.
+/// Which topic it is; `None` where the broker has no ids of topics. Blocks, `limit` at most.
 ///
 /// # Errors
 /// The broker does not answer, or the topic is not there.
-pub fn topic_id<C: ConsumerContext>(
+pub fn known_topic<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     limit: Duration,
-) -> Result<Option<String>, KafkaTrouble> {
+) -> Result<Option<KnownTopic>, KafkaTrouble> {
     let name = CString::new(topic).map_err(|_| KafkaTrouble("the topic's name holds a zero".to_owned()))?;
     let client = consumer.client().native_ptr();
     let millis = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX);
     let answer = ask(client, &name, millis)?;
-    let id = told(&answer)?;
-    Ok((id != NONE).then_some(id))
+    let topic = told(&answer)?;
+    Ok((topic.id != NONE).then_some(topic))
 }
 
 /// An object of the library; destroyed when dropped.
@@ -78,8 +78,8 @@ fn ask(client: *mut c::rd_kafka_t, name: &CStr, millis: c_int) -> Result<Owned<c
     }
 }
 
-/// The id in an answer.
-fn told(answer: &Owned<c::rd_kafka_event_t>) -> Result<String, KafkaTrouble> {
+/// The topic in an answer.
+fn told(answer: &Owned<c::rd_kafka_event_t>) -> Result<KnownTopic, KafkaTrouble> {
     // SAFETY: the answer outlives this function, and everything that is read here belongs to it; texts are copied.
     unsafe {
         if c::rd_kafka_event_error(answer.get()) != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -100,7 +100,14 @@ fn told(answer: &Owned<c::rd_kafka_event_t>) -> Result<String, KafkaTrouble> {
             return Err(KafkaTrouble(text(c::rd_kafka_error_string(error))));
         }
         let id = c::rd_kafka_TopicDescription_topic_id(*topics);
-        if id.is_null() { Err(none()) } else { Ok(text(c::rd_kafka_Uuid_base64str(id))) }
+        if id.is_null() {
+            return Err(none());
+        }
+        let mut partitions = 0;
+        c::rd_kafka_TopicDescription_partitions(*topics, &raw mut partitions);
+        // A topic that is being made has none for a moment.
+        let partitions = i32::try_from(partitions).ok().filter(|count| *count > 0);
+        Ok(KnownTopic { id: text(c::rd_kafka_Uuid_base64str(id)), partitions })
     }
 }
 

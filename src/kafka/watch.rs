@@ -11,8 +11,8 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::polling::{Common, Handover};
-use super::topic_id::topic_id;
-use super::{KafkaTrouble, SourceEvent};
+use super::topic_id::known_topic;
+use super::{KafkaTrouble, KnownTopic, SourceEvent};
 
 /// How often the id is asked for: a topic is made anew by a person, who takes longer than this.
 const EVERY: Duration = Duration::from_secs(2);
@@ -62,8 +62,8 @@ impl TopicWatch {
         if lock(&self.known).0.is_none() {
             return false;
         }
-        let Ok(Some(now)) = topic_id(&self.consumer, &self.topic, LIMIT) else { return false };
-        lock(&self.known).is_news(now)
+        let Ok(Some(now)) = known_topic(&self.consumer, &self.topic, LIMIT) else { return false };
+        lock(&self.known).is_news(now.id)
     }
 }
 
@@ -71,15 +71,15 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks for the topic's id.
+/// Asks which topic it is.
 pub(super) fn tell(
     consumer: &BaseConsumer<Handover>,
     topic: &str,
     known: &Mutex<Known>,
-) -> Result<Option<String>, KafkaTrouble> {
-    let id = topic_id(consumer, topic, LIMIT)?;
-    lock(known).tell(id.as_ref());
-    Ok(id)
+) -> Result<Option<KnownTopic>, KafkaTrouble> {
+    let told = known_topic(consumer, topic, LIMIT)?;
+    lock(known).tell(told.as_ref().map(|topic| &topic.id));
+    Ok(told)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ const POSTGRES: &[Step] = &[
     (6, "flood_limit", include_str!("../../migrations/postgres/0006_flood_limit.sql")),
     (7, "replacements", include_str!("../../migrations/postgres/0007_replacements.sql")),
     (8, "topics", include_str!("../../migrations/postgres/0008_topics.sql")),
+    (9, "gathering", include_str!("../../migrations/postgres/0009_gathering.sql")),
 ];
 const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
@@ -31,6 +32,7 @@ const SQLITE: &[Step] = &[
     (6, "flood_limit", include_str!("../../migrations/sqlite/0006_flood_limit.sql")),
     (7, "replacements", include_str!("../../migrations/sqlite/0007_replacements.sql")),
     (8, "topics", include_str!("../../migrations/sqlite/0008_topics.sql")),
+    (9, "gathering", include_str!("../../migrations/sqlite/0009_gathering.sql")),
 ];
 
 type Step = (i64, &'static str, &'static str);

@@ -48,7 +48,7 @@ use crate::domain::flow_control::FloodLimits;
 use crate::domain::{EventKey, Lane, Secret};
 
 /// The schema version this build reads and writes.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 
 /// So many notes are told at once: more than an owner can act on in the second until it asks again.
 pub const NOTES_AT_ONCE: usize = 1000;

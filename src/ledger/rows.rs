@@ -91,12 +91,14 @@ pub struct Gathering {
     pub partitions: i32,
     /// ... unless they know this topic: no topic of Kafka's loses partitions but by being made anew.
     pub topic_id: String,
+    /// Whether the ledger is known to be older than Kafka: then each of their calls may have been sent.
+    pub restored: bool,
 }
 
 /// What was gathered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gathered {
-    /// The lost lanes that had anything to give.
+    /// The lost lanes.
     pub lanes: Vec<Lane>,
     /// Rows that are now the new lane's.
     pub rows: u64,

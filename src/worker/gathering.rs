@@ -23,7 +23,13 @@ pub(super) async fn gather(
     start: &mut Start,
     row: &mut LaneRow,
 ) -> Result<Option<Duration>, WorkerError> {
-    let gathering = Gathering { into: row.claim, first_seq: PublishSeq(start.last_seq + 1), partitions, topic_id };
+    let gathering = Gathering {
+        into: row.claim,
+        first_seq: PublishSeq(start.last_seq + 1),
+        partitions,
+        topic_id,
+        restored: start.restored,
+    };
     let tries = AtomicU32::new(0);
     let try_once = || {
         tries.fetch_add(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::dispatcher::Shared;
-use crate::kafka::{Committed, KafkaTrouble};
+use crate::kafka::{Committed, KafkaTrouble, KnownTopic};
 
 /// Pause before the question is asked again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -51,30 +51,19 @@ pub(super) async fn ask(shared: &Shared, partitions: &[i32]) -> Duration {
     }
 }
 
-/// The input topic's id; `None` where the broker has none to tell. A topic that is away for now is waited for.
-pub(super) async fn topic_id(shared: &Shared) -> Option<String> {
-    if shared.topic_id.is_some() {
-        return shared.topic_id.clone();
+/// Which topic the input topic is; `None` where the broker cannot tell. One that is away for now is waited for.
+pub(super) async fn topic(shared: &Shared) -> Option<KnownTopic> {
+    if let Some(id) = shared.topic_id.clone() {
+        return Some(KnownTopic { id, partitions: None });
     }
     let mut said = false;
     loop {
-        match shared.source.topic_id().await {
-            Ok(id) => return id,
+        match shared.source.topic().await {
+            Ok(topic) => return topic,
             Err(error) if !said => tracing::warn!(error = %error, "the topic's id cannot be read yet; trying again"),
             Err(_) => {}
         }
         said = true;
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// How many partitions the input topic has; `None` where that cannot be told.
-pub(super) async fn partitions(shared: &Shared) -> Option<i32> {
-    loop {
-        match shared.source.partitions().await {
-            Ok(count) => return count,
-            Err(error) => tracing::warn!(error = %error, "the topic's partitions cannot be counted yet; trying again"),
-        }
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -10,6 +10,7 @@ use super::positions;
 use super::starting::{Start, starting_point};
 use crate::conditions::{Health, Part};
 use crate::domain;
+use crate::kafka::KnownTopic;
 use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, StoredRow, Unpublished};
 
 /// Pause before a step of a take-over is tried again.
@@ -111,9 +112,8 @@ struct Topic {
 /// A topic that was made anew begins at its start again, whatever the ledger accepted of the old one.
 async fn forget_old_topic(shared: &Shared, rows: &mut [LaneRow]) -> Result<Topic, WorkerError> {
     let mut topic = Topic::default();
-    let Some(topic_id) = positions::topic_id(shared).await else { return Ok(topic) };
-    topic.id = Some(topic_id.clone());
-    topic.partitions = positions::partitions(shared).await;
+    let Some(KnownTopic { id: topic_id, partitions }) = positions::topic(shared).await else { return Ok(topic) };
+    (topic.id, topic.partitions) = (Some(topic_id.clone()), partitions);
     // A client can take partitions for its own for a while that the new topic does not have. They keep the old one's id: they are
     // for the first one's owner to gather.
     let claims: Vec<Claim> =

@@ -18,6 +18,7 @@ crate::ledger_cases!(Both:
     a_record_whose_row_was_gathered_is_a_duplicate_should_the_lane_come_back,
     without_the_first_lanes_claim_nothing_is_gathered,
     what_was_gathered_is_purged_like_all_other_rows,
+    what_a_restored_ledger_gathers_may_have_been_sent,
 );
 
 const OLD: &str = "old-topic";
@@ -38,7 +39,26 @@ async fn owner(ledger: &dyn Ledger) -> Claim {
 
 async fn gather(ledger: &dyn Ledger, into: Claim, first: i64) -> Gathered {
     let first_seq = PublishSeq(first);
-    ledger.gather(&Gathering { into, first_seq, partitions: 1, topic_id: NEW.to_owned() }).await.unwrap()
+    ledger
+        .gather(&Gathering { into, first_seq, partitions: 1, topic_id: NEW.to_owned(), restored: false })
+        .await
+        .unwrap()
+}
+
+async fn what_a_restored_ledger_gathers_may_have_been_sent(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [_, second] = lanes(ledger, [0, 1], OLD).await;
+    accept(ledger, second, &new_row(second, 5, "a")).await;
+    // The last end of this one is not published, and it is reopened: it goes by its number.
+    let reopened = new_row(second, 6, "b");
+    dead_letter(ledger, second, &reopened, 1).await;
+    ledger.reopen(&[reopening(&reopened, 1)], &act()).await.unwrap();
+    let into = owner(ledger).await;
+    let gathering =
+        Gathering { into, first_seq: PublishSeq(1), partitions: 1, topic_id: NEW.to_owned(), restored: true };
+    assert_eq!(ledger.gather(&gathering).await.unwrap().rows, 2);
+    let there = ledger.unfinished(&[into], None).await.unwrap();
+    assert_eq!(there.iter().map(|row| row.possibly_sent).collect::<Vec<_>>(), [true, true]);
 }
 
 async fn unfinished_rows_of_a_lost_lane_are_the_first_lanes_and_keep_their_origin(stage: &Stage) {

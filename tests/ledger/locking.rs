@@ -1,8 +1,10 @@
 //! How writes lock and what their sessions are: orders that are forced, see `interleavings.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use profile_linker::ledger::{Claim, Ledger, NewRow, RowState};
+use profile_linker::domain::{Lane, PublishSeq};
+use profile_linker::ledger::{Claim, Gathering, Ledger, LedgerError, NewRow, RowState};
 use tokio::task::JoinSet;
 
 use crate::correcting::correction;
@@ -10,6 +12,7 @@ use crate::interleavings::{run, waiting};
 use crate::rows::*;
 use crate::stage::Stage;
 use crate::starting::start;
+use crate::support::patience::eventually;
 
 crate::ledger_cases!(Postgres:
     every_write_of_several_lanes_locks_them_in_order,
@@ -18,6 +21,7 @@ crate::ledger_cases!(Postgres:
     a_write_that_met_a_serialization_failure_is_sent_again,
     a_lanes_writes_use_one_connection_with_time_outs,
     of_two_accepting_beside_each_other_one_inserts_and_neither_fails,
+    who_raises_lost_lanes_waits_for_their_gathering_and_who_is_to_gather_them_does_not,
 );
 
 /// Lanes 4 and 0, which share a connection, taken in this order, with a row each.
@@ -192,4 +196,34 @@ async fn of_two_accepting_beside_each_other_one_inserts_and_neither_fails(stage:
     became.sort();
     assert_eq!(became, ["new", "ours"]);
     assert_eq!(ledger.unfinished(&[claim], None).await.unwrap().len(), 1);
+}
+
+async fn who_raises_lost_lanes_waits_for_their_gathering_and_who_is_to_gather_them_does_not(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    let [first, second] = raise(&*ledger, [0, 1]).await;
+    let row = new_row(second, 5, "a");
+    accept(&*ledger, second, &row).await;
+    let mut blocker = stage.connection().await;
+    run(&mut blocker, "BEGIN; SELECT 1 FROM sealed_record FOR UPDATE").await;
+    let gathering =
+        |into| Gathering { into, first_seq: PublishSeq(1), partitions: 1, topic_id: "new".to_owned(), restored: false };
+    let gatherer = stage.open().await;
+    let gathered = tokio::spawn(async move { gatherer.gather(&gathering(first)).await });
+    waiting(stage, 1).await;
+    let other = stage.open().await;
+    let raised = tokio::spawn(async move { other.raise("next", &[Lane(1)]).await });
+    // Past the moment at which any other session that holds its lane is ended.
+    eventually("a raise that has waited for long", Duration::from_secs(60), async || {
+        let waits = "SELECT 'waits' FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%owner = $2%'
+            AND now() - query_start > interval '7 seconds' AND datname = current_database()";
+        (stage.lines(waits).await.len() == 1).then_some(())
+    })
+    .await;
+    assert!(!gathered.is_finished(), "the gathering was ended");
+    // Whoever takes the first lane does not wait for one who may be frozen.
+    let [anew] = raise(&*ledger, [0]).await;
+    assert!(matches!(gathered.await.unwrap(), Err(LedgerError::Unavailable(_))));
+    raised.await.unwrap().unwrap();
+    run(&mut blocker, "ROLLBACK").await;
+    assert_eq!(ledger.gather(&gathering(anew)).await.unwrap().rows, 1);
 }

@@ -30,6 +30,7 @@ async fn a_second_migration_finds_everything_present_and_changes_no_identity(sta
             "schema 6 flood_limit",
             "schema 7 replacements",
             "schema 8 topics",
+            "schema 9 gathering",
             "identity"
         ]
     );
@@ -57,7 +58,7 @@ async fn a_ledger_of_the_first_version_is_refused_until_it_is_migrated_and_keeps
         )
         .await;
     let used = stage.open().await.identity().await.map(drop);
-    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 1, needed: 8 })), "{used:?}");
+    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 1, needed: 9 })), "{used:?}");
     let steps = ledger::migrate(&stage.url(), &vault()).await.unwrap();
     let done: Vec<_> = steps.iter().map(|step| step.status).collect();
     let (present, applied) = (MigrationStatus::Present, MigrationStatus::Applied);
@@ -75,18 +76,18 @@ async fn a_ledger_without_schema_is_of_version_0(stage: &Stage) {
         stage.sql("DROP TABLE _sqlx_migrations").await;
     }
     let found = stage.open().await.identity().await;
-    assert!(matches!(found, Err(LedgerError::WrongVersion { found: 0, needed: 8 })));
+    assert!(matches!(found, Err(LedgerError::WrongVersion { found: 0, needed: 9 })));
 }
 
 async fn a_newer_ledger_is_refused_by_use_and_by_migration(stage: &Stage) {
     drop(stage.ledger().await);
     stage
-        .sql("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9, '', true, '', 0)")
+        .sql("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (10, '', true, '', 0)")
         .await;
     let used = stage.open().await.identity().await.map(drop);
-    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 9, needed: 8 })), "{used:?}");
+    assert!(matches!(used, Err(LedgerError::WrongVersion { found: 10, needed: 9 })), "{used:?}");
     let migrated = ledger::migrate(&stage.url(), &vault()).await.map(drop);
-    assert!(matches!(migrated, Err(LedgerError::WrongVersion { found: 9, needed: 8 })), "{migrated:?}");
+    assert!(matches!(migrated, Err(LedgerError::WrongVersion { found: 10, needed: 9 })), "{migrated:?}");
 }
 
 async fn a_migration_that_was_cut_short_before_the_identity_is_repeated(stage: &Stage) {

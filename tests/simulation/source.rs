@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use profile_linker::kafka::{Committed, GroupMetadata, KafkaTrouble, Position, Source, SourceEvent};
+use profile_linker::kafka::{Committed, GroupMetadata, KafkaTrouble, KnownTopic, Position, Source, SourceEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::group::Client;
@@ -151,20 +151,15 @@ impl Source for WorldSource {
         Ok(ends)
     }
 
-    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
-        self.0.boundary("kafka topic id").await;
+    async fn topic(&self) -> Result<Option<KnownTopic>, KafkaTrouble> {
+        self.0.boundary("kafka topic").await;
         self.0.world.pass(1, 20).await;
-        let id = self.0.world.lock().tell_topic(self.0.number);
-        self.0.answered("kafka topic id").await;
-        Ok(Some(id))
-    }
-
-    async fn partitions(&self) -> Result<Option<i32>, KafkaTrouble> {
-        self.0.boundary("kafka partitions").await;
-        self.0.world.pass(1, 20).await;
-        let count = self.0.world.lock().broker.partitions;
-        self.0.answered("kafka partitions").await;
-        Ok(Some(count))
+        let topic = {
+            let mut state = self.0.world.lock();
+            KnownTopic { id: state.tell_topic(self.0.number), partitions: Some(state.broker.partitions) }
+        };
+        self.0.answered("kafka topic").await;
+        Ok(Some(topic))
     }
 
     async fn close(&self) {

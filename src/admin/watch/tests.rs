@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::kafka::{Committed, GroupMetadata, KafkaTrouble, Position};
+use crate::kafka::{Committed, GroupMetadata, KafkaTrouble, KnownTopic, Position};
 
 /// A broker of which only the ends of logs are asked.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Source for Logs {
         None
     }
 
-    async fn topic_id(&self) -> Result<Option<String>, KafkaTrouble> {
+    async fn topic(&self) -> Result<Option<KnownTopic>, KafkaTrouble> {
         pending().await
     }
 

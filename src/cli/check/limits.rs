@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use super::topic_sizes::record_limit;
+use crate::admin::{MIN_TOKEN_BYTES, guessable};
 use crate::config::{Config, LookSettings, UpstreamSettings, format_duration as told};
 use crate::contract::DeadLetterLimit;
+use crate::upstream::credential::Credential;
 
 /// What a stop leaves to the calls on the wire before partitions are given up (the worker's `ownership`).
 const DRAIN: Duration = Duration::from_secs(12);
@@ -19,6 +21,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
     found.extend(stopping(config));
     found.extend(waiting(config));
     found.extend(producing(config));
+    found.extend(admin_token(config));
     if found.is_empty() {
         found.push(Finding::ok("limits", "they fit each other"));
     }
@@ -85,6 +88,13 @@ fn waiting(config: &Config) -> Option<Finding> {
     })
 }
 
+/// Whoever reaches the port may guess, at a pace, for as long as it takes.
+fn admin_token(config: &Config) -> Option<Finding> {
+    let length = guessable(&Credential::new(config.admin.token.clone()?))?;
+    let detail = format!("admin.token has {length} bytes; one below {MIN_TOKEN_BYTES} can be guessed");
+    Some(Finding::warn("limits", detail, "`profile-linker keys generate` prints 32 random bytes, good for this, too"))
+}
+
 fn producing(config: &Config) -> Option<Finding> {
     let limit = record_limit(&config.kafka)?;
     (limit < DeadLetterLimit::USUAL.bytes()).then(|| {
@@ -126,12 +136,13 @@ mod tests {
 
     #[test]
     fn each_pair_of_settings_that_does_not_fit_is_told_with_its_names() {
-        let cases: [(Settings, Status, &str); 5] = [
+        let cases: [(Settings, Status, &str); 6] = [
             (&[("RETRY__BUDGET", "39s")], Status::Warn, "retry.max_interval"),
             (&[("TARGET__LOANPRO__SETTLE", "5m"), ("RETRY__BUDGET", "10m")], Status::Warn, "target.loanpro"),
             (&[("WORKER__SHUTDOWN_TIMEOUT", "11s")], Status::Warn, "worker.shutdown_timeout"),
             (&[("WORKER__MAX_WAITING", "1023")], Status::Warn, "max_in_flight"),
             (&[("KAFKA__PROPERTIES__MESSAGE__MAX__BYTES", "999999")], Status::Warn, "without its original"),
+            (&[("ADMIN__TOKEN", "sekret-of-fifte")], Status::Warn, "admin.token"),
         ];
         for (settings, status, named) in cases {
             let found = found(settings);

@@ -77,7 +77,8 @@ fn judge(Erased { left, lingers, .. }: Erased) -> Result<(), Failure> {
 
 /// It cannot be undone, so somebody must say yes: `--yes`, or a person at a terminal.
 fn agreed(shell: &Shell) -> anyhow::Result<bool> {
-    if !shell.yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let is_asked = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !shell.yes && !is_asked {
         let refused = Failure::new(Exit::Usage, "nobody is there to be asked");
         return Err(refused.fix("say --yes: an erasure cannot be undone").into());
     }

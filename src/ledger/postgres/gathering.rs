@@ -4,8 +4,11 @@
 //! once the lane is locked. It looks at every row, for as long as that takes: a topic is made anew with fewer partitions by a
 //! person, and rarely.
 
+use std::time::Duration;
+
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use tokio::time::timeout;
 
 use super::session::{self, Statement};
 use crate::domain::Lane;
@@ -13,7 +16,11 @@ use crate::ledger::decode::Columns;
 use crate::ledger::{Gathered, Gathering, LedgerError};
 
 /// How long a statement may run.
-const GATHERING_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+const GATHERING_TIMEOUT: Duration = Duration::from_secs(600);
+/// A gatherer that is frozen between two statements holds its lanes no longer than this.
+const IDLE_TIMEOUT_MS: u32 = 10_000;
+/// Name of the session.
+pub(super) const GATHERER: &str = "profile-linker gathering";
 
 /// The lost lanes are of the present topic from here on: they are gathered once. Should the topic grow again, its records there
 /// are other ones.
@@ -47,7 +54,8 @@ WITH numbered AS MATERIALIZED (
     WHERE e.lane = ANY($1::int[]) AND (s.key IS NOT NULL OR n.number IS NOT NULL)
 ), moved AS (
     UPDATE event e SET lane = $2, epoch = $4 - 1,
-        publish_seq = COALESCE(t.number, CASE WHEN e.publish_seq IS NOT NULL THEN 0 END)
+        publish_seq = COALESCE(t.number, CASE WHEN e.publish_seq IS NOT NULL THEN 0 END),
+        possibly_sent = e.possibly_sent OR ($5 AND t.sealed)
     FROM theirs t WHERE e.key = t.key
     RETURNING e.key
 ), records AS (
@@ -63,8 +71,16 @@ SELECT (SELECT count(*) FROM moved) AS rows, (SELECT count(*) FROM numbered) AS 
 
 const LAST_NUMBER: &str = "SELECT COALESCE(max(publish_seq), 0) AS last_seq FROM outbox WHERE lane = $1";
 
-/// On a connection of its own, as a raise.
+/// On a connection of its own, as a raise, and told apart by its name: whoever raises lanes that are being gathered waits for it.
 pub(super) async fn gather(options: &PgConnectOptions, gathering: &Gathering) -> Result<Gathered, LedgerError> {
+    let named =
+        options.clone().application_name(GATHERER).options([("idle_in_transaction_session_timeout", IDLE_TIMEOUT_MS)]);
+    // The server ends each statement in time. This limit is for a server that went without a word.
+    let gathered = timeout(GATHERING_TIMEOUT * 2, gather_on(&named, gathering)).await;
+    gathered.unwrap_or_else(|_| Err(LedgerError::Unavailable("gathering lost partitions took too long".to_owned())))
+}
+
+async fn gather_on(options: &PgConnectOptions, gathering: &Gathering) -> Result<Gathered, LedgerError> {
     let mut connection = session::connect(&session::with_timeout(options, GATHERING_TIMEOUT)).await?;
     // Dropped with its connection before the commit, it changed nothing.
     Statement::new("BEGIN").rows(&mut connection).await?;
@@ -89,7 +105,8 @@ async fn gather_in(connection: &mut PgConnection, gathering: &Gathering) -> Resu
     if !lanes.is_empty() {
         let numbers: Vec<i32> = lanes.iter().map(|lane| lane.0).collect();
         let statement = Statement::new(MOVE).bind(numbers)?.bind(into.lane.0)?.bind(gathering.first_seq.0)?;
-        let moved = one(statement.bind(into.epoch.0)?.rows(&mut *connection).await?)?;
+        let statement = statement.bind(into.epoch.0)?.bind(gathering.restored)?;
+        let moved = one(statement.rows(&mut *connection).await?)?;
         (gathered.rows, gathered.numbers) = (moved.int("rows")?.unsigned_abs(), moved.int("numbers")?);
     }
     let last = one(Statement::new(LAST_NUMBER).bind(into.lane.0)?.rows(connection).await?)?;

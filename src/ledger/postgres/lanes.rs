@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgRow};
 use sqlx::{Connection, Row};
 
+use super::gathering::GATHERER;
 use super::read;
 use super::session::{self, Statement, WriteConnection};
 use crate::domain::Lane;
@@ -32,7 +33,11 @@ UPDATE lane l SET epoch = l.epoch + 1, owner = $2, clean = false
 FROM found f WHERE l.lane = f.lane
 RETURNING l.lane::bigint AS lane, l.epoch, f.clean, l.position, l.saved_cursor, l.suspect_below, l.topic_id";
 
-const END_BLOCKERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid";
+/// A gathering is spared by those who raise lost lanes only: they would be told that these are lost, and try again meanwhile. The
+/// owner of the first lane gathers itself.
+const END_BLOCKERS: &str = "
+SELECT pg_terminate_backend(b.pid) FROM unnest(pg_blocking_pids($1)) AS b(pid)
+WHERE $2 OR NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = b.pid AND a.application_name = $3)";
 
 const NOTE_TOPIC: &str = "
 WITH held AS MATERIALIZED (
@@ -108,7 +113,8 @@ pub(super) async fn raise(
     let mut connection = session::connect(&session::with_timeout(options, RAISE_TIMEOUT)).await?;
     Statement::new(MAKE_LANES).bind(&numbers)?.rows(&mut connection).await?;
     let statement = Statement::new(RAISE).bind(&numbers)?.bind(owner)?;
-    let raised = raise_past_blockers(&mut connection, readers, &statement).await?;
+    let gathers = lanes.contains(&Lane(0));
+    let raised = raise_past_blockers(&mut connection, readers, &statement, gathers).await?;
     // A statement of its own: that of the raise may have begun before the predecessor's last write was done.
     let last = read::last_numbers(&mut connection, &numbers).await?;
     let rows = raised.iter().map(|row| lane_row(row, |lane| last.get(&lane).copied().unwrap_or(0))).collect();
@@ -121,13 +127,17 @@ async fn raise_past_blockers(
     connection: &mut PgConnection,
     readers: &PgPool,
     statement: &Statement,
+    gathers: bool,
 ) -> Result<Vec<PgRow>, LedgerError> {
     let pid = backend_pid(connection).await?;
     let mut raised = pin!(session::until_no_collision(connection, statement));
     loop {
         match tokio::time::timeout(PATIENCE, &mut raised).await {
             Ok(rows) => return rows,
-            Err(_) => drop(Statement::new(END_BLOCKERS).bind(pid)?.ask_soon(readers).await?),
+            Err(_) => {
+                let blockers = Statement::new(END_BLOCKERS).bind(pid)?.bind(gathers)?.bind(GATHERER)?;
+                drop(blockers.ask_soon(readers).await?);
+            }
         }
     }
 }

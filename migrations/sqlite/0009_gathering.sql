@@ -1,0 +1,2 @@
+-- Nothing is added; see the same step of PostgreSQL.
+SELECT 1;

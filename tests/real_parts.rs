@@ -39,6 +39,8 @@ mod ledger_accidents;
 mod ledger_outages;
 #[path = "real_parts/ledgers.rs"]
 mod ledgers;
+#[path = "real_parts/letters_at_size.rs"]
+mod letters_at_size;
 #[path = "real_parts/letting_go.rs"]
 mod letting_go;
 #[path = "real_parts/looking.rs"]
@@ -69,6 +71,8 @@ mod renamed_topics;
 mod replay_how_to;
 #[path = "real_parts/replaying.rs"]
 mod replaying;
+#[path = "real_parts/replaying_at_size.rs"]
+mod replaying_at_size;
 #[path = "real_parts/retention.rs"]
 mod retention;
 #[path = "real_parts/secrets/mod.rs"]
@@ -154,6 +158,8 @@ const CASES: &[&[Case]] = &[
     ledger_accidents::CASES,
     dead_letters::CASES,
     replaying::CASES,
+    replaying_at_size::CASES,
+    letters_at_size::CASES,
     editing::CASES,
     replay_how_to::CASES,
     lost_ledger::CASES,

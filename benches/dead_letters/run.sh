@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How long the commands of an operator take on a large ledger, as docs/benchmarks.md tells: each is the real program, its start
-# included. The last one reopens every dead letter.
+# included. The sealed bytes are filled in and open under no key: replays are measured by tests/real_parts/letters_at_size.rs.
 # Usage: benches/dead_letters/run.sh PROGRAM [dead letters] [linked events beside them]
 # Needs psql on the path; connects as it does (PGHOST, PGPORT, PGUSER); makes and drops a database. Keep fsync on.
 set -euo pipefail
@@ -43,14 +43,4 @@ timed dlq list --customer loanpro/4711
 timed dlq list --event-id order-4711
 timed dlq list
 timed dlq show order-4711
-timed dlq replay --dry-run
-began=$(date +%s%N)
-# shellcheck disable=SC2016  # for the inner shell
-memory=$(/usr/bin/env bash -c '"$0" dlq replay --all --yes --output json > out.json & pid=$!
-  most=0; while kill -0 $pid 2> /dev/null; do
-    now=$(awk "/VmHWM/ { print \$2 }" /proc/$pid/status 2> /dev/null || true); [ "${now:-0}" -gt "$most" ] && most=$now; sleep 0.05
-  done; wait $pid; echo $((most / 1024))' "$program")
-ms=$((($(date +%s%N) - began) / 1000000))
-printf '\nreplay of all: %s in %s s, %s/s, at most %s MB resident\n' \
-  "$(tail -1 out.json)" $((ms / 1000)) $((letters * 1000 / ms)) "$memory"
 psql -qX -d postgres -c "DROP DATABASE $database"

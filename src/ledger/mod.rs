@@ -12,6 +12,7 @@ pub mod custody;
 mod dead_letters;
 mod decode;
 mod failure;
+mod gathering;
 pub mod hash_key;
 pub mod migration;
 mod pause;
@@ -35,6 +36,7 @@ pub use dead_letters::{
     AuditFilter, AuditFrom, AuditLine, DeadLetter, DeadLetterFilter, DeadLetterGroup, DeadLetterPlace, DeadLetters,
     Fate, LetterState, Story,
 };
+pub use gathering::{Gathered, Gathering};
 pub use hash_key::HashKey;
 pub use migration::{MigrationStatus, MigrationStep, migrate};
 pub use pause::{IntakeOrders, NamedLimits, Pause, PauseKind};

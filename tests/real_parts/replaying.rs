@@ -63,7 +63,7 @@ async fn the_dead_letters_of_an_outage_are_linked_once_each_whatever_is_killed_m
     let by_them: usize = operators.iter().map(|operator| actions(operator, "replayed")).sum();
     println!("replayed {before} until the kill, {by_them} by two at once");
     assert!(by_them > 0 && by_them + before <= CUSTOMERS, "{before} and {by_them}");
-    assert_once_each(&stand, converted).await;
+    assert_once_each(&stand, CUSTOMERS, converted).await;
     assert_eq!(worker.terminate(), 0);
 }
 
@@ -77,12 +77,12 @@ fn taken_over(log: &str) -> u64 {
 }
 
 /// Each customer has one profile, each result its generation, each reopening its line in the audit.
-async fn assert_once_each(stand: &Stand<'_>, converted: usize) {
+pub async fn assert_once_each(stand: &Stand<'_>, customers: usize, converted: usize) {
     let linked: BTreeMap<String, i64> = stand.all(&stand.topics.linked).await.iter().map(generation).collect();
-    assert_eq!(linked.len(), CUSTOMERS, "every event is linked");
+    assert_eq!(linked.len(), customers, "every event is linked");
     let profiles = stand.sandbox.booked("profiles").await;
-    let customers: BTreeSet<String> = profiles.iter().map(|profile| profile["customer"].to_string()).collect();
-    assert_eq!((profiles.len(), customers.len()), (CUSTOMERS, CUSTOMERS), "once each");
+    let linked_for: BTreeSet<String> = profiles.iter().map(|profile| profile["customer"].to_string()).collect();
+    assert_eq!((profiles.len(), linked_for.len()), (customers, customers), "once each");
     assert_eq!(stand.sandbox.booked("conversions").await.len(), converted, "no token was converted twice");
     let audit = dlq(stand, &["audit", "--act", "replay"]);
     let mut acts: BTreeMap<&str, i64> = BTreeMap::new();
@@ -215,7 +215,7 @@ fn primary(record: &Record) -> (String, bool) {
 }
 
 /// The link target is away for longer than the budget. Answers how many tokens were converted before.
-async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize {
+pub async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize {
     stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 503})).await;
     for number in 0..count {
         let customer = stand.sandbox.create_customer().await;
@@ -231,6 +231,11 @@ async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize {
     count / 2
 }
 
+/// How many replays the ledger's audit tells of.
+pub fn audit_lines(stand: &Stand<'_>) -> usize {
+    dlq(stand, &["audit", "--act", "replay"]).len()
+}
+
 fn generation(record: &Record) -> (String, i64) {
     let data = &record.json()["data"];
     let id = data["created"]["id"].as_str().expect("an id").to_owned();
@@ -241,6 +246,6 @@ async fn none_is_left(stand: &Stand<'_>) {
     eventually("every replay has ended well", PATIENCE, async || dlq(stand, &["list"]).is_empty().then_some(())).await;
 }
 
-fn actions(replay: &Guarded, action: &str) -> usize {
+pub fn actions(replay: &Guarded, action: &str) -> usize {
     replay.output().matches(&format!("\"action\":\"{action}\"")).count()
 }

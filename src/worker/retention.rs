@@ -49,6 +49,12 @@ impl Retention {
         let dead_lettered = config.dead_letters.retention.max(ended);
         Self { ended, dead_lettered, running: false, next_run: Duration::ZERO }
     }
+
+    /// The next batch. The ledger's clock takes a row for older than it is by as much as it was put forward.
+    fn purge(&self, old_after: Duration, ahead: Duration, after: Option<PurgePlace>) -> Purge {
+        let (ended, dead_lettered) = (self.ended + ahead, self.dead_lettered + ahead);
+        Purge { ended, dead_lettered, record: old_after + ahead, after, limit: BATCH }
+    }
 }
 
 impl Dispatcher {
@@ -68,15 +74,7 @@ impl Dispatcher {
     /// After the pause, so that a stop in it begins no further batch: nobody waits for what is spawned.
     fn remove_next(&self, run: Run) {
         let shared = Arc::clone(&self.shared);
-        // By so much older than it is would the ledger's clock take a row.
-        let ahead = self.time.ahead();
-        let purge = Purge {
-            ended: self.retention.ended + ahead,
-            dead_lettered: self.retention.dead_lettered + ahead,
-            record: shared.preparer.old_after + ahead,
-            after: run.after,
-            limit: BATCH,
-        };
+        let purge = self.retention.purge(shared.preparer.old_after, self.time.ahead(), run.after);
         self.spawn(async move {
             tokio::time::sleep(run.pause).await;
             let asked_at = shared.clock.tick();
@@ -122,5 +120,19 @@ impl Run {
         } else {
             tracing::debug!(batches, working_ms, "there are no old rows to remove");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledgers_clock_that_was_put_forward_removes_nothing_early() {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let next_run = Duration::ZERO;
+        let retention = Retention { ended: days(30), dead_lettered: days(90), running: false, next_run };
+        let purge = retention.purge(days(15), days(40), None);
+        assert_eq!((purge.ended, purge.dead_lettered, purge.record), (days(70), days(130), days(55)));
     }
 }

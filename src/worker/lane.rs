@@ -8,8 +8,8 @@ use super::load::Tally;
 use super::scribe::EndedResult;
 use super::starting::Start;
 use crate::conditions::Trouble;
-use crate::contract::OutgoingRecord;
 use crate::contract::results::without_original;
+use crate::contract::{OutgoingRecord, TopicRole};
 use crate::domain::PublishSeq;
 use crate::ledger::{Claim, LaneRow};
 
@@ -194,11 +194,12 @@ impl Lane {
         }
     }
 
-    /// Leaves the original out of the dead letter in front; whether there was one. The ledger's outbox keeps the whole one: a
+    /// Leaves the original out of the dead letter in front, if this topic, which refused it, is the dead letters'; whether there was one. The ledger's outbox keeps the whole one: a
     /// successor finds out for itself.
-    pub fn leave_originals_out(&mut self) -> bool {
+    pub fn leave_originals_out(&mut self, topic: TopicRole) -> bool {
         let Some(EndedResult { seq, records }) = self.pop() else { return false };
-        let lighter: Vec<Option<OutgoingRecord>> = records.iter().map(without_original).collect();
+        let lighter: Vec<Option<OutgoingRecord>> =
+            records.iter().map(|record| without_original(record).filter(|_| record.topic == topic)).collect();
         let is_lighter = lighter.iter().any(Option::is_some);
         let records = lighter.into_iter().zip(records).map(|(lighter, record)| lighter.unwrap_or(record)).collect();
         self.give_back(vec![EndedResult { seq, records }]);

@@ -37,8 +37,13 @@ impl LedgerTime {
         let known = self.zero.unwrap_or(shown);
         let latest = known.latest.min(shown.latest);
         let ahead_ms = (shown.earliest - latest).max(0);
-        let earliest = if ahead_ms > 0 { known.earliest } else { known.earliest.max(shown.earliest) };
-        self.zero = Some(Zero { earliest: earliest.min(latest), latest });
+        let earliest = match known.earliest {
+            known if ahead_ms > 0 => known,
+            // Put back: of what was known nothing holds any more.
+            known if known > shown.latest => shown.earliest,
+            known => known.max(shown.earliest),
+        };
+        self.zero = Some(Zero { earliest, latest });
         let before = std::mem::replace(&mut self.ahead_ms, ahead_ms);
         duration(ahead_ms - before)
     }

@@ -11,6 +11,7 @@ use super::lane::{Held, Lane};
 use super::positions;
 use super::scribe::{EndedResult, Job};
 use crate::conditions::{Conditions, Health, Part};
+use crate::contract::TopicRole;
 use crate::domain::PublishSeq;
 use crate::kafka::cursor::{self, CursorText};
 use crate::kafka::{Committed, Cycle, CycleError, Position};
@@ -108,10 +109,10 @@ impl Dispatcher {
                 self.resolve();
             }
             Err(CycleError::Refused { index, error, delivered, too_large }) => {
-                let alone = self.cycle.as_ref().filter(|_| too_large).and_then(CycleInFlight::lone);
+                let alone = self.cycle.as_ref().filter(|_| too_large).and_then(|cycle| cycle.lone(index));
                 self.on_refused(index, &error, &delivered);
-                if let Some(partition) = alone {
-                    self.leave_original_out(partition);
+                if let Some((partition, topic)) = alone {
+                    self.leave_original_out(partition, topic);
                 }
             }
             Err(CycleError::RefusedSomewhere(error)) => self.on_refused_somewhere(&error),
@@ -200,9 +201,9 @@ impl Dispatcher {
 
     /// A topic may take less than it did when the worker read its settings: what was tried alone and is too large goes without its
     /// original, which the ledger keeps. Where that is refused, too, its lane waits for a person.
-    fn leave_original_out(&mut self, partition: i32) {
+    fn leave_original_out(&mut self, partition: i32, topic: TopicRole) {
         let Some(lane) = self.lanes.get_mut(&partition) else { return };
-        if lane.leave_originals_out() {
+        if lane.leave_originals_out(topic) {
             tracing::warn!(
                 kafka.partition = partition,
                 "the dead-letter topic takes less than it did: a dead letter goes without its original, which the ledger keeps",
@@ -238,10 +239,15 @@ impl Dispatcher {
                 |records: std::ops::Range<usize>| records.into_iter().all(|record| delivered.contains(&record));
             let mut published = 0;
             let mut complete = true;
-            for result in &part.results {
+            for result in &mut part.results {
                 let next = index + result.records.len();
                 complete &= is_there(index..next);
                 published += usize::from(complete);
+                if !is_there(index..next) {
+                    // A rejection whose dead letter is refused: it is not published once more with each try.
+                    let mut record = index..next;
+                    result.records.retain(|_| !record.next().is_some_and(|record| delivered.contains(&record)));
+                }
                 index = next;
             }
             let published: Vec<EndedResult> = part.results.drain(..published).collect();
@@ -281,10 +287,11 @@ impl CycleInFlight {
         self.parts.contains_key(&partition)
     }
 
-    /// The partition of its only result, where it has one only.
-    fn lone(&self) -> Option<i32> {
-        let mut results = self.parts.iter().flat_map(|(id, part)| part.results.iter().map(move |_| *id));
-        results.next().filter(|_| results.next().is_none())
+    /// The partition of its only result, where it has one only, and the topic of that one's record at this index.
+    fn lone(&self, index: usize) -> Option<(i32, TopicRole)> {
+        let mut results = self.parts.iter().flat_map(|(id, part)| part.results.iter().map(move |result| (*id, result)));
+        let (partition, result) = results.next().filter(|_| results.next().is_none())?;
+        Some((partition, result.records.get(index)?.topic))
     }
 
     /// The partition and the result that the record at this index belongs to.

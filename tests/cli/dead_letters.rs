@@ -220,8 +220,8 @@ async fn what_does_not_open_is_named_and_stays_a_dead_letter() {
     let bench = stocked_but(&["a"]).await;
     let replayed = as_json(&bench, &["replay", "--reason", "retries_exhausted"]);
     let told: Vec<_> = replayed.iter().filter_map(|line| line["action"].as_str()).collect();
-    assert_eq!(told, ["unreadable", "replayed"]);
-    assert_eq!(replayed.last(), Some(&json!({"replayed": 1, "skipped": 0, "unreadable": 1})));
+    assert_eq!(told, ["skipped", "replayed"]);
+    assert_eq!(replayed.last(), Some(&json!({"replayed": 1, "skipped": 1, "unreadable": 1})));
     assert_eq!(ids(&as_json(&bench, &["list", "--state", "dead-lettered"])), ["a", "c"]);
     let would = as_json(&bench, &["replay", "--dry-run"]);
     assert_eq!(would, [json!({"wouldReplay": {"link_unknown": 1}, "unreadable": 1})]);

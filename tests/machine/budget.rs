@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use profile_linker::domain::ReasonCode;
 use profile_linker::domain::machine::{Effect, Observation};
+use profile_linker::domain::outcome::CallOutcome;
 
 use crate::driver::{
     BUDGET, Driver, LOOKS, MAX_INTERVAL, SETTLE, absent, asked_to_wait, begun, code, link, look_failed, misconfigured,
@@ -202,4 +203,44 @@ fn a_note_that_comes_while_a_link_waits_to_be_sent_makes_a_look_of_it() {
     assert_eq!(event.flow.look_instead(), Effect::LookUp);
     assert_eq!((event.flow.attempts.link, event.flow.attempts.lookup), (0, 1), "no link was sent");
     assert!(matches!(event.see(absent()), Effect::Wait(_)), "one look proves nothing");
+}
+
+#[test]
+fn what_an_earlier_run_may_have_sent_is_looked_for_and_then_sent_however_short_the_budget_is() {
+    for begun in [crate::driver::resumed(), crate::driver::possibly_sent()] {
+        let mut event = Driver::permanent();
+        event.see(begun);
+        let mut effect = event.see(Observation::Turn);
+        for _ in 0..LOOKS {
+            let Effect::Wait(wait) = effect else { panic!("{effect:?}") };
+            // Its looks take longer than the whole budget.
+            event.pass(wait + BUDGET);
+            assert_eq!(event.see(Observation::Due), Effect::LookUp);
+            effect = event.see(absent());
+        }
+        assert_eq!(effect, Effect::Link);
+        // From here on it counts: what this run sends and does not find is its own failure.
+        event.pass(BUDGET);
+        effect = event.see(link(unknown()));
+        while let Effect::Wait(wait) = effect {
+            event.pass(wait);
+            event.see(Observation::Due);
+            effect = event.see(absent());
+        }
+        assert_eq!(code(&effect), ReasonCode::RetriesExhausted);
+    }
+}
+
+#[test]
+fn waiting_as_asked_before_a_look_does_not_spend_the_budget() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    let asked = BUDGET * 3;
+    let outcome = CallOutcome::Unknown { retry_after: Some(asked), detail: "503".to_owned() };
+    let effect = event.see(link(outcome));
+    assert_eq!(effect, Effect::Wait(asked));
+    event.pass(asked);
+    event.see(Observation::Due);
+    assert!(matches!(event.see(look_failed()), Effect::BackOff(_)));
+    assert_eq!(event.flow.spent, SETTLE, "as without being asked to");
 }

@@ -105,6 +105,7 @@ async fn measured(stand: &Stand<'_>, words: &[&str], limit: u64) -> Vec<Value> {
     let (took, told) = (began.elapsed(), command.output());
     assert_eq!(command.end_within(LONG).expect("it has ended").code(), Some(0), "{words:?}: {told}");
     println!("dlq {}: {:.2} s, {} MiB", words.join(" "), took.as_secs_f64(), most / MEBIBYTE);
+    assert!(most > 0, "{words:?}: it was never seen");
     assert!(most < limit, "{words:?}: {} MiB", most / MEBIBYTE);
     lines(told.as_bytes())
 }

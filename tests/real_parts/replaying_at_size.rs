@@ -48,7 +48,8 @@ async fn all_that_an_outage_left_is_linked_once_through_every_interruption(parts
     worker.kill();
     assert!(second.end_within(LONG).is_some(), "it is gone");
     // Two operators at once; the worker that took over is killed under their hands.
-    let mut operators = [replay(&stand, &["--by", "ada", "--rate", &rate]), replay(&stand, &["--by", "bob", "--rate", &rate])];
+    let mut operators =
+        [replay(&stand, &["--by", "ada", "--rate", &rate]), replay(&stand, &["--by", "bob", "--rate", &rate])];
     let worker = started(&stand, &SETTINGS).await;
     replayed(&[&operators[0], &operators[1]], customers / 3).await;
     worker.kill();

@@ -158,7 +158,7 @@ impl History {
         let to_come = state.plan.inputs[self.input..].to_vec();
         let work: Work<()> = Box::new(move |state, _| {
             let (readable, unfinished_too) = (state.may_be_read(&to_come), state.is(Mutation::PurgesUnfinished));
-            let purged = state.tables.purge(&purge, unfinished_too, |key| readable.contains(key));
+            let purged = state.tables.purge(&purge, unfinished_too, |row| readable.has(row));
             if purged.removed > 0 {
                 state.coverage.fault("old rows are removed", "ledger");
             }

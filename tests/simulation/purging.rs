@@ -3,6 +3,7 @@
 //! A history is minutes long, a row is kept for weeks: so here it goes after seconds, wherever what weeks are for has come
 //! about already: each record of its event is written, read, and behind its partition's committed position.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use profile_linker::domain::EventKey;
@@ -13,12 +14,29 @@ use crate::process::wall_ms;
 use crate::tables::{Row, Tables};
 use crate::world::State;
 
+/// Which records are still to be written or read, or may be read again.
+#[derive(Default)]
+pub struct Readable {
+    /// Of these events.
+    events: BTreeSet<EventKey>,
+    /// Of each partition those from this offset on: a conflict, and what nobody can read, have rows of their own.
+    from: BTreeMap<i32, i64>,
+}
+
+impl Readable {
+    /// Whether the row's record is one of them, or another of its event.
+    pub fn has(&self, row: &Row) -> bool {
+        let from = self.from.get(&row.stored.partition).copied().unwrap_or(i64::MAX);
+        self.events.contains(&row.stored.key) || row.stored.offset >= from
+    }
+}
+
 /// Longer than a statement can be on its way: a lost acceptance that comes after its row is gone would insert it anew.
 const AGES_S: [u64; 2] = [20, 40];
 
 impl Tables {
     /// As both ledgers do it; `may_return`: rows of which a record may be read again.
-    pub fn purge(&mut self, purge: &Purge, unfinished_too: bool, may_return: impl Fn(&EventKey) -> bool) -> Purged {
+    pub fn purge(&mut self, purge: &Purge, unfinished_too: bool, may_return: impl Fn(&Row) -> bool) -> Purged {
         let place = |row: &Row| PurgePlace { accepted_at: ms(row.accepted_at), key: row.stored.key };
         let order = |place: &PurgePlace| (place.accepted_at, place.key);
         let mut places: Vec<PurgePlace> = self.rows.values().map(place).collect();
@@ -29,7 +47,7 @@ impl Tables {
         let mut removed = 0;
         for PurgePlace { key, .. } in &places {
             let goes = self.rows.get(key).is_some_and(|row| self.may_go(row, purge, unfinished_too));
-            if let Some(row) = self.rows.get(key).filter(|_| goes && !may_return(key)).cloned() {
+            if let Some(row) = self.rows.get(key).filter(|row| goes && !may_return(row)).cloned() {
                 self.rows.remove(key);
                 self.notes.retain(|_, (of, _)| of != key);
                 self.removed.insert(*key, row);
@@ -61,9 +79,10 @@ impl State {
         Some(Purge { ended, dead_lettered: ended * 2, record: Duration::ZERO, after: None, limit: 4 })
     }
 
-    /// The events of which a record is still to be written or read, or may be read again.
-    pub fn may_be_read(&self, to_come: &[Input]) -> Vec<EventKey> {
-        let mut keys: Vec<EventKey> = to_come.iter().filter_map(Input::event_key).collect();
+    /// What is still to be written or read, or may be read again.
+    pub fn may_be_read(&self, to_come: &[Input]) -> Readable {
+        let mut readable = Readable::default();
+        readable.events.extend(to_come.iter().filter_map(Input::event_key));
         for partition in 0..self.plan.partitions {
             let committed = self.broker.committed.get(&partition).map(|(offset, _)| *offset);
             let accepted = self.accepted_up_to(partition);
@@ -72,11 +91,13 @@ impl State {
             // A position that the ledger knew can be committed before what lies below it is read once more.
             let clients = self.group.clients.values();
             let fetched = clients.filter_map(|client| client.next_to_accept(partition)).min();
-            let safe = usize::try_from(safe.min(fetched.unwrap_or(i64::MAX))).unwrap_or(0);
+            let safe = safe.min(fetched.unwrap_or(i64::MAX));
+            readable.from.insert(partition, safe);
+            let safe = usize::try_from(safe).unwrap_or(0);
             let identities = self.broker.identities.get(usize::try_from(partition).unwrap_or(0));
-            keys.extend(identities.into_iter().flat_map(|log| log.iter().skip(safe).flatten()));
+            readable.events.extend(identities.into_iter().flat_map(|log| log.iter().skip(safe).flatten()));
         }
-        keys
+        readable
     }
 }
 

@@ -178,7 +178,7 @@ impl Run<'_> {
         let (action, generation) = match one.taken {
             Taken::Reopened => ("replayed", letter.generation + 1),
             Taken::PassedOver => ("skipped", letter.generation),
-            Taken::Unreadable => ("unreadable", letter.generation),
+            Taken::Unreadable => ("skipped", letter.generation),
         };
         if !self.shell.is_json() {
             let name = event_id(letter).map_or_else(|| origin(letter, &self.desk.topic), str::to_owned);

@@ -46,6 +46,8 @@ pub struct Flow {
     link_unseen: bool,
     /// Another worker's link of this event was noted: an answer that names ours does not rule a second one out.
     noted: bool,
+    /// A link was sent since this process took the event up.
+    link_sent: bool,
     /// It was noted since the last look began: that look may have come too early to see it.
     owes_look: bool,
     /// The customer was found: the tenant is right.
@@ -80,6 +82,7 @@ impl Flow {
             noted: false,
             owes_look: false,
             customer_seen: false,
+            link_sent: false,
             under_way_until: Duration::ZERO,
             last_trouble: String::new(),
         }
@@ -239,6 +242,7 @@ impl Flow {
             return self.look(Look::UNSEEN);
         }
         self.attempts.link += 1;
+        self.link_sent = true;
         self.since = now.tick;
         self.become_(State::Linking, Effect::Link)
     }
@@ -260,8 +264,11 @@ impl Flow {
                 self.link_unseen = true;
                 self.under_way_until = now.tick + rules.longest_call;
                 self.last_trouble = detail;
-                let wait = self.wait_before_look(0, rules, now).max(retry_after.unwrap_or_default());
-                self.settle(Cause::Unseen, wait)
+                let wait = self.wait_before_look(0, rules, now);
+                // What goes beyond is waited because it was asked for.
+                let asked = retry_after.unwrap_or_default().saturating_sub(wait);
+                self.stand_still(asked);
+                self.settle(Cause::Unseen, wait + asked)
             }
             CallOutcome::Refused(refusal) if self.link_unseen => {
                 self.settle(Cause::Refused(refusal), self.wait_before_look(0, rules, now))
@@ -338,6 +345,8 @@ impl Flow {
                 let detail = "the link was answered as done, but the profile is not there";
                 self.back_off(Next::Link, None, detail.to_owned(), rules, now)
             }
+            // What an earlier run of the event may have sent is not there: nothing failed in this one.
+            Cause::Unseen if !self.link_sent => self.link(now),
             Cause::Unseen => {
                 let detail = self.unseen_and_absent();
                 self.back_off(Next::Link, None, detail, rules, now)

@@ -21,8 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a raise waits at all.
 const RAISE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// One that is there is left out: an insertion would wait for whoever just writes to it, and nobody ends that session for it.
 const MAKE_LANES: &str = "
-INSERT INTO lane (lane, epoch, clean) SELECT n, 0, true FROM unnest($1::int[]) AS n ORDER BY n
+INSERT INTO lane (lane, epoch, clean)
+SELECT n, 0, true FROM unnest($1::int[]) AS n WHERE NOT EXISTS (SELECT 1 FROM lane l WHERE l.lane = n) ORDER BY n
 ON CONFLICT (lane) DO NOTHING";
 
 const RAISE: &str = "

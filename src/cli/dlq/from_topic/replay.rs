@@ -180,7 +180,7 @@ impl Run<'_> {
         let (count, action, generation) = match taken {
             Taken::Replayed => (&mut self.tally.done, "replayed", letter.generation + 1),
             Taken::NoPartition => (&mut self.tally.skipped, "skipped", letter.generation),
-            Taken::Unreadable => (&mut self.tally.unreadable, "unreadable", letter.generation),
+            Taken::Unreadable => (&mut self.tally.unreadable, "skipped", letter.generation),
         };
         *count += 1;
         let topic = &self.reading.endpoint.topics.created;

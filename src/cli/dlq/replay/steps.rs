@@ -114,11 +114,12 @@ impl Tally {
     /// The replayed ones failed again (1), or the output is closed.
     pub fn finish(self, end: &End, done: &str, look: &str, shell: &Shell) -> anyhow::Result<Exit> {
         let Self { done: replayed, skipped, unreadable } = self;
+        let skipped = skipped + unreadable;
         let (mut json, mut text) =
             (json!({"replayed": replayed, "skipped": skipped}), format!("replayed {replayed}, skipped {skipped}"));
         if unreadable > 0 {
             json["unreadable"] = json!(unreadable);
-            text.push_str(&format!(", unreadable {unreadable}"));
+            text.push_str(&format!(", of them {unreadable} unreadable"));
         }
         shell.line(&json, || text)?;
         match end {

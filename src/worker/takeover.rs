@@ -10,7 +10,7 @@ use super::positions;
 use super::starting::{Start, starting_point};
 use crate::conditions::{Health, Part};
 use crate::domain;
-use crate::kafka::KnownTopic;
+use crate::kafka::{Committed, KnownTopic};
 use crate::ledger::{Claim, LaneCorrection, LaneRow, LedgerError, StoredRow, Unpublished};
 
 /// Pause before a step of a take-over is tried again.
@@ -40,10 +40,11 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
     let Topic { anew, lost, id, partitions: there } = forget_old_topic(shared, &mut rows).await?;
     let asked: Vec<i32> = partitions.iter().copied().filter(|one| is_there(*one, there)).collect();
     let committed = positions::committed(shared, &asked).await;
+    let beyond = beyond_the_end(shared, &committed).await;
     let mut starts = BTreeMap::new();
     for row in rows {
         let stands = committed.iter().find(|committed| committed.partition == row.claim.lane.0);
-        let anew = anew.contains(&row.claim.lane);
+        let anew = anew.contains(&row.claim.lane) || beyond.contains(&row.claim.lane.0);
         starts.insert(row.claim.lane, (starting_point(shared.ledger_id, shared.adopting, &row, anew, stands)?, row));
     }
     suspect_whole_logs(shared, &mut starts).await;
@@ -65,6 +66,20 @@ pub(super) async fn take_over(shared: &Shared, partitions: &[i32]) -> Result<Vec
         opened.push(Opened { lost: lost.contains(&lane), row, start, raised_at, unfinished, unpublished });
     }
     Ok(opened)
+}
+
+/// Partitions whose commit is beyond their log's end: it is of a topic that was before this one. An adopted ledger cannot tell that
+/// by the topic that it knows.
+async fn beyond_the_end(shared: &Shared, committed: &[Committed]) -> BTreeSet<i32> {
+    let stands: Vec<(i32, i64)> =
+        committed.iter().filter_map(|committed| Some((committed.partition, committed.offset?))).collect();
+    if !shared.adopting || stands.is_empty() {
+        return BTreeSet::new();
+    }
+    let partitions: Vec<i32> = stands.iter().map(|(partition, _)| *partition).collect();
+    let ends = positions::log_ends(shared, &partitions).await;
+    let is_beyond = |(partition, offset): &(i32, i64)| ends.iter().any(|(of, end)| of == partition && offset > end);
+    stands.into_iter().filter(is_beyond).map(|(partition, _)| partition).collect()
 }
 
 /// What a restored ledger lost was accepted before this moment, also what was sent before its position was committed: so

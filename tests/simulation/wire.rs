@@ -190,6 +190,13 @@ impl State {
         let what = |detail: &str| format!("{} of {} for {key:?}: {detail}", request.operation, request.sender);
         let row = self.tables.rows.get(&key);
         let held = row.and_then(|row| self.wire.held.get(&(request.sender, row.stored.lane)));
+        // Gathered a moment ago: whoever had the record's own lane has not heard of it yet, and whoever has it now waits.
+        let before = row.and_then(|row| self.wire.held.get(&(request.sender, Lane(row.stored.partition))));
+        if let (Some(row), None, Some(held)) = (row, held, before) {
+            let leaving = Leaving { sender: request.sender, operation: request.operation, key, row, held };
+            let broken = self.another_is_under_way(&leaving).or_else(|| self.fence_is_passed(&leaving));
+            return broken.map_or(Ok(()), |broken| Err(("a_call_leaves_a_lane_of_its_own_only", what(broken))));
+        }
         let (Some(row), Some(held)) = (row, held) else {
             return Err(("what_leaves_is_written_ahead", what("its sender never took its lane, or there is no row")));
         };

@@ -228,7 +228,7 @@ async fn what_does_not_open_is_named_and_stays_a_dead_letter() {
     let text = dlq(&bench, &["replay", "--dry-run"]).out;
     assert!(text.ends_with("1 unreadable: they would stay as they are\n"), "{text}");
     let text = dlq(&bench, &["replay", "a", "--yes"]);
-    assert_eq!((text.code, text.out.as_str()), (0, "replayed 0, skipped 0, unreadable 1\n"), "{text:?}");
+    assert_eq!((text.code, text.out.as_str()), (0, "replayed 0, skipped 1, of them 1 unreadable\n"), "{text:?}");
     assert!(text.err.contains("unreadable a: it does not open"), "{}", text.err);
     assert_eq!(ids(&as_json(&bench, &["audit"])), ["b"], "nothing was done to it");
 }

@@ -279,18 +279,6 @@ impl Flow {
         }
     }
 
-    /// A look waits until a write would be visible. The last one, whose "not there" counts, also until no link of ours can
-    /// still be under way: a connection that broke early, or a gateway's 502, ends the wait for an answer and not the call.
-    fn wait_before_look(&self, absent: u32, rules: &Rules, now: Moment) -> Duration {
-        let is_last = absent + 1 >= rules.looks;
-        let under_way = self.under_way_until.saturating_sub(now.tick);
-        rules.settle + if is_last { under_way } else { Duration::ZERO }
-    }
-
-    fn settle(&mut self, cause: Cause, wait: Duration) -> Effect {
-        self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(wait))
-    }
-
     /// Working time runs on from the call that is looked after: settling and looking are part of its failure.
     fn look(&mut self, look: Look) -> Effect {
         self.attempts.lookup += 1;

@@ -12,6 +12,18 @@ impl Flow {
         self.since += waited;
     }
 
+    /// A look waits until a write would be visible. The last one, whose "not there" counts, also until no link of ours can
+    /// still be under way: a connection that broke early, or a gateway's 502, ends the wait for an answer and not the call.
+    pub(super) fn wait_before_look(&self, absent: u32, rules: &Rules, now: Moment) -> Duration {
+        let is_last = absent + 1 >= rules.looks;
+        let under_way = self.under_way_until.saturating_sub(now.tick);
+        rules.settle + if is_last { under_way } else { Duration::ZERO }
+    }
+
+    pub(super) fn settle(&mut self, cause: Cause, wait: Duration) -> Effect {
+        self.become_(State::Settling(Look { cause, absent: 0 }), Effect::Wait(wait))
+    }
+
     pub(super) fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
         if counts {
             self.spent += now.tick.saturating_sub(self.since);

@@ -4,6 +4,7 @@
 use profile_linker::kafka::{Cycle, Position};
 use profile_linker::ledger::{Acceptance, Accepted};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::vendors::{Reply, Request, Vendor, customer_of};
 use crate::world::State;
@@ -120,7 +121,8 @@ pub fn altered(state: &mut State, mut cycle: Cycle) -> Cycle {
             let mut body: Value = serde_json::from_slice(&record.value).unwrap_or_default();
             let id = body["id"].as_str().unwrap_or_default().to_owned();
             if !state.broker.tried.insert(id.clone()) {
-                body["id"] = json!(format!("{id} again {number}"));
+                // As valid as the first: what it breaks is not its form.
+                body["id"] = json!(Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{id} again {number}").as_bytes()));
                 record.value = body.to_string().into_bytes();
             }
         }

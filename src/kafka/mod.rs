@@ -44,8 +44,8 @@ pub enum SourceEvent {
     },
     /// Fetching of a partition was taken up anew by [`Source::restart`]: its records before this are stale.
     Restarted(i32),
-    /// The topic is another than [`Source::topic_id`] told first, or since this was last said: it was deleted and made again.
-    /// Said also where [`Source::topic_id`] told the new one meanwhile, since others asked before.
+    /// The topic is another than [`Source::topic`] told first, or since this was last said: it was deleted and made again.
+    /// Said also where [`Source::topic`] told the new one meanwhile, since others asked before.
     Remade,
     /// Something that passes or needs a person; said once per change.
     Trouble(String),

@@ -3,7 +3,7 @@
 //!
 //! An event's span hangs below the span that its `traceparent` names; without one, its trace is made of its identity, so that
 //! every worker that has a part in it, before and after a restart or a replay, tells of the same trace. An event whose producer
-//! said that it is not sampled is not told. What a span says is a closed list ([`span`]): no text of a vendor, no token.
+//! said that it is not sampled is not told. What a span says is a closed list (`span.rs`): no text of a vendor, no token.
 
 mod export;
 mod span;

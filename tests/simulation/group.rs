@@ -65,6 +65,8 @@ pub struct Client {
     /// Records that its worker has and did not hear of, and how often: partition, offset, the topic's number. One that it
     /// dropped stays here.
     pub handed: BTreeMap<(i32, i64, usize), u32>,
+    /// Those, and the ones that it heard of: an acceptance in two steps may be heard by half.
+    pub ever_handed: BTreeSet<(i32, i64, usize)>,
 }
 
 /// When a member was given up, and when its client finds out: until then it hears nothing of the coordinator.

@@ -44,6 +44,7 @@ impl WorldSource {
             topics: Knowledge::default(),
             restarts: Vec::new(),
             handed: std::collections::BTreeMap::new(),
+            ever_handed: std::collections::BTreeSet::new(),
         };
         state.group.clients.insert(process.number, client);
         state.join(process.number);
@@ -217,6 +218,7 @@ impl State {
                 kept += if going.contains(partition) { 0 } else { log[from..].len().min(BATCH) };
                 for offset in (from..log.len().min(from + BATCH)).filter_map(|offset| i64::try_from(offset).ok()) {
                     *client.handed.entry((*partition, offset, topic)).or_default() += 1;
+                    client.ever_handed.insert((*partition, offset, topic));
                 }
                 fetch.next = i64::try_from((from + BATCH).min(log.len())).unwrap_or(0).max(fetch.next);
             }

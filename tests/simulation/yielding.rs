@@ -29,7 +29,7 @@ pub struct Yielding {
 /// Since when, and what it had in memory then: partition, offset, the topic's number.
 struct Paused {
     since: Duration,
-    handed: BTreeMap<(i32, i64, usize), u32>,
+    handed: BTreeSet<(i32, i64, usize)>,
 }
 
 impl State {
@@ -104,7 +104,7 @@ impl State {
             self.yielding.paused.remove(&number);
             return;
         }
-        let handed = self.group.clients.get(&number).map(|client| client.handed.clone()).unwrap_or_default();
+        let handed = self.group.clients.get(&number).map(|client| client.ever_handed.clone()).unwrap_or_default();
         let since = self.now;
         self.disturbed_at = since;
         self.yielding.paused.entry(number).or_insert(Paused { since, handed });
@@ -127,7 +127,7 @@ impl State {
     pub fn invariant_a_pause_takes_nothing_in(&mut self, number: u32, rows: &[NewRow]) {
         let Some(paused) = self.yielding.paused.get(&number) else { return };
         let place = |row: &NewRow| (row.lane.0, row.offset, self.broker.topic_of(row.timestamp));
-        let is_new = |row: &&NewRow| !paused.handed.contains_key(&place(row));
+        let is_new = |row: &&NewRow| !paused.handed.contains(&place(row));
         if let Some(row) = rows.iter().find(is_new) {
             let detail = format!("{number} takes {:?}/{} in", row.lane, row.offset);
             self.violated("a_pause_takes_nothing_in", detail);

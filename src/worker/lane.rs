@@ -194,8 +194,8 @@ impl Lane {
         }
     }
 
-    /// Leaves the original out of the dead letter in front, if this topic, which refused it, is the dead letters'; whether there was one. The ledger's outbox keeps the whole one: a
-    /// successor finds out for itself.
+    /// Leaves the original out of the dead letter in front, if this topic, which refused it, is the dead letters'; whether there
+    /// was one. The ledger's outbox keeps the whole one: a successor finds out for itself.
     pub fn leave_originals_out(&mut self, topic: TopicRole) -> bool {
         let Some(EndedResult { seq, records }) = self.pop() else { return false };
         let lighter: Vec<Option<OutgoingRecord>> =

@@ -1,7 +1,7 @@
 //! Lanes that the topic no longer has: what is left in them goes on in lane 0.
 
 use profile_linker::domain::{Epoch, Lane, PublishSeq};
-use profile_linker::ledger::{Claim, DeadLetterFilter, Gathered, Gathering, Ledger, LetterState, RowState};
+use profile_linker::ledger::{Claim, DeadLetterFilter, Gathered, Gathering, Ledger, LetterState, NewRow, RowState};
 
 use crate::purging::{ALL, publish, purged};
 use crate::rows::*;
@@ -35,6 +35,14 @@ async fn lanes<const N: usize>(ledger: &dyn Ledger, numbers: [i32; N], topic: &s
 async fn owner(ledger: &dyn Ledger) -> Claim {
     let [claim] = lanes(ledger, [0], NEW).await;
     claim
+}
+
+/// A row that was accepted in a lane that the new topic does not have.
+async fn left_behind(ledger: &dyn Ledger) -> (Claim, NewRow) {
+    let [_, second] = lanes(ledger, [0, 1], OLD).await;
+    let row = new_row(second, 5, "a");
+    accept(ledger, second, &row).await;
+    (second, row)
 }
 
 async fn gather(ledger: &dyn Ledger, into: Claim, first: i64) -> Gathered {
@@ -150,9 +158,7 @@ async fn a_reopened_row_whose_last_result_is_unpublished_is_gathered_with_it(sta
 
 async fn a_lost_lanes_last_owner_writes_nothing_any_more(stage: &Stage) {
     let ledger = &*stage.ledger().await;
-    let [_, second] = lanes(ledger, [0, 1], OLD).await;
-    let row = new_row(second, 5, "a");
-    accept(ledger, second, &row).await;
+    let (second, row) = left_behind(ledger).await;
     let claim = owner(ledger).await;
     gather(ledger, claim, 1).await;
     let refused = ledger.end(&[second], &[ended(&row, RowState::Linked, 1)]).await.unwrap();
@@ -162,9 +168,7 @@ async fn a_lost_lanes_last_owner_writes_nothing_any_more(stage: &Stage) {
 
 async fn what_was_gathered_is_gathered_once_and_its_numbers_are_told_again(stage: &Stage) {
     let ledger = &*stage.ledger().await;
-    let [_, second] = lanes(ledger, [0, 1], OLD).await;
-    let row = new_row(second, 5, "a");
-    accept(ledger, second, &row).await;
+    let (second, row) = left_behind(ledger).await;
     ledger.end(&[second], &[ended(&row, RowState::Linked, 1)]).await.unwrap();
     let claim = owner(ledger).await;
     assert_eq!(gather(ledger, claim, 3).await.numbers, 1);
@@ -184,9 +188,7 @@ async fn a_lane_of_the_present_topic_is_left_alone_whatever_the_count_says(stage
 
 async fn a_record_whose_row_was_gathered_is_a_duplicate_should_the_lane_come_back(stage: &Stage) {
     let ledger = &*stage.ledger().await;
-    let [_, second] = lanes(ledger, [0, 1], OLD).await;
-    let row = new_row(second, 5, "a");
-    accept(ledger, second, &row).await;
+    left_behind(ledger).await;
     let claim = owner(ledger).await;
     gather(ledger, claim, 1).await;
     let [back] = lanes(ledger, [1], NEW).await;

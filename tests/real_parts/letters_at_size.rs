@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::child::Guarded;
-use crate::support::operator::started;
+use crate::support::operator::{lines, started, started_saying, values};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, Stand};
@@ -60,10 +60,7 @@ async fn what_a_ledger_and_a_topic_tell_of_many_dead_letters_fills_no_memory_and
     assert_eq!(stand.command(&["migrate"]).status.code(), Some(0));
     let replayed = measured(&stand, &["replay", "--from-topic", "--yes"], OF_INDEX).await;
     assert_eq!(replayed.last(), Some(&json!({"replayed": size, "skipped": 0})));
-    let settings: Vec<_> =
-        UNGUARDED.iter().map(|(name, value)| (format!("PROFILE_LINKER_{name}"), (*value).to_owned())).collect();
-    let mut worker = stand.start_worker_saying(&["--adopt-ledger"], &settings);
-    worker.ready().await;
+    let worker = started_saying(&stand, &["--adopt-ledger"], &UNGUARDED).await;
     dead_letters(&stand, size, 2).await;
     assert_eq!(worker.terminate(), 0);
 }
@@ -81,11 +78,11 @@ async fn publish_bad(stand: &Stand<'_>, number: usize) {
 async fn dead_letters(stand: &Stand<'_>, count: usize, generation: i32) {
     eventually("all are dead letters", LONG, async || {
         let stats = stand.command(&["dlq", "stats", "--output", "json"]);
-        (lines(&stats.stdout).first()?["count"] == count).then_some(())
+        (lines(&stats).first()?["count"] == count).then_some(())
     })
     .await;
     let one = stand.command(&["dlq", "list", "--limit", "1", "--output", "json"]);
-    assert_eq!(lines(&one.stdout)[0]["generation"], generation);
+    assert_eq!(lines(&one)[0]["generation"], generation);
 }
 
 /// Runs a command that must succeed within this memory, and prints what it took; answers its lines.
@@ -107,7 +104,8 @@ async fn measured(stand: &Stand<'_>, words: &[&str], limit: u64) -> Vec<Value> {
     println!("dlq {}: {:.2} s, {} MiB", words.join(" "), took.as_secs_f64(), most / MEBIBYTE);
     assert!(most > 0, "{words:?}: it was never seen");
     assert!(most < limit, "{words:?}: {} MiB", most / MEBIBYTE);
-    lines(told.as_bytes())
+    // Logs stand in the same file.
+    values(&told).into_iter().filter(|value| value.get("level").is_none()).collect()
 }
 
 /// As the kernel counts it; `None` once the process is gone.
@@ -115,11 +113,4 @@ fn resident_at_most(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
-}
-
-/// What it said as JSON: logs stand in the same file.
-fn lines(bytes: &[u8]) -> Vec<Value> {
-    let told = String::from_utf8_lossy(bytes);
-    let values = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    values.filter(|value| value.get("level").is_none()).collect()
 }

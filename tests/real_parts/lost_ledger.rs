@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::child::Signal;
 use crate::support::events;
-use crate::support::operator::{WIDE, dlq, replay, started, started_saying};
+use crate::support::operator::{WIDE, dlq, replay, started, started_saying, unreadable};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::{Publisher, Record};
@@ -209,13 +209,7 @@ async fn a_replay_from_the_topic_beside_a_ledger_that_knows_its_dead_letters_is_
 async fn replays_from_the_topic_that_fail_again_trip_no_flood_guard(parts: &RealParts) {
     const BAD: usize = 12;
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let worker = started(&stand, &WIDE).await;
-    for number in 0..BAD {
-        stand.publish_bytes(&format!("key {number}"), b"{\"no event\"").await;
-    }
-    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
-    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= BAD).await;
-    assert_eq!(worker.terminate(), 0);
+    let mut letters = unreadable(&stand, BAD).await;
     stand.amend(&stand.database, &parts.postgres().create_database().await);
     assert!(stand.command(&["migrate"]).status.success());
     let touchy = [("DEAD_LETTERS__PAUSE_AFTER_RUN", "3")];

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::child::{Guarded, Signal};
 use crate::support::events;
-use crate::support::operator::{WIDE, dlq, lines, replay, started};
+use crate::support::operator::{WIDE, dlq, lines, replay, started, unreadable};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::Record;
@@ -120,13 +120,7 @@ async fn a_replay_that_is_interrupted_says_how_to_go_on_and_does_so(parts: &Real
 async fn a_replay_trips_no_flood_guard_and_starves_no_live_event(parts: &RealParts) {
     const BAD: usize = 30;
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
-    let worker = started(&stand, &WIDE).await;
-    for number in 0..BAD {
-        stand.publish_bytes(&format!("key {number}"), b"{\"no event\"").await;
-    }
-    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
-    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= BAD).await;
-    assert_eq!(worker.terminate(), 0);
+    let mut letters = unreadable(&stand, BAD).await;
     let touchy = [("DEAD_LETTERS__PAUSE_AFTER_RUN", "5"), ("DEAD_LETTERS__REPLAY_SHARE", "0.1")];
     let worker = started(&stand, &touchy).await;
     assert_eq!(dlq(&stand, &["replay"]).last(), Some(&json!({"replayed": BAD, "skipped": 0})));

@@ -6,7 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::child::Guarded;
-use super::stand::Stand;
+use super::records::Reader;
+use super::stand::{PATIENCE, Stand};
 use super::worker::Worker;
 
 /// A short budget, and nothing that stops the events from spending it.
@@ -50,8 +51,25 @@ pub fn dlq(stand: &Stand<'_>, arguments: &[&str]) -> Vec<Value> {
     lines(&output)
 }
 
+/// Publishes so many records that are no event, and waits until a worker has made dead letters of them and has stopped; answers
+/// the reader of these.
+pub async fn unreadable(stand: &Stand<'_>, count: usize) -> Reader {
+    let worker = started(stand, &WIDE).await;
+    for number in 0..count {
+        stand.publish_bytes(&format!("key {number}"), b"{\"no event\"").await;
+    }
+    let mut letters = stand.reader(&[&stand.topics.dead_letter]);
+    letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= count).await;
+    assert_eq!(worker.terminate(), 0);
+    letters
+}
+
 /// What a command printed, a line of JSON each.
 pub fn lines(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8_lossy(&output.stdout);
+    values(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Lines of JSON.
+pub fn values(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }

@@ -13,26 +13,33 @@ const UNPUBLISHED: &str = "
 SELECT COUNT(*) AS numbers, MAX(publish_seq) AS last_seq FROM (
     SELECT DISTINCT o.publish_seq FROM outbox o JOIN lane l ON l.lane = o.lane WHERE o.lane = ? AND o.publish_seq > l.saved_cursor
 )";
-/// Each by one pass: an event has no index but its key.
-const EVENTS_NUMBERED: &str = "
+/// A change by what is unpublished, each with its number in the new lane.
+macro_rules! numbered {
+    ($change:literal) => {
+        concat!(
+            "
 WITH numbered(old, number) AS MATERIALIZED (
     SELECT publish_seq, ?3 - 1 + row_number() OVER (ORDER BY publish_seq) FROM (
         SELECT DISTINCT o.publish_seq FROM outbox o JOIN lane l ON l.lane = o.lane
         WHERE o.lane = ?1 AND o.publish_seq > l.saved_cursor
     )
-)
+)",
+            $change
+        )
+    };
+}
+/// Each by one pass: an event has no index but its key.
+const EVENTS_NUMBERED: &str = numbered!(
+    "
 UPDATE event SET lane = ?2, epoch = ?4 - 1, publish_seq = n.number,
     possibly_sent = MAX(possibly_sent, ?5 AND EXISTS (SELECT 1 FROM sealed_record s WHERE s.key = event.key))
-FROM numbered n WHERE event.lane = ?1 AND event.publish_seq = n.old";
-const RESULTS: &str = "
-WITH numbered(old, number) AS MATERIALIZED (
-    SELECT publish_seq, ?3 - 1 + row_number() OVER (ORDER BY publish_seq) FROM (
-        SELECT DISTINCT o.publish_seq FROM outbox o JOIN lane l ON l.lane = o.lane
-        WHERE o.lane = ?1 AND o.publish_seq > l.saved_cursor
-    )
-)
+FROM numbered n WHERE event.lane = ?1 AND event.publish_seq = n.old"
+);
+const RESULTS: &str = numbered!(
+    "
 UPDATE outbox SET lane = ?2, publish_seq = n.number
-FROM numbered n WHERE outbox.lane = ?1 AND outbox.publish_seq = n.old";
+FROM numbered n WHERE outbox.lane = ?1 AND outbox.publish_seq = n.old"
+);
 /// A row that keeps the number of an end that was published has no number of the new lane's: 0, which is none's, stands for it.
 const EVENTS: &str = "
 UPDATE event SET lane = ?2, epoch = ?3 - 1, publish_seq = CASE WHEN publish_seq IS NOT NULL THEN 0 END,

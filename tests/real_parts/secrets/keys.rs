@@ -1,12 +1,11 @@
 //! Sealing keys under a running worker; and what its process lets others see.
 
-use std::process::Output;
-
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::events;
+use crate::support::operator::lines;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::records::Record;
@@ -43,11 +42,6 @@ fn second_key(stand: &Stand<'_>) {
     let key: [u8; 32] = rand::random();
     let file = stand.file("k2", &format!("{}\n", BASE64.encode(&key)));
     stand.amend("active = \"k1\"", &format!("active = \"k2\"\nk2 = {{ file = \"{}\" }}", file.display()));
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
 /// What `check` says of the keys.

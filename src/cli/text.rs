@@ -50,6 +50,10 @@ fn field(record: &Record, pointer: &str) -> String {
 /// (`\u202e`, and two of them above U+FFFF), so that JSON that is escaped so still says the same.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    // Nearly all of them: a list of many is a matter of these.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if !is_unprintable(character) {

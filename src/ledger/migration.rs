@@ -23,7 +23,7 @@ const POSTGRES: &[Step] = &[
     (8, "topics", include_str!("../../migrations/postgres/0008_topics.sql")),
     (9, "gathering", include_str!("../../migrations/postgres/0009_gathering.sql")),
 ];
-const SQLITE: &[Step] = &[
+pub(super) const SQLITE: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/sqlite/0001_ledger.sql")),
     (2, "reopening", include_str!("../../migrations/sqlite/0002_reopening.sql")),
     (3, "retention", include_str!("../../migrations/sqlite/0003_retention.sql")),
@@ -35,7 +35,7 @@ const SQLITE: &[Step] = &[
     (9, "gathering", include_str!("../../migrations/sqlite/0009_gathering.sql")),
 ];
 
-type Step = (i64, &'static str, &'static str);
+pub(super) type Step = (i64, &'static str, &'static str);
 
 /// One step of a migration, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn report(steps: &[Step], migrated: &Migrated) -> Vec<MigrationStep> {
 }
 
 /// `sqlx::migrate!` would need sqlx's macros, which are not built.
-fn migrator(steps: &[Step]) -> Migrator {
+pub(super) fn migrator(steps: &[Step]) -> Migrator {
     let migration = |&(version, name, sql): &Step| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
     };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use profile_linker::ledger::{DeadLetterFilter, DeadLetters, Ledger, LetterState, RowState, Serves};
+use profile_linker::ledger::{DeadLetter, DeadLetterFilter, DeadLetters, Ledger, LetterState, RowState, Serves};
 
 use crate::interleavings::{run, waiting};
+use crate::purging_beside::rows_read;
 use crate::rows::*;
 use crate::stage::Stage;
 
@@ -12,6 +13,7 @@ crate::ledger_cases!(Postgres:
     a_replay_that_waited_for_a_discarding_replays_nothing,
     a_discarding_that_waited_for_a_replay_discards_nothing,
     what_workers_of_the_version_before_ended_is_listed_after_the_next_start,
+    a_page_of_a_table_that_has_just_filled_is_read_along_an_index,
     what_ends_at_once_is_listed_also_where_a_worker_of_the_version_before_left_its_old_line,
 );
 
@@ -98,4 +100,30 @@ async fn what_ends_at_once_is_listed_also_where_a_worker_of_the_version_before_l
     let filter = DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() };
     let found = letters.page(&filter, None, 10).await.unwrap();
     assert_eq!(found.iter().map(|letter| (letter.key, letter.offset)).collect::<Vec<_>>(), [(row.key, 7)]);
+}
+
+async fn a_page_of_a_table_that_has_just_filled_is_read_along_an_index(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    stage
+        .sql(
+            "INSERT INTO dead_letter
+            SELECT decode(md5(n::text), 'hex'), 1, 1, now() + n * interval '1 ms', 0, n, n, 'shop', n::text, 'loanpro',
+                n::text, 'link_refused', 'link', 0, 1, 0, now() FROM generate_series(1, 20000) n",
+        )
+        .await;
+    let letters = stage.open_with_dead_letters().await.1;
+    let filter = DeadLetterFilter {
+        states: vec![LetterState::DeadLettered],
+        reason: Some("link_refused".to_owned()),
+        ..DeadLetterFilter::default()
+    };
+    let [one_by_one, by_index] = rows_read(stage, async || {
+        let first = letters.page(&filter, None, 500).await.unwrap();
+        let second = letters.page(&filter, first.last().map(DeadLetter::place), 500).await.unwrap();
+        assert_eq!((first.len(), second.len()), (500, 500));
+        drop((ledger, letters));
+    })
+    .await;
+    assert_eq!(one_by_one, 0, "rows read one after the other");
+    assert!(by_index < 1_100, "{by_index} for two pages of 500");
 }

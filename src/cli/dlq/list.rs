@@ -3,7 +3,7 @@
 use super::View;
 use super::pages::Pages;
 use super::selection::{Selection, States};
-use super::shown::{as_json, customer, event_id, origin, time};
+use super::shown::{Shown, customer, event_id, origin, time};
 use super::table::{self, Cell};
 use crate::cli::exit::Exit;
 use crate::cli::shell::{self, Shell};
@@ -59,8 +59,12 @@ pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<
 fn print(page: &[DeadLetter], first: bool, desk: &View, shell: &Shell) -> anyhow::Result<()> {
     if shell.is_json() {
         // A page is written at once: a hundred thousand lines are a hundred writes.
-        let line = |letter| escaped(&as_json(letter, &desk.topic).to_string()) + "\n";
-        return shell::print(page.iter().map(line).collect::<String>().as_bytes());
+        let mut lines = String::new();
+        for letter in page {
+            lines += &escaped(&serde_json::to_string(&Shown::of(letter, &desk.topic))?);
+            lines.push('\n');
+        }
+        return shell::print(lines.as_bytes());
     }
     let lines = table::lines(HEAD, page.iter().map(|letter| row(letter, &desk.topic)).collect());
     let shown = if first { 0 } else { 1 };

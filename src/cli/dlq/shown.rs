@@ -1,24 +1,67 @@
 //! A dead letter as commands print it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::text::escaped;
-use crate::domain::Customer;
+use crate::domain::{Attempts, Customer};
 use crate::ledger::DeadLetter;
 
 /// The contract's object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown<'a> {
+    attempts: Attempts,
+    customer: Option<ShownCustomer<'a>>,
+    dead_lettered_at: String,
+    event_id: Option<&'a str>,
+    generation: i32,
+    origin: ShownOrigin<'a>,
+    reason: ShownReason<'a>,
+    source: Option<&'a str>,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct ShownCustomer<'a> {
+    id: &'a str,
+    system: &'static str,
+}
+
+#[derive(Serialize)]
+struct ShownOrigin<'a> {
+    offset: i64,
+    partition: i32,
+    topic: &'a str,
+}
+
+#[derive(Serialize)]
+struct ShownReason<'a> {
+    code: &'a str,
+    stage: &'a str,
+}
+
+impl<'a> Shown<'a> {
+    /// `served` is the topic that the ledger serves.
+    pub fn of(letter: &'a DeadLetter, served: &'a str) -> Self {
+        let customer = letter.customer.as_ref();
+        Self {
+            attempts: letter.attempts,
+            customer: customer.map(|one| ShownCustomer { id: &one.id, system: one.system.as_str() }),
+            dead_lettered_at: time(letter.dead_lettered_at),
+            event_id: event_id(letter),
+            generation: letter.generation,
+            origin: ShownOrigin { offset: letter.offset, partition: letter.lane.0, topic: topic(letter, served) },
+            reason: ShownReason { code: &letter.reason, stage: &letter.stage },
+            source: letter.identity.as_ref().map(|identity| identity.source.as_str()),
+            state: letter.state.as_str(),
+        }
+    }
+}
+
+/// The contract's object, to go on with.
 pub fn as_json(letter: &DeadLetter, served: &str) -> Value {
-    json!({
-        "eventId": event_id(letter),
-        "source": letter.identity.as_ref().map(|identity| identity.source.as_str()),
-        "origin": origin_json(letter, served),
-        "customer": letter.customer.as_ref().map(|one| json!({"system": one.system.as_str(), "id": one.id})),
-        "reason": {"code": letter.reason, "stage": letter.stage},
-        "generation": letter.generation,
-        "attempts": letter.attempts,
-        "deadLetteredAt": time(letter.dead_lettered_at),
-        "state": letter.state.as_str(),
-    })
+    json!(Shown::of(letter, served))
 }
 
 /// Its CloudEvents id, if its record has one.

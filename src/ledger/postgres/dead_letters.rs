@@ -173,7 +173,7 @@ pub(super) async fn page(
         .bind(after.map(|place| place.offset))?
         .bind(after.map(|place| place.key.0.to_vec()))?
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))?;
-    statement.ask(readers).await?.iter().map(DeadLetter::of_row).collect()
+    statement.ask_in_order(readers).await?.iter().map(DeadLetter::of_row).collect()
 }
 
 pub(super) async fn stats(readers: &PgPool, filter: &DeadLetterFilter) -> Result<Vec<DeadLetterGroup>, LedgerError> {
@@ -242,7 +242,7 @@ pub(super) async fn audit(
         .bind(filter.until)?
         .bind(from.number())?
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))?;
-    statement.ask(readers).await?.iter().map(AuditLine::of_row).collect()
+    statement.ask_in_order(readers).await?.iter().map(AuditLine::of_row).collect()
 }
 
 /// Done at each start: cheap, as it looks at dead letters only, and finds nothing but after an upgrade. It is for people only, so

@@ -94,6 +94,22 @@ impl Statement {
         self.ask_within(READ_ANSWER_TIMEOUT, pool).await
     }
 
+    /// The same for a page of what an index holds in order, where pages follow: along that index. The planner, which knows little
+    /// of a table that has just filled, would else read all of it, and sort it, for each page.
+    pub async fn ask_in_order(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        answered(READ_ANSWER_TIMEOUT, pool, async |connection| {
+            self.send_in_order(connection).await.map_err(|error| LedgerError::of(&error))
+        })
+        .await
+    }
+
+    async fn send_in_order(&self, connection: &mut PgConnection) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN READ ONLY; SET LOCAL enable_sort = off").await?;
+        let rows = self.send(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
     /// The same for a small question that is asked each second.
     pub async fn ask_soon(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
         self.ask_within(ANSWER_TIMEOUT, pool).await
@@ -123,17 +139,8 @@ impl Statement {
         Ok(rows)
     }
 
-    /// A connection that gives no answer in time is dropped, not given back: the pool would ask it for a sign of life, without
-    /// a limit, and be empty soon.
     async fn ask_within(&self, limit: Duration, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
-        let mut connection = pool.acquire().await.map_err(|error| LedgerError::of(&error))?;
-        match timeout(limit, until_no_collision(&mut connection, self)).await {
-            Ok(rows) => rows,
-            Err(_) => {
-                drop(connection.detach());
-                Err(no_answer(limit))
-            }
-        }
+        answered(limit, pool, async |connection| until_no_collision(connection, self).await).await
     }
 
     async fn send(&self, executor: impl Executor<'_, Database = Postgres>) -> Result<Vec<PgRow>, sqlx::Error> {
@@ -175,6 +182,23 @@ pub(super) async fn once(options: &PgConnectOptions, statement: &Statement) -> R
     // All is written; the server notices a lost connection by itself.
     drop(timeout(ANSWER_TIMEOUT, connection.close()).await);
     Ok(rows)
+}
+
+/// Asks over a connection of the pool. One that gives no answer in time is dropped, not given back: the pool would ask it for a
+/// sign of life, without a limit, and be empty soon.
+async fn answered(
+    limit: Duration,
+    pool: &PgPool,
+    ask: impl AsyncFnOnce(&mut PgConnection) -> Result<Vec<PgRow>, LedgerError>,
+) -> Result<Vec<PgRow>, LedgerError> {
+    let mut connection = pool.acquire().await.map_err(|error| LedgerError::of(&error))?;
+    match timeout(limit, ask(&mut connection)).await {
+        Ok(rows) => rows,
+        Err(_) => {
+            drop(connection.detach());
+            Err(no_answer(limit))
+        }
+    }
 }
 
 fn no_answer(limit: Duration) -> LedgerError {

@@ -34,13 +34,14 @@ WHERE d.state IN (?1, ?2, ?3)
     };
 }
 
+/// Behind a place that is always named, none being before all: so that it is sought in the index.
 const PAGE: &str = filtered!(
     "
 SELECT d.key, d.state, d.generation, d.source, d.id, d.lane, d.record_offset, d.record_timestamp,
     (SELECT s.topic FROM sealed_record s WHERE s.key = d.key) AS topic, d.customer_system, d.customer_id, d.reason_code, d.reason_stage, d.convert_attempts, d.link_attempts, d.lookup_attempts,
     d.dead_lettered_at, d.accepted_at",
     "
-    AND (?14 IS NULL OR (d.accepted_at, d.lane, d.record_offset, d.key) > (?14, ?15, ?16, ?17))
+    AND (d.accepted_at, d.lane, d.record_offset, d.key) > (COALESCE(?14, -1), ?15, ?16, ?17)
 ORDER BY d.accepted_at, d.lane, d.record_offset, d.key
 LIMIT ?18"
 );
@@ -88,9 +89,9 @@ const AUDIT_EARLIEST: &str = audit_lines!("a.n > ?6 ORDER BY a.n");
 
 pub(super) async fn now_ms(file: &File) -> Result<i64, LedgerError> {
     let mut work = file.read().await?;
-    let row = work.row(sqlx::query("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now")).await?;
+    let now = work.now_ms().await?;
     work.done();
-    row.map_or(Ok(0), |row| row.int("now"))
+    Ok(now)
 }
 
 pub(super) async fn page(
@@ -201,4 +202,18 @@ async fn ask(file: &File, query: Values<'_>) -> Result<Vec<SqliteRow>, LedgerErr
     let rows = work.rows(query).await?;
     work.done();
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::tests::plan;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_is_sought_in_an_index_and_never_sorted() {
+        for sql in [PAGE, AUDIT_LATEST, AUDIT_EARLIEST] {
+            let plan = plan(sql).await;
+            assert!(plan.starts_with("SEARCH ") && !plan.contains("ORDER BY"), "{plan}");
+        }
+    }
 }

@@ -5,15 +5,14 @@ use crate::domain::EventKey;
 use crate::ledger::decode::Columns;
 use crate::ledger::{LedgerError, Purge, Purged};
 
-/// Old rows and whether they may go. The cross join keeps the order of the index: no look at what is not old.
+/// Old rows and whether they may go; `?8` is now. The cross join keeps the order of the index: no look at what is not old.
 const LOOK: &str = "
-WITH clock AS (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now)
 SELECT i.key, i.accepted_at,
     e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
-        AND e.ended_at <= now - CASE e.state WHEN 5 THEN ?3 ELSE ?2 END
-        AND i.record_timestamp <= now - ?4 AS may_go
-FROM clock CROSS JOIN input i CROSS JOIN event e CROSS JOIN lane l
-WHERE e.key = i.key AND l.lane = e.lane AND i.accepted_at <= now - ?1 AND (i.accepted_at, i.key) > (?5, ?6)
+        AND e.ended_at <= ?8 - CASE e.state WHEN 5 THEN ?3 ELSE ?2 END
+        AND i.record_timestamp <= ?8 - ?4 AS may_go
+FROM input i CROSS JOIN event e CROSS JOIN lane l
+WHERE e.key = i.key AND l.lane = e.lane AND i.accepted_at <= ?8 - ?1 AND (i.accepted_at, i.key) > (?5, ?6)
 ORDER BY i.accepted_at, i.key
 LIMIT ?7";
 /// In the order that their references want.
@@ -31,8 +30,9 @@ pub(super) async fn purge(file: &File, purge: &Purge) -> Result<Purged, LedgerEr
     let [ended, dead_lettered, record] = purge.ages_ms();
     let (accepted_at, key) = purge.place();
     let mut work = file.write().await?;
+    let now = work.now_ms().await?;
     let query = sqlx::query(LOOK).bind(purge.least_ms()).bind(ended).bind(dead_lettered).bind(record);
-    let looked = work.rows(query.bind(accepted_at).bind(key.to_vec()).bind(purge.rows())).await?;
+    let looked = work.rows(query.bind(accepted_at).bind(key.to_vec()).bind(purge.rows()).bind(now)).await?;
     let mut removed = 0;
     for row in &looked {
         if row.flag("may_go")? {
@@ -49,4 +49,16 @@ async fn remove(work: &mut Work<'_>, key: EventKey) -> Result<(), LedgerError> {
         work.run(sqlx::query(sql).bind(key.0.to_vec())).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::tests::plan;
+    use super::*;
+
+    #[tokio::test]
+    async fn old_rows_are_sought_in_an_index_and_never_sorted() {
+        let plan = plan(LOOK).await;
+        assert!(plan.starts_with("SEARCH i USING INDEX") && !plan.contains("ORDER BY"), "{plan}");
+    }
 }

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Sqlite, query::Query};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::Lane;
+use crate::ledger::decode::Columns;
 use crate::ledger::{Claim, LedgerError};
 
 /// How long to wait for somebody who looks into the file with another tool.
@@ -136,6 +137,12 @@ impl Work<'_> {
         Ok(held)
     }
 
+    /// Milliseconds since 1970 by the ledger's clock.
+    pub async fn now_ms(&mut self) -> Result<i64, LedgerError> {
+        let row = self.row(sqlx::query("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS now")).await?;
+        row.map_or(Ok(0), |row| row.int("now"))
+    }
+
     /// The bare connection.
     pub fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
@@ -156,9 +163,20 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row};
+
     use super::*;
-    use crate::ledger::decode::Columns;
+    use crate::ledger::migration::{SQLITE, migrator};
+
+    /// How a statement is carried out.
+    pub async fn plan(sql: &str) -> String {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrator(SQLITE).run(&mut connection).await.unwrap();
+        let explained = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let steps = explained.fetch_all(&mut connection).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
+    }
 
     #[tokio::test]
     async fn what_is_answered_is_on_the_disk() {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use profile_linker::ledger::{DeadLetter, DeadLetterFilter, DeadLetters, Ledger, LetterState, RowState, Serves};
+use profile_linker::ledger::{
+    DeadLetter, DeadLetterFilter, DeadLetters, Ledger, LedgerError, LetterState, RowState, Serves,
+};
 
 use crate::interleavings::{run, waiting};
 use crate::purging_beside::rows_read;
@@ -14,6 +16,7 @@ crate::ledger_cases!(Postgres:
     a_discarding_that_waited_for_a_replay_discards_nothing,
     what_workers_of_the_version_before_ended_is_listed_after_the_next_start,
     a_page_of_a_table_that_has_just_filled_is_read_along_an_index,
+    a_ledger_that_does_not_answer_is_told_of_within_35_seconds,
     what_ends_at_once_is_listed_also_where_a_worker_of_the_version_before_left_its_old_line,
 );
 
@@ -126,4 +129,35 @@ async fn a_page_of_a_table_that_has_just_filled_is_read_along_an_index(stage: &S
     .await;
     assert_eq!(one_by_one, 0, "rows read one after the other");
     assert!(by_index < 1_100, "{by_index} for two pages of 500");
+}
+
+async fn a_ledger_that_does_not_answer_is_told_of_within_35_seconds(stage: &Stage) {
+    drop(stage.ledger().await);
+    let mut blocker = stage.connection().await;
+    let (url, runtime) = (stage.url(), tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    let letters = tokio::task::spawn_blocking(move || {
+        let letters = runtime.block_on(profile_linker::ledger::open_with_dead_letters(&url)).unwrap().1;
+        runtime.block_on(letters.now_ms()).unwrap();
+        (runtime, letters)
+    });
+    let (runtime, letters) = letters.await.unwrap();
+    run(&mut blocker, "BEGIN; LOCK TABLE dead_letter").await;
+    let told = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            // From here on time passes as soon as there is nothing to do but to wait.
+            tokio::time::pause();
+            let began = tokio::time::Instant::now();
+            let filter = DeadLetterFilter { states: LetterState::ALL.to_vec(), ..DeadLetterFilter::default() };
+            (
+                letters.page(&filter, None, 10).await.unwrap_err(),
+                letters.stats(&filter).await.unwrap_err(),
+                began.elapsed(),
+            )
+        })
+    });
+    let (page, stats, took) = told.await.unwrap();
+    for error in [page, stats] {
+        assert!(matches!(error, LedgerError::Unavailable(_)), "{error}");
+    }
+    assert!((60..=70).contains(&took.as_secs()), "both in {took:?}");
 }

@@ -154,7 +154,8 @@ WHERE dead_letter.state = 2"
 );
 
 pub(super) async fn now_ms(readers: &PgPool) -> Result<i64, LedgerError> {
-    let rows = Statement::new("SELECT floor(extract(epoch FROM now()) * 1000)::bigint AS now").ask(readers).await?;
+    let rows =
+        Statement::new("SELECT floor(extract(epoch FROM now()) * 1000)::bigint AS now").ask_for_people(readers).await?;
     rows.first().map_or(Ok(0), |row| row.int("now"))
 }
 
@@ -180,7 +181,7 @@ pub(super) async fn stats(readers: &PgPool, filter: &DeadLetterFilter) -> Result
     if filter.is_impossible() {
         return Ok(Vec::new());
     }
-    of_filter(STATS, filter)?.ask(readers).await?.iter().map(DeadLetterGroup::of_row).collect()
+    of_filter(STATS, filter)?.ask_for_people(readers).await?.iter().map(DeadLetterGroup::of_row).collect()
 }
 
 fn of_filter(sql: &'static str, filter: &DeadLetterFilter) -> Result<Statement, LedgerError> {
@@ -219,11 +220,11 @@ pub(super) async fn change(
 
 pub(super) async fn fates(readers: &PgPool, keys: &[EventKey]) -> Result<Vec<Fate>, LedgerError> {
     let keys: Vec<_> = keys.iter().map(|key| key.0.as_slice()).collect();
-    Statement::new(FATES).bind(keys)?.ask(readers).await?.iter().map(Fate::of_row).collect()
+    Statement::new(FATES).bind(keys)?.ask_for_people(readers).await?.iter().map(Fate::of_row).collect()
 }
 
 pub(super) async fn story(readers: &PgPool, key: EventKey) -> Result<Option<Story>, LedgerError> {
-    let rows = Statement::new(STORY).bind(key.0.as_slice())?.ask(readers).await?;
+    let rows = Statement::new(STORY).bind(key.0.as_slice())?.ask_for_people(readers).await?;
     rows.first().map(Story::of_row).transpose()
 }
 

@@ -182,5 +182,5 @@ pub(super) async fn row(readers: &PgPool, key: EventKey) -> Result<Option<Stored
 
 pub(super) async fn rows(readers: &PgPool, keys: &[EventKey]) -> Result<Vec<StoredRow>, LedgerError> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.0.as_slice()).collect();
-    Statement::new(ROWS).bind(keys)?.ask(readers).await?.iter().map(decode::stored_row).collect()
+    Statement::new(ROWS).bind(keys)?.ask_for_people(readers).await?.iter().map(decode::stored_row).collect()
 }

@@ -21,6 +21,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long we wait for such a read.
 const READ_ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
+/// How long a command waits for what it shows: it says within 35 s that a service is away.
+const SHOWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a statement that lost a collision is sent again. Rows and lanes are locked in order, so a second collision
 /// in a row is odd already.
 const TRIES: usize = 5;
@@ -94,10 +96,15 @@ impl Statement {
         self.ask_within(READ_ANSWER_TIMEOUT, pool).await
     }
 
+    /// The same for what people are shown.
+    pub async fn ask_for_people(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
+        self.ask_within(SHOWN_ANSWER_TIMEOUT, pool).await
+    }
+
     /// The same for a page of what an index holds in order, where pages follow: along that index. The planner, which knows little
     /// of a table that has just filled, would else read all of it, and sort it, for each page.
     pub async fn ask_in_order(&self, pool: &PgPool) -> Result<Vec<PgRow>, LedgerError> {
-        answered(READ_ANSWER_TIMEOUT, pool, async |connection| {
+        answered(SHOWN_ANSWER_TIMEOUT, pool, async |connection| {
             self.send_in_order(connection).await.map_err(|error| LedgerError::of(&error))
         })
         .await

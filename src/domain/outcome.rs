@@ -43,6 +43,12 @@ impl<T> CallOutcome<T> {
         }
     }
 
+    /// Whether something went wrong, whoever is to blame.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Done(_) | Self::Withdrawn)
+    }
+
     /// The outcome without what was done, and that beside it.
     pub fn split(self) -> (CallOutcome<()>, Option<T>) {
         match self {

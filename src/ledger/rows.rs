@@ -293,6 +293,8 @@ pub struct EndedRow {
     pub publish_seq: PublishSeq,
     /// Why, unless linked.
     pub reason: Option<(ReasonCode, Stage)>,
+    /// How long ago it failed first, unless never: the ledger may know of it from a wait.
+    pub failed_ms_ago: Option<i64>,
     /// What is published.
     pub records: Vec<OutgoingRecord>,
     /// Calls made.

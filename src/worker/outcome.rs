@@ -18,12 +18,14 @@ use crate::ledger::{RowState, Vault};
 pub(super) struct Ending {
     pub state: RowState,
     pub reason: Option<(ReasonCode, Stage)>,
+    pub failed_ms_ago: Option<i64>,
     pub records: Vec<OutgoingRecord>,
 }
 
 /// What the end of an event publishes.
 pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
     let now = preparer.clock.wall_ms();
+    let failed_ms_ago = event.first_failed_at.map(|at| (now - at).max(0));
     let key = event.profile.customer.id.clone();
     let subject = Subject {
         identity: Some(&event.identity),
@@ -51,13 +53,13 @@ pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
                 token_fingerprint: fingerprint.as_deref(),
             };
             let records = vec![linked(&subject, &parts, preparer.mode)];
-            Ending { state: RowState::Linked, reason: None, records }
+            Ending { state: RowState::Linked, reason: None, failed_ms_ago, records }
         }
         End::Rejected(reason) => {
             let sealed = Sealed { bytes: &event.sealed_record, key: event.record_key.as_deref() };
             let first_failed_at = event.first_failed_at.unwrap_or(now);
             let (state, records) = rejection(preparer, &subject, reason, &sealed, first_failed_at);
-            Ending { state, reason: Some((reason.code, reason.stage)), records }
+            Ending { state, reason: Some((reason.code, reason.stage)), failed_ms_ago, records }
         }
     }
 }

@@ -251,7 +251,7 @@ impl Preparer {
         let facts = outcome::AtOnce { generation: row.generation, attempts: row.attempts, sealed };
         let records = outcome::rejected_at_once(self, record, &facts, unusable, unusable.identity.as_ref());
         let reason = Some((unusable.reason.code, unusable.reason.stage));
-        let ending = Ending { state: state_of(&unusable.reason), reason, records };
+        let ending = Ending { state: state_of(&unusable.reason), reason, failed_ms_ago: None, records };
         // Its timeline may hold the end of the generation before, so this one's cannot be told from the row alone.
         let timeline = timeline::end_at_once(self.clock.wall_ms(), &unusable.reason);
         End { key: row.key, lane: row.lane, ending, attempts: row.attempts, timeline }

@@ -91,11 +91,11 @@ impl Dispatcher {
         let (tick, chance) = (self.shared.clock.tick(), self.shared.clock.chance());
         let (earliest_ms, outage) = (self.time.earliest_ms(tick), self.bulkheads.is_away(event.upstream()));
         let now = Moment { earliest_ms, tick, chance, outage };
-        let effect = event.flow.step(observation, facts, rules, now);
-        tracing::trace!(event.key = ?key, from, to = event.flow.state.name(), "stepped");
-        if event.first_failed_at.is_none() && event.flow.in_trouble().is_some() {
+        if event.first_failed_at.is_none() && observation.is_failure() {
             event.first_failed_at = Some(self.shared.clock.wall_ms());
         }
+        let effect = event.flow.step(observation, facts, rules, now);
+        tracing::trace!(event.key = ?key, from, to = event.flow.state.name(), "stepped");
         self.perform(key, claim, effect);
     }
 

@@ -284,8 +284,8 @@ impl Scribe {
         for End { key, lane, ending, attempts, timeline } in ends {
             let publish_seq = PublishSeq(self.seq(lane));
             self.number_on(lane, publish_seq.0 + 1);
-            let Ending { state, reason, records } = ending;
-            rows.push(EndedRow { key, lane, state, publish_seq, reason, records, attempts, timeline });
+            let Ending { state, reason, failed_ms_ago, records } = ending;
+            rows.push(EndedRow { key, lane, state, publish_seq, reason, failed_ms_ago, records, attempts, timeline });
         }
         let refused = self.repeated(&claims, || self.ledger.end(&claims, &rows)).await?;
         self.fenced(&claims, &refused);

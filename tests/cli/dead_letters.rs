@@ -71,6 +71,7 @@ fn ended(row: &NewRow, number: i64, code: ReasonCode) -> EndedRow {
         lane: row.lane,
         state: RowState::DeadLettered,
         publish_seq: PublishSeq(number),
+        failed_ms_ago: None,
         reason: Some((code, Where::Link)),
         records: vec![record(TopicRole::Rejected), record(TopicRole::DeadLetter)],
         attempts: Attempts { convert: 0, link: 2, lookup: 3 },

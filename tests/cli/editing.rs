@@ -90,6 +90,7 @@ async fn stocked() -> Bench {
         lane: row.lane,
         state: RowState::DeadLettered,
         publish_seq: PublishSeq(3),
+        failed_ms_ago: None,
         reason: Some((ReasonCode::RetriesExhausted, Stage::Link)),
         records: Vec::new(),
         attempts,

@@ -16,6 +16,7 @@ crate::ledger_cases!(Both:
     a_number_that_would_never_be_published_is_damage,
     a_number_given_twice_is_damage_and_nothing_of_its_write_stands,
     a_waiting_row_knows_when_it_is_due_and_when_it_first_failed,
+    a_row_that_ends_without_a_wait_knows_when_it_first_failed,
     a_timeline_grows_with_each_write_and_has_a_limit,
     published_results_leave_the_outbox_and_the_cursor_only_grows,
     a_large_batch_is_one_write,
@@ -149,6 +150,23 @@ async fn a_waiting_row_knows_when_it_is_due_and_when_it_first_failed(stage: &Sta
     let second = stored(ledger, row.key).await;
     assert_eq!((second.due_in_ms, second.first_failed_at), (0, first.first_failed_at));
     assert_eq!(ledger.unfinished(&[claim], None).await.unwrap()[0].first_failed_at, first.first_failed_at);
+    let end = EndedRow { failed_ms_ago: Some(0), ..ended(&row, RowState::DeadLettered, 1) };
+    ledger.end(&[claim], &[end]).await.unwrap();
+    assert_eq!(stored(ledger, row.key).await.first_failed_at, first.first_failed_at);
+}
+
+async fn a_row_that_ends_without_a_wait_knows_when_it_first_failed(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let [failed, well] = [new_row(claim, 0, "a"), new_row(claim, 1, "b")];
+    accept(ledger, claim, &failed).await;
+    accept(ledger, claim, &well).await;
+    let end = EndedRow { failed_ms_ago: Some(3_600_000), ..ended(&failed, RowState::DeadLettered, 1) };
+    ledger.end(&[claim], &[end, ended(&well, RowState::Linked, 2)]).await.unwrap();
+    let at = stored(ledger, failed.key).await.first_failed_at.unwrap();
+    let ago = jiff::Timestamp::now().as_millisecond() - at;
+    assert!((3_500_000..3_700_000).contains(&ago), "{ago} ms ago");
+    assert_eq!(stored(ledger, well.key).await.first_failed_at, None);
 }
 
 async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &Stage) {

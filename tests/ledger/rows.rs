@@ -94,6 +94,7 @@ pub fn ended(row: &NewRow, state: RowState, number: i64) -> EndedRow {
         lane: row.lane,
         state,
         publish_seq: PublishSeq(number),
+        failed_ms_ago: None,
         reason,
         records,
         attempts: ATTEMPTS,

@@ -222,6 +222,11 @@ pub async fn dead_letters_of_an_outage(stand: &Stand<'_>, count: usize) -> usize
     }
     let mut letters = stand.reader(&[&stand.topics.dead_letter]);
     letters.read_until("all are dead letters", PATIENCE, |seen| seen.len() >= count).await;
+    for letter in stand.all(&stand.topics.dead_letter).await {
+        let data = &letter.json()["data"];
+        let [first, last] = ["firstFailedAt", "deadLetteredAt"].map(|name| data[name].as_str().map(str::to_owned));
+        assert!(first.is_some() && first < last, "its first call failed long before: {data}");
+    }
     count / 2
 }
 

@@ -218,6 +218,19 @@ impl Observation {
             other => other,
         }
     }
+
+    /// Whether something went wrong with the event, be it for the first time and without consequence.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Conversion(outcome) | Self::Promotion(outcome) => outcome.is_failure(),
+            Self::Link(outcome) => outcome.is_failure(),
+            Self::Looked(outcome) => !matches!(outcome, LookOutcome::Found { .. } | LookOutcome::Absent),
+            Self::Customer(check) => !matches!(check, CustomerCheck::Exists),
+            Self::Expired => true,
+            Self::Begun(_) | Self::Noted | Self::Stored | Self::Turn | Self::Due => false,
+        }
+    }
 }
 
 /// How an event ends.

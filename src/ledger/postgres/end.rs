@@ -54,12 +54,13 @@ const CONVERTED: &str = held_and_rows!(
 /// replays only; for all others its parts find an empty list.
 const END: &str = held_and_rows!(
     "r AS MATERIALIZED (
-        SELECT c.*, r.state, r.publish_seq, r.reason_code, r.reason_stage
-        FROM common c JOIN unnest($3::bigint[], $10::smallint[], $11::bigint[], $12::text[], $13::text[])
-            AS r(n, state, publish_seq, reason_code, reason_stage) ON r.n = c.n
+        SELECT c.*, r.state, r.publish_seq, r.reason_code, r.reason_stage, r.failed_ms_ago
+        FROM common c JOIN unnest($3::bigint[], $10::smallint[], $11::bigint[], $12::text[], $13::text[], $14::bigint[])
+            AS r(n, state, publish_seq, reason_code, reason_stage, failed_ms_ago) ON r.n = c.n
     ), changed AS (
         UPDATE event e SET state = r.state, publish_seq = r.publish_seq, ended_at = now(), due_at = NULL,
             timeline = left(concat(e.timeline, r.timeline), 16384),
+            first_failed_at = COALESCE(e.first_failed_at, now() - r.failed_ms_ago * interval '1 millisecond'),
             reason_code = r.reason_code, reason_stage = r.reason_stage, convert_attempts = r.convert_attempts,
             link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
         FROM r JOIN held h ON h.lane = r.lane
@@ -70,7 +71,7 @@ const END: &str = held_and_rows!(
     ), outgoing AS (
         INSERT INTO outbox (lane, publish_seq, n, topic_role, key, value, headers)
         SELECT c.lane, c.publish_seq, o.place, o.topic_role, o.key, o.value, o.headers
-        FROM unnest($14::bigint[], $15::smallint[], $16::smallint[], $17::bytea[], $18::bytea[], $19::text[])
+        FROM unnest($15::bigint[], $16::smallint[], $17::smallint[], $18::bytea[], $19::bytea[], $20::text[])
             AS o(n, place, topic_role, key, value, headers)
         JOIN changed c ON c.n = o.n
     ), kept AS (
@@ -177,7 +178,8 @@ pub(super) async fn end(writer: &WriteConnection, claims: &[Claim], rows: &[Ende
         .bind(rows.iter().map(|row| row.state.code()).collect::<Vec<_>>())?
         .bind(rows.iter().map(|row| row.publish_seq.0).collect::<Vec<_>>())?
         .bind(reasons().map(|(code, _)| code).collect::<Vec<_>>())?
-        .bind(reasons().map(|(_, stage)| stage).collect::<Vec<_>>())?;
+        .bind(reasons().map(|(_, stage)| stage).collect::<Vec<_>>())?
+        .bind(rows.iter().map(|row| row.failed_ms_ago).collect::<Vec<_>>())?;
     let outgoing = OutgoingColumns::of(rows.iter().enumerate().map(|(place, row)| (place, &row.records[..])));
     let (refused, missed) = step.write(writer, &outgoing.bind(statement)?).await?;
     if !missed.is_empty() {

@@ -21,6 +21,7 @@ SELECT 1 FROM event e JOIN sealed_token t ON t.key = e.key WHERE e.key = ? AND e
 const END: &str = "
 UPDATE event SET state = ?7, publish_seq = ?8, reason_code = ?9, reason_stage = ?10, due_at = NULL,
     ended_at = CAST(unixepoch('subsec') * 1000 AS INTEGER),
+    first_failed_at = COALESCE(first_failed_at, CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?11),
     convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
     timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
 WHERE key = ?1 AND lane = ?2 AND state IN (1, 2) AND publish_seq IS NOT ?8
@@ -84,7 +85,7 @@ async fn end_one(work: &mut Work<'_>, row: &EndedRow) -> Result<(), LedgerError>
     let (code, stage) = reason_names(row.reason);
     let query =
         update(END, row.key, row.lane, row.attempts, &row.timeline).bind(row.state.code()).bind(row.publish_seq.0);
-    if work.run(query.bind(code).bind(stage)).await? == 0 {
+    if work.run(query.bind(code).bind(stage).bind(row.failed_ms_ago)).await? == 0 {
         let query = sqlx::query(IS_ENDED).bind(row.key.0.as_slice()).bind(row.lane.0).bind(row.publish_seq.0);
         return stands(work, query, row.key, row.lane).await;
     }

@@ -34,6 +34,7 @@ impl Stage {
             lane: claim.lane,
             state: RowState::DeadLettered,
             publish_seq: PublishSeq(number),
+            failed_ms_ago: None,
             reason: Some((crate::domain::ReasonCode::RetriesExhausted, crate::domain::Stage::Link)),
             records: Vec::new(),
             attempts: Default::default(),

@@ -102,7 +102,7 @@ impl Stage {
             value: id.as_bytes().to_vec(),
             headers: Vec::new(),
         }];
-        let ending = Ending { state: RowState::Linked, reason: None, records };
+        let ending = Ending { state: RowState::Linked, reason: None, failed_ms_ago: None, records };
         let end = End {
             key: identity(id).key(),
             lane: claim.lane,

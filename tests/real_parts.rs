@@ -150,6 +150,7 @@ const CASES: &[&[Case]] = &[
     shown::CASES,
     outages::CASES,
     outages::table::CASES,
+    outages::misconfigured::CASES,
     pauses::CASES,
     floods::CASES,
     raised_limits::CASES,

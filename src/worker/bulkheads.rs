@@ -125,6 +125,11 @@ impl Bulkheads {
         !self.at(upstream).breaker.is_closed()
     }
 
+    /// Whether an upstream has answered any call as it should since then.
+    pub fn answered_since(&self, upstream: Upstream, since: Duration) -> bool {
+        self.at(upstream).breaker.answered_since(since)
+    }
+
     /// An upstream's breaker, as dashboards show it.
     pub fn breaker(&self, upstream: Upstream) -> BreakerState {
         let breaker = &self.at(upstream).breaker;

@@ -59,8 +59,8 @@ pub(super) struct Event {
     pub lone_waits: u32,
     /// The upstream, and its breaker's period, in which a failure of this event was counted last.
     pub counted_in: Option<(Upstream, u64)>,
-    /// It was answered with our own misconfiguration before.
-    pub met_misconfiguration: bool,
+    /// When it was answered last with our own misconfiguration, by the monotonic clock.
+    pub met_misconfiguration: Option<Duration>,
     /// Its turn to link is asked for.
     pub awaits_turn: bool,
     /// It is among its customer's next few, whose conversions may run.

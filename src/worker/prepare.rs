@@ -332,7 +332,7 @@ fn new_event(
         asked_at: Duration::ZERO,
         lone_waits: 0,
         counted_in: None,
-        met_misconfiguration: false,
+        met_misconfiguration: None,
         awaits_turn: false,
         in_window: false,
         held: false,

@@ -101,11 +101,13 @@ impl Dispatcher {
         let mut verdict = verdict(ticket.upstream, &observation, notes);
         let timed_out = timed_out(notes);
         let mut again = false;
+        let now = self.shared.clock.tick();
         if let Some(event) = self.events.get_mut(&key) {
             if let Verdict::Misconfigured { detail } = &verdict {
-                // What others did not meet meanwhile is its own trouble, and must not open the breaker each time.
-                let met_before = std::mem::replace(&mut event.met_misconfiguration, true);
-                if met_before && !self.bulkheads.is_away(ticket.upstream) {
+                // What it meets again while others are answered is its own trouble, and must not open the breaker each time.
+                let met = event.met_misconfiguration.replace(now);
+                let others_are_answered = met.is_some_and(|at| self.bulkheads.answered_since(ticket.upstream, at));
+                if others_are_answered && !self.bulkheads.is_away(ticket.upstream) {
                     verdict = Verdict::Failed { detail: detail.clone() };
                     observation = observation.as_own_failure();
                 }
@@ -116,9 +118,11 @@ impl Dispatcher {
             }
         }
         let heard = Heard { verdict, timed_out, again };
-        let now = self.shared.clock.tick();
         let was_away = self.bulkheads.is_away(ticket.upstream);
         if let Some(change) = self.bulkheads.hear(ticket, &heard, now) {
+            // What was refused may have been refused by a wrong tenant, and what is looked for next may be the right one's.
+            let theirs = self.events.values_mut().filter(|event| event.upstream() == ticket.upstream);
+            theirs.for_each(|event| event.flow.doubt_refusal());
             self.tell_change(ticket.upstream, &change, was_away);
         }
         self.show_breaker(ticket.upstream);

@@ -88,6 +88,21 @@ fn waiting_as_asked_does_not_spend_the_budget() {
     assert_eq!(event.flow.spent, Duration::ZERO);
 }
 
+/// `Retry-After: 0`, or a date that is past.
+#[test]
+fn being_asked_to_wait_for_no_time_at_all_spends_the_budget() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    for _ in 0..100 {
+        match event.see(link(asked_to_wait(0))) {
+            Effect::BackOff(wait) => event.pass(wait + CALL),
+            end => return assert_eq!(code(&end), ReasonCode::RetriesExhausted),
+        }
+        assert_eq!(event.see(Observation::Due), Effect::Link);
+    }
+    panic!("it never ends");
+}
+
 #[test]
 fn our_own_misconfiguration_does_not_spend_the_budget() {
     let mut event = Driver::permanent();

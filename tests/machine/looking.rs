@@ -111,6 +111,47 @@ fn a_refusal_under_a_wrong_tenant_is_forgotten_once_that_is_mended() {
     assert_eq!(driver.see(Observation::Due), Effect::Link);
 }
 
+/// It may be a wrong tenant's that refuses to be looked at, too, and is mended by the next look.
+#[test]
+fn a_refusal_whose_look_fails_is_sent_again() {
+    for failures in [vec![look_failed()], vec![absent(), unclear()]] {
+        let mut event = Driver::permanent();
+        event.facts.refusal_needs_customer = true;
+        event.see_all(to_linking());
+        event.see(link(refused(ReasonCode::LinkRefused)));
+        let effect = failures.into_iter().map(|failure| event.see(failure)).last();
+        assert!(matches!(effect, Some(Effect::BackOff(_))), "{effect:?}");
+        assert_eq!(links_after_looks(&mut event), Effect::Link);
+    }
+}
+
+/// All answers of the looks that follow are that it is not there: what comes then.
+fn links_after_looks(event: &mut Driver) -> Effect {
+    let mut effect = event.see(Observation::Due);
+    loop {
+        effect = match effect {
+            Effect::LookUp => event.see(absent()),
+            Effect::Wait(_) | Effect::BackOff(_) => event.see(Observation::Due),
+            other => return other,
+        };
+    }
+}
+
+/// What its target falls ill or recovers from meanwhile may have been the refusal's cause.
+#[test]
+fn a_refusal_is_doubted_when_its_target_turns_out_to_be_misconfigured_while_it_is_looked_after() {
+    let mut event = Driver::permanent();
+    event.see_all(to_linking());
+    assert_eq!(event.see(link(refused(ReasonCode::LinkRefused))), Effect::LookUp);
+    event.flow.doubt_refusal();
+    let mut effect = event.see(absent());
+    while matches!(effect, Effect::Wait(_) | Effect::LookUp) {
+        effect = event.see(if effect == Effect::LookUp { absent() } else { Observation::Due });
+    }
+    assert!(matches!(effect, Effect::BackOff(_)), "{effect:?}");
+    assert_eq!(event.see(Observation::Due), Effect::Link);
+}
+
 /// A connection that breaks early ends our wait, not the target's work on what it was sent.
 #[test]
 fn an_unseen_link_is_taken_for_absent_only_once_it_cannot_be_under_way_any_more() {

@@ -216,6 +216,12 @@ impl Breaker {
         }
     }
 
+    /// Whether its upstream has answered since then.
+    #[must_use]
+    pub fn answered_since(&self, since: Duration) -> bool {
+        self.answered_at.is_some_and(|at| at > since)
+    }
+
     fn become_(&mut self, state: State) {
         self.state = state;
         self.change += 1;

@@ -302,7 +302,7 @@ impl Flow {
                 self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
             (LookOutcome::Failed { retry_after, detail }, cause) => {
-                self.back_off(Next::Look(Look { cause, ..look }), retry_after, detail, rules, now)
+                self.back_off(Next::Look(Look { cause, ..look }.doubting_refusal()), retry_after, detail, rules, now)
             }
             (LookOutcome::Misconfigured { detail }, cause) => {
                 self.stand_by(Next::Look(Look { cause, ..look }.doubting_refusal()), detail, rules, now)
@@ -362,7 +362,9 @@ impl Flow {
                 let detail = "asked for this customer alone, the link target still says that there is none";
                 self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
             }
-            CustomerCheck::Unclear { detail } => self.back_off(Next::Look(look), None, detail, rules, now),
+            CustomerCheck::Unclear { detail } => {
+                self.back_off(Next::Look(look.doubting_refusal()), None, detail, rules, now)
+            }
             CustomerCheck::Unwitnessed { detail } | CustomerCheck::Misconfigured { detail } => {
                 self.stand_by(Next::Look(look.doubting_refusal()), detail, rules, now)
             }

@@ -12,6 +12,17 @@ impl Flow {
         self.since += waited;
     }
 
+    /// Its target falls ill or is well again: an earlier refusal may have been part of that. See [`Look::doubting_refusal`].
+    pub fn doubt_refusal(&mut self) {
+        if let State::Settling(look)
+        | State::Looking(look)
+        | State::CheckingCustomer(look)
+        | State::Waiting(Next::Look(look), _) = &mut self.state
+        {
+            *look = look.clone().doubting_refusal();
+        }
+    }
+
     /// A look waits until a write would be visible. The last one, whose "not there" counts, also until no link of ours can
     /// still be under way: a connection that broke early, or a gateway's 502, ends the wait for an answer and not the call.
     pub(super) fn wait_before_look(&self, absent: u32, rules: &Rules, now: Moment) -> Duration {
@@ -54,6 +65,8 @@ impl Flow {
         }
         self.last_trouble = detail;
         let delay = if now.outage { Duration::ZERO } else { rules.retry.delay(self.failures, now.chance) };
+        // Asked to wait for no time at all, it waits by itself: else such an answer would keep the event for ever.
+        let retry_after = retry_after.filter(|asked| !asked.is_zero());
         let wait = retry_after.map_or(delay, |asked| asked.saturating_add(delay));
         self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
     }

@@ -103,7 +103,7 @@ impl Look {
         Self { absent: 0, ..self }
     }
 
-    /// A look that finds no such customer, or is refused, casts doubt on an earlier refusal too: a wrong tenant answers so
+    /// A look that finds no such customer, is refused or fails casts doubt on an earlier refusal too: a wrong tenant answers so
     /// to everything. Once that is mended the link is sent again instead of being taken for refused.
     #[must_use]
     pub fn doubting_refusal(self) -> Self {

@@ -1,0 +1,44 @@
+//! What is wrong is ours: the tenant, the credential. However few events meet it, and however soon after all was well, none pays.
+
+use serde_json::json;
+
+use super::{OPENED, PROBES, assert_all_linked_soon, calls, publish, says, setting, worker};
+use crate::support::parts::RealParts;
+use crate::support::patience::eventually;
+use crate::support::stand::{Delivery, PATIENCE, Stand};
+
+crate::cases! {
+    a_wrong_tenant_that_refuses_in_any_words_rejects_nothing_behind_a_probe needs [Kafka, Postgres];
+    one_event_that_meets_a_wrong_credential_soon_after_a_success_pays_nothing needs [Kafka, Postgres];
+}
+
+/// Such a text says nothing of a customer: it could be the link's own refusal.
+async fn a_wrong_tenant_that_refuses_in_any_words_rejects_nothing_behind_a_probe(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let probe = stand.sandbox.create_customer().await;
+    let worker = worker(&stand, &[setting("TARGET__LOANPRO__PROBE_CUSTOMER_ID", &probe)]).await;
+    let body = json!({"error": {"message": {"lang": "en", "value": "Invalid instance id"}}});
+    stand.sandbox.fault(json!({"route": "loanpro.*", "action": "status", "status": 409, "body": body})).await;
+    let ids = publish(&stand, "permanent", 30).await;
+    says(&worker, OPENED, 1).await;
+    eventually("it is probed for longer than the budget", PATIENCE, async || {
+        let probes = calls(&stand, "loanpro.link").await + calls(&stand, "loanpro.lookup").await;
+        (probes >= 2 * PROBES).then_some(())
+    })
+    .await;
+    stand.sandbox.heal().await;
+    assert_all_linked_soon(&stand, worker, &ids, "a wrong tenant behind a probe").await;
+}
+
+async fn one_event_that_meets_a_wrong_credential_soon_after_a_success_pays_nothing(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    // An answer counts for as long as a probe waits: longer than the budget.
+    let worker = worker(&stand, &[setting("BREAKER__PROBE_INTERVAL", "5s")]).await;
+    let mut ids = publish(&stand, "permanent", 1).await;
+    stand.reader(&[&stand.topics.linked]).read_until("one is linked", PATIENCE, |seen| !seen.is_empty()).await;
+    stand.sandbox.fault(json!({"route": "loanpro.*", "action": "status", "status": 401})).await;
+    ids.extend(publish(&stand, "permanent-again", 1).await);
+    says(&worker, "our credential, tenant or address is wrong", 1).await;
+    stand.sandbox.heal().await;
+    assert_all_linked_soon(&stand, worker, &ids, "a wrong credential after a success").await;
+}

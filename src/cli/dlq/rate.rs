@@ -54,11 +54,12 @@ impl Pace {
         sleep_until(self.next).await;
     }
 
-    /// So many went. What was missed while others were waited for is not made up for.
+    /// So many went. The next ones are due by when these were, however long they took; what was missed beyond one beat, while
+    /// results or a slow ledger were waited for, is not made up for.
     pub fn went(&mut self, count: usize) {
         if let Some(Rate(rate)) = self.rate {
             let takes = Duration::from_secs_f64(count as f64 / rate);
-            self.next = self.next.max(Instant::now()) + takes;
+            self.next = (self.next + takes).max(Instant::now());
         }
     }
 }
@@ -75,6 +76,38 @@ mod tests {
         for text in ["", "0/s", "-1/s", "50/d", "fast", "1.5/s"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
+    }
+
+    /// Lets so many go, each batch in a write that takes a while; answers how long that took.
+    async fn written(pace: &mut Pace, count: usize, takes: Duration) -> Duration {
+        let (began, mut gone) = (Instant::now(), 0);
+        while gone < count {
+            pace.wait().await;
+            let batch = pace.batch();
+            tokio::time::sleep(takes).await;
+            pace.went(batch);
+            gone += batch;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept_also_where_each_write_takes_a_while() {
+        for takes in [0, 25, 99] {
+            let took = written(&mut Pace::new("50/s".parse().ok()), 300, Duration::from_millis(takes)).await;
+            assert!((5900..=6000).contains(&took.as_millis()), "writes of {takes} ms: {took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_stall_missed_is_not_made_up_for_in_a_burst() {
+        let mut pace = Pace::new("50/s".parse().ok());
+        written(&mut pace, 5, Duration::from_secs(30)).await;
+        let took = written(&mut pace, 50, Duration::ZERO).await;
+        assert!(took >= Duration::from_millis(890), "more than a beat at once: {took:?}");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let took = written(&mut pace, 50, Duration::ZERO).await;
+        assert!(took >= Duration::from_millis(790), "more than a beat at once: {took:?}");
     }
 
     #[tokio::test(start_paused = true)]

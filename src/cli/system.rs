@@ -260,9 +260,12 @@ fn ledger_advice(error: &LedgerError) -> (Exit, &'static str) {
     }
 }
 
-/// Who acts, for the audit table: the user as the environment names it.
+/// Who acts, for the audit table: the user as the environment names it; where it does not, as in a container or under cron, the
+/// user's number.
 pub(super) fn actor() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
+    let named = |variable| std::env::var(variable).ok().filter(|name: &String| !name.trim().is_empty());
+    let number = || format!("uid {}", rustix::process::getuid().as_raw());
+    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(number)
 }
 
 /// How a worker's own end is told.

@@ -1,4 +1,5 @@
-//! Columns for people: as wide as their widest cell, and together no wider than the terminal.
+//! Columns for people: as wide as their widest cell, and together no wider than the terminal, as far as cells can be cut that still
+//! tell something. On a narrower one lines go on in the next, as the terminal wraps them: nothing more is hidden.
 
 use std::io::IsTerminal;
 
@@ -8,7 +9,7 @@ use crate::ledger::LetterState;
 
 /// Between two columns.
 const GAP: usize = 2;
-/// What is left of a column that must give way: less would tell nothing.
+/// What is left of a column that must give way: less would tell nothing, so a terminal of 40 columns wraps a table of eight.
 const LEAST: usize = 8;
 
 /// One cell.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must fail, also in what it stands on")]
 
+#[path = "cli/acting.rs"]
+mod acting;
 #[path = "cli/admin.rs"]
 mod admin;
 #[path = "cli/artefacts.rs"]
@@ -10,6 +12,8 @@ mod artefacts;
 mod audits;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/beside_dev.rs"]
+mod beside_dev;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/configuration.rs"]
@@ -34,6 +38,8 @@ mod letters;
 mod manners;
 #[path = "cli/publishing.rs"]
 mod publishing;
+#[path = "cli/questions.rs"]
+mod questions;
 #[path = "cli/reference.rs"]
 mod reference;
 #[path = "cli/running.rs"]

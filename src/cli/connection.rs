@@ -32,6 +32,9 @@ pub struct Connection {
     /// Its admin server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<AdminAddress>,
+    /// Its configuration file: what it does not tell here stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
     /// Process id of `dev`.
     pub pid: u32,
     /// Whether the broker is the embedded one, which cannot answer everything.

@@ -136,12 +136,14 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// The exit of an error, and its text unless it is to end quietly.
+/// The exit of an error, and its text unless it is to end quietly. `rest`: what is to be done when the reader of the output has
+/// gone before its end; none for a command that only shows.
 #[must_use]
-pub fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
+pub fn judge(error: &anyhow::Error, rest: Option<&str>) -> (Exit, Option<String>) {
     if error.chain().any(is_closed_pipe) {
-        // Whoever read our output has seen enough.
-        return (Exit::Done, None);
+        // Whoever reads what a command shows has seen enough; nobody has by that asked for a part of a change.
+        let unread = |rest| Failure::new(Exit::Failed, UNREAD).at("standard output").fix(rest);
+        return rest.map_or((Exit::Done, None), |rest| (Exit::Failed, Some(unread(rest).to_string())));
     }
     let config = error.downcast_ref::<ConfigError>().cloned().map(Failure::from);
     match config.as_ref().or_else(|| error.downcast_ref::<Failure>()) {
@@ -150,6 +152,28 @@ pub fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
     }
 }
 
+/// Said of a command that changes something.
+const UNREAD: &str = "the reader of the output has gone, which ended the command early: not all may be done";
+
 fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_has_gone_has_seen_enough_but_has_not_asked_for_half_a_change() {
+        let gone = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("a line");
+        assert_eq!(judge(&gone, None), (Exit::Done, None));
+        let (exit, told) = judge(&gone, Some("start it again"));
+        assert_eq!(exit, Exit::Failed);
+        assert!(
+            told.as_ref().is_some_and(|told| told.contains("not all") && told.ends_with("start it again")),
+            "{told:?}"
+        );
+        let other = anyhow::Error::from(Failure::new(Exit::Unavailable, "away"));
+        assert_eq!(judge(&other, Some("start it again")), (Exit::Unavailable, Some("away".to_owned())));
+    }
 }

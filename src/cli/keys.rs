@@ -42,6 +42,17 @@ enum Command {
     },
 }
 
+impl Args {
+    /// What is to be done when nobody reads the output any more; `again`: what a rotation says.
+    pub fn rest(&self, again: &'static str) -> Option<&'static str> {
+        match &self.command {
+            Command::Generate { out: Some(_) } => Some("the key is in its file, if that is there"),
+            Command::Generate { out: None } => Some("make another key: nobody has this one"),
+            Command::Rotate { .. } => Some(again),
+        }
+    }
+}
+
 /// Makes a key, or seals anew.
 ///
 /// # Errors

@@ -44,6 +44,13 @@ enum Command {
     },
 }
 
+impl Args {
+    /// Whether the command changes something.
+    pub fn changes_something(&self) -> bool {
+        matches!(self.command, Command::Erase { .. })
+    }
+}
+
 /// Shows, or erases.
 ///
 /// # Errors

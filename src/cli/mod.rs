@@ -96,12 +96,13 @@ pub fn main() -> Exit {
                 // Nobody is left to read a complaint that cannot be shown.
                 return Exit::Usage;
             }
-            return shell::written(shown).map_or_else(|error| report(&error), |()| Exit::Done);
+            return shell::written(shown).map_or_else(|error| report(&error, None), |()| Exit::Done);
         }
     };
+    let rest = cli.command.rest();
     match start(cli) {
         Ok(exit) => exit,
-        Err(error) => report(&error),
+        Err(error) => report(&error, rest),
     }
 }
 
@@ -145,6 +146,22 @@ impl Command {
         }
     }
 
+    /// For a command that changes something: what is to be done when nobody reads its output any more, which ends it early.
+    fn rest(&self) -> Option<&'static str> {
+        const AGAIN: &str = "start the same command again: what is done stays done, and it goes on with the rest";
+        match self {
+            // Results are shown when all are published.
+            Self::Publish(_) => Some("`profile-linker watch --from start` shows results; no event has a second one"),
+            Self::Dlq(args) => args.changes_something().then_some(AGAIN),
+            Self::Ledger(args) => args.changes_something().then_some(AGAIN),
+            Self::Keys(args) => args.rest(AGAIN),
+            Self::Migrate(_) | Self::Intake(_) => Some(AGAIN),
+            Self::Dev(_) | Self::Run(_) | Self::Sandbox(_) => None,
+            Self::Watch(_) | Self::Status(_) | Self::Check(_) | Self::Config(_) => None,
+            Self::Schema(_) | Self::Completions(_) | Self::Man(_) => None,
+        }
+    }
+
     async fn execute(self, shell: &Shell) -> anyhow::Result<Exit> {
         match self {
             Self::Dev(args) => dev::execute(args, shell).await,
@@ -167,8 +184,8 @@ impl Command {
     }
 }
 
-fn report(error: &anyhow::Error) -> Exit {
-    let (exit, text) = exit::judge(error);
+fn report(error: &anyhow::Error, rest: Option<&str>) -> Exit {
+    let (exit, text) = exit::judge(error, rest);
     if let Some(text) = text {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         // A closed stderr has no reader to miss it.

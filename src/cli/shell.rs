@@ -4,6 +4,8 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::connection::Connection;
@@ -56,6 +58,19 @@ pub(super) fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
+/// A line from the terminal; nothing where a signal came first. A read would be begun again after it, a wait is not.
+fn answer() -> std::io::Result<String> {
+    let stdin = std::io::stdin();
+    match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
+        Err(Errno::INTR) => return Ok(String::new()),
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
+    }
+    let mut answer = String::new();
+    stdin.read_line(&mut answer)?;
+    Ok(answer)
+}
+
 impl Shell {
     /// The configuration as it was read, with its problems.
     #[must_use]
@@ -83,6 +98,29 @@ impl Shell {
         }
     }
 
+    /// A failure to reach what the configuration names, where nothing names anything and a `dev` runs here that may be meant: its
+    /// ledger serves it alone, and its topics serve all.
+    #[must_use]
+    pub fn beside_dev(&self, error: anyhow::Error) -> anyhow::Error {
+        let names =
+            |name: &str| name.starts_with("PROFILE_LINKER_LEDGER__") || name.starts_with("PROFILE_LINKER_KAFKA__");
+        let is_said = self.config.is_some() || std::env::vars_os().any(|(name, _)| name.to_str().is_some_and(names));
+        let failure =
+            error.downcast_ref::<Failure>().filter(|one| matches!(one.exit, Exit::Unavailable | Exit::BadConfig));
+        let config = failure.filter(|_| !is_said).and_then(|_| Connection::find()?.config);
+        match (failure, config) {
+            (Some(failure), Some(config)) => {
+                let config = config.display();
+                let fix = format!(
+                    "if the `dev` that runs here is meant: its ledger is its own until it has ended, so ask its topics meanwhile, by \
+                     --from-topic --config {config}; afterwards --config {config} does. Else name your configuration by --config"
+                );
+                failure.clone().fix(fix).into()
+            }
+            _ => error,
+        }
+    }
+
     /// Whether stdout takes JSON lines.
     #[must_use]
     pub fn is_json(&self) -> bool {
@@ -95,7 +133,8 @@ impl Shell {
         std::io::stderr().is_terminal()
     }
 
-    /// Asks a question that is answered with yes or no. Off a terminal nobody is asked, and `--yes` answers for them.
+    /// Asks a question that is answered with yes or no. Off a terminal nobody is asked, and `--yes` answers for them. Whoever does
+    /// not say yes, by an end of input or a signal either, is told that nothing was done.
     ///
     /// # Errors
     /// The terminal cannot be read.
@@ -105,9 +144,14 @@ impl Shell {
         }
         // A closed stderr has no reader to miss it.
         let _ = write!(anstream::stderr(), "{question} [y/N] ");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        let answer = answer()?;
+        let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
+        if !is_yes {
+            // Where no line was given, the question's is not ended.
+            let end = if answer.ends_with('\n') { "" } else { "\n" };
+            let _ = writeln!(anstream::stderr(), "{end}nothing was done");
+        }
+        Ok(is_yes)
     }
 
     /// Prints one result: as JSON, or as this text. Colours in the text are dropped where they do not belong.
@@ -120,11 +164,16 @@ impl Shell {
         written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
     }
 
+    /// Tells something on stderr that scripts have to know, too.
+    pub fn warn(&self, text: &str) {
+        // A closed stderr has no reader to miss it.
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
     /// Tells people something on stderr; nothing in JSON mode, where stderr is for logs.
     pub fn note(&self, text: &str) {
         if !self.is_json() {
-            // A closed stderr has no reader to miss it.
-            let _ = writeln!(anstream::stderr(), "{text}");
+            self.warn(text);
         }
     }
 }

@@ -45,7 +45,7 @@ async fn stocked_but(damaged: &[&str]) -> Bench {
     bench
 }
 
-fn new_row(id: &str, number: i64, vault: &Vault) -> NewRow {
+pub fn new_row(id: &str, number: i64, vault: &Vault) -> NewRow {
     let identity = EventIdentity { source: SOURCE.to_owned(), id: id.to_owned() };
     let origin = Origin { topic: TOPIC.to_owned(), partition: 0, offset: number, timestamp: 1_700_000_000_000 };
     let record = record_bytes::encode(None, Some(b"{}"), &[]);
@@ -64,7 +64,7 @@ fn new_row(id: &str, number: i64, vault: &Vault) -> NewRow {
     }
 }
 
-fn ended(row: &NewRow, number: i64, code: ReasonCode) -> EndedRow {
+pub fn ended(row: &NewRow, number: i64, code: ReasonCode) -> EndedRow {
     let record = |topic| OutgoingRecord { topic, key: None, value: b"{}".to_vec(), headers: Vec::new() };
     EndedRow {
         key: row.key,

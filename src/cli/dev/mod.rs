@@ -98,6 +98,7 @@ impl System {
             topics: (&config.kafka.topics).into(),
             sandbox: Some(sandbox.base_url()),
             admin: None,
+            config: Some(home.path(setting::FILE)),
             pid: std::process::id(),
             embedded: true,
         };

@@ -3,6 +3,9 @@
 use super::home::Home;
 use crate::config::{self, Config};
 
+/// The file's name in the data directory.
+pub(super) const FILE: &str = "worker.toml";
+
 /// Tables that the environment may change; the rest is `dev`'s own.
 const OPEN_TABLES: [&str; 3] = ["PROFILE_LINKER_ADMIN__", "PROFILE_LINKER_WORKER__", "PROFILE_LINKER_RETRY__"];
 
@@ -52,7 +55,7 @@ k1 = {{ file = {key} }}
         ledger = quoted(&format!("sqlite://{}", ledger.display())),
         key = quoted(&key_file.display().to_string()),
     );
-    let path = home.path("worker.toml");
+    let path = home.path(FILE);
     std::fs::write(&path, text)?;
     let environment = std::env::vars_os()
         .filter(|(name, _)| name.to_str().is_some_and(|name| OPEN_TABLES.iter().any(|table| name.starts_with(table))));

@@ -47,7 +47,9 @@ enum Command {
     )]
     Discard(acts::Args),
     /// Take discarded dead letters back
-    #[command(after_help = "Example:\n  profile-linker dlq restore --event-id order-4711 --config worker.toml")]
+    #[command(
+        after_help = "Example:\n  profile-linker dlq restore --event-id order-4711 --why mistaken --config worker.toml"
+    )]
     Restore(acts::Args),
     Export(export::Args),
     Audit(audit::Args),
@@ -56,7 +58,16 @@ enum Command {
 impl Args {
     /// Whether the command has something to say before it ends at a signal.
     pub fn has_own_end(&self) -> bool {
-        matches!(self.command, Command::Replay(_))
+        matches!(self.command, Command::Replay(_) | Command::Discard(_) | Command::Restore(_))
+    }
+
+    /// Whether the command changes something.
+    pub fn changes_something(&self) -> bool {
+        match &self.command {
+            Command::Replay(args) => !args.dry_run,
+            Command::Discard(_) | Command::Restore(_) => true,
+            Command::List(_) | Command::Stats(_) | Command::Show(_) | Command::Export(_) | Command::Audit(_) => false,
+        }
     }
 }
 
@@ -78,20 +89,24 @@ impl Command {
 /// # Errors
 /// The ledger is unreachable (69) or of another version (78), or the arguments fit nothing that is there (1).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
+    ask(args, shell).await.map_err(|error| shell.beside_dev(error))
+}
+
+async fn ask(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     let config = shell.load()?;
     if args.command.asks_the_topic() {
         return from_topic::execute(args.command, &config, shell).await;
     }
-    let desk = Desk::open(&config).await?;
+    let desk = || Desk::open(&config);
     match args.command {
-        Command::List(args) => list::execute(&args, &desk, shell).await,
-        Command::Stats(args) => stats::execute(&args, &desk, shell).await,
-        Command::Show(args) => show::execute(&args, &desk, shell).await,
-        Command::Replay(args) => replay::execute(args, &desk, &config, shell).await,
-        Command::Discard(args) => acts::discard(&args, &desk, shell).await,
-        Command::Restore(args) => acts::restore(&args, &desk, shell).await,
-        Command::Export(args) => export::execute(&args, &desk, &config, shell).await,
-        Command::Audit(args) => audit::execute(&args, &desk, shell).await,
+        Command::List(args) => list::execute(&args, &*desk().await?, shell).await,
+        Command::Stats(args) => stats::execute(&args, &*desk().await?, shell).await,
+        Command::Show(args) => show::execute(&args, &*desk().await?, shell).await,
+        Command::Replay(args) => replay::execute(args, &desk().await?, &config, shell).await,
+        Command::Discard(args) => acts::discard(&args, desk(), shell).await,
+        Command::Restore(args) => acts::restore(&args, desk(), shell).await,
+        Command::Export(args) => export::execute(&args, &desk().await?, &config, shell).await,
+        Command::Audit(args) => audit::execute(&args, &desk().await?, shell).await,
     }
 }
 

@@ -7,6 +7,9 @@ use crate::config::parse_duration;
 use crate::domain::{ReasonCode, Stage, System};
 use crate::ledger::{DeadLetterFilter, LetterState};
 
+/// The last millisecond of the year 9999.
+const LATEST_MS: i64 = 253_402_300_799_999;
+
 /// What is not given does not matter; all that is given must fit.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Selection {
@@ -105,12 +108,14 @@ impl Selection {
 }
 
 impl Moment {
-    /// The time, milliseconds since 1970.
+    /// The time, milliseconds since 1970. Nothing was dead-lettered before 1970, and no database knows all times that people can
+    /// write: what is earlier or later than any dead letter is told as the first or last time that all of them know.
     pub fn before(self, now: i64) -> i64 {
-        match self {
+        let at = match self {
             Self::At(at) => at,
             Self::Ago(ago) => now.saturating_sub(ago),
-        }
+        };
+        at.clamp(0, LATEST_MS)
     }
 }
 
@@ -165,6 +170,17 @@ pub enum States {
 }
 
 impl States {
+    /// As `--state` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::DeadLettered => "dead-lettered",
+            Self::Replaying => "replaying",
+            Self::Discarded => "discarded",
+            Self::All => "all",
+        }
+    }
+
     /// The ledger's states.
     pub fn states(self) -> &'static [LetterState] {
         match self {
@@ -187,6 +203,20 @@ mod tests {
         assert_eq!(moment("1h"), Ok(Moment::Ago(3_600_000)));
         assert_eq!((Moment::At(5).before(7), Moment::Ago(5).before(7)), (5, 2));
         assert!(moment("yesterday").unwrap_err().contains("RFC 3339"));
+    }
+
+    #[test]
+    fn no_time_is_too_early_or_too_late_to_ask_for() {
+        let now = 1_700_000_000_000;
+        let asked = |text: &str| moment(text).unwrap().before(now);
+        for text in ["3000000d", "99999999999d", "-009998-01-01T00:00:00Z", "1969-12-31T23:59:59Z"] {
+            assert_eq!(asked(text), 0, "{text}");
+        }
+        assert_eq!(asked("9999-12-30T00:00:00Z"), LATEST_MS - 172_799_999);
+        assert_eq!(Moment::At(i64::MAX).before(now), LATEST_MS);
+        for text in ["99999999999999999999d", "1e3d", "+012345-01-01T00:00:00Z"] {
+            assert!(moment(text).unwrap_err().contains("RFC 3339"), "{text}");
+        }
     }
 
     #[test]

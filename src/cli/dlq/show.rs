@@ -34,7 +34,9 @@ pub struct Args {
 /// There is none (1), or the ledger is unreachable (69).
 pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<Exit> {
     let filter = args.selection.filter(desk, args.state.states()).await?;
-    let found = desk.letters.page(&filter, None, MOST).await.map_err(|error| desk.failed(&error))?;
+    let mut found = desk.letters.page(&filter, None, MOST + 1).await.map_err(|error| desk.failed(&error))?;
+    let is_all = found.len() <= MOST;
+    found.truncate(MOST);
     if found.is_empty() {
         return Err(Failure::new(Exit::Failed, format!("{} holds no such dead letter", desk.holder))
             .at(&desk.place)
@@ -44,6 +46,12 @@ pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<
     for letter in &found {
         let (story, acts) = known(letter, desk).await?;
         shell.line(&as_json(letter, &desk.topic), || as_text(letter, story.as_ref(), &acts, &desk.topic))?;
+    }
+    if !is_all {
+        shell.warn(&format!(
+            "only the first {MOST} are shown; `profile-linker dlq list --state {}` with the same selection lists all, and `dlq show EVENT_ID` shows one",
+            args.state.name()
+        ));
     }
     Ok(Exit::Done)
 }

@@ -6,10 +6,10 @@ use super::View;
 use super::selection::{Selection, States};
 use super::shown::age;
 use super::table::{self, Cell};
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
 use crate::cli::text::escaped;
-use crate::ledger::DeadLetterGroup;
+use crate::ledger::{DeadLetterFilter, DeadLetterGroup, LetterState};
 
 const HEAD: [&str; 7] = ["COUNT", "REASON", "STAGE", "OLDEST", "NEWEST", "CUSTOMERS", "EXAMPLE"];
 
@@ -41,8 +41,29 @@ pub async fn execute(args: &Args, desk: &View, shell: &Shell) -> anyhow::Result<
     } else {
         let lines = table::lines(HEAD, groups.iter().map(row).collect());
         lines.into_iter().try_for_each(|line| shell.line(&(), || line))?;
+        if let Some(told) = replaying(&filter, &groups, desk).await? {
+            shell.line(&(), || told)?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// How many of those counted are being replayed, where they are counted beside others.
+async fn replaying(
+    filter: &DeadLetterFilter,
+    groups: &[DeadLetterGroup],
+    desk: &View,
+) -> Result<Option<String>, Failure> {
+    let states = &filter.states;
+    if states.len() == 1 || !states.contains(&LetterState::Replaying) {
+        return Ok(None);
+    }
+    let filter = DeadLetterFilter { states: vec![LetterState::Replaying], ..filter.clone() };
+    let found = desk.letters.stats(&filter).await.map_err(|error| desk.failed(&error))?;
+    let count = |groups: &[DeadLetterGroup]| groups.iter().map(|group| group.count).sum::<u64>();
+    // Asked later than the table was: what others began to replay meanwhile may not make it more than all.
+    let (all, replaying) = (count(groups), count(&found).min(count(groups)));
+    Ok((replaying > 0).then(|| format!("{replaying} of these {all} are being replayed now")))
 }
 
 fn as_json(group: &DeadLetterGroup) -> serde_json::Value {

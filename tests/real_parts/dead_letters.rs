@@ -14,6 +14,7 @@ use crate::support::stand::{Delivery, PATIENCE, Stand};
 crate::cases! {
     every_header_and_field_of_a_dead_letter_is_read_back_and_its_bytes_come_back_exactly needs [Kafka, Postgres];
     an_exported_dead_letter_is_the_published_one needs [Kafka, Postgres];
+    a_database_and_a_topic_answer_for_any_time_that_is_asked_for needs [Kafka, Postgres];
 }
 
 /// Key, value and headers of an odd record: nothing of it is UTF-8, or is there at all.
@@ -122,6 +123,32 @@ async fn an_exported_dead_letter_is_the_published_one(parts: &RealParts) {
     exported.sort_by_key(by_id);
     assert_eq!(published, exported);
     assert!(!text.contains(&token), "no token is printed");
+    assert_eq!(worker.terminate(), 0);
+}
+
+/// Of times that the database or the broker does not know, too.
+async fn a_database_and_a_topic_answer_for_any_time_that_is_asked_for(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = stand.worker().await;
+    stand.publish_bytes("key", b"{\"no event\"").await;
+    letters(&stand, 1).await;
+    for (time, since, until) in [
+        ("3000000d", 1, 0),
+        ("99999999999d", 1, 0),
+        ("-009998-01-01T00:00:00Z", 1, 0),
+        ("1969-12-31T23:59:59.999Z", 1, 0),
+        ("9999-12-30T00:00:00Z", 0, 1),
+    ] {
+        for (edge, found) in [(format!("--since={time}"), since), (format!("--until={time}"), until)] {
+            for words in [&["list"][..], &["list", "--from-topic"], &["export"], &["audit"], &["replay", "--dry-run"]] {
+                let words = [&["dlq"], words, &[&edge, "--output", "json"]].concat();
+                let output = stand.command(&words);
+                assert_eq!(output.status.code(), Some(0), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+                let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+                assert!(words[1] != "list" || lines == found, "{words:?}: {lines} lines");
+            }
+        }
+    }
     assert_eq!(worker.terminate(), 0);
 }
 

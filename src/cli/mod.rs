@@ -193,3 +193,37 @@ fn report(error: &anyhow::Error, rest: Option<&str>) -> Exit {
     }
     exit
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(words: &str) -> bool {
+        let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+        cli.command.rest().is_some()
+    }
+
+    #[test]
+    fn each_command_that_changes_something_says_so_when_nobody_reads_its_output() {
+        for words in [
+            "x publish --sample 1",
+            "x intake pause",
+            "x migrate",
+            "x dlq replay",
+            "x dlq replay --from-topic",
+            "x dlq replay a --edit --why b",
+            "x dlq discard a",
+            "x dlq restore --all",
+            "x ledger erase --customer loanpro:1 --why a",
+            "x keys rotate",
+            "x keys generate --out a",
+        ] {
+            assert!(changes(words), "{words}");
+        }
+        for words in
+            ["x dlq replay --dry-run", "x dlq list", "x dlq audit", "x ledger show a", "x watch", "x check", "x config"]
+        {
+            assert!(!changes(words), "{words}");
+        }
+    }
+}

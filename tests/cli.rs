@@ -44,6 +44,8 @@ mod questions;
 mod reference;
 #[path = "cli/running.rs"]
 mod running;
+#[path = "cli/topic_replays.rs"]
+mod topic_replays;
 #[path = "cli/tutorial.rs"]
 mod tutorial;
 #[path = "cli/watching.rs"]

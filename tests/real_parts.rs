@@ -69,6 +69,8 @@ mod refused_records;
 mod remade_topics;
 #[path = "real_parts/renamed_topics.rs"]
 mod renamed_topics;
+#[path = "real_parts/replay_ends.rs"]
+mod replay_ends;
 #[path = "real_parts/replay_how_to.rs"]
 mod replay_how_to;
 #[path = "real_parts/replaying.rs"]
@@ -165,6 +167,7 @@ const CASES: &[&[Case]] = &[
     replaying_at_size::CASES,
     letters_at_size::CASES,
     editing::CASES,
+    replay_ends::CASES,
     replay_how_to::CASES,
     lost_ledger::CASES,
 ];

@@ -16,5 +16,5 @@ pub use edit::{Edit, EditError, EditFault};
 pub use event::event;
 pub use looking::{Looked, look};
 pub use opening::Opener;
-pub use ramp::{Ramp, Results};
+pub use ramp::{Ending, Ramp, Results};
 pub use replay::{Order, Replay, Replayed, Taken};

@@ -27,6 +27,17 @@ impl Ramp {
     }
 }
 
+/// How a replay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Linked.
+    Linked,
+    /// Dead-lettered again.
+    DeadLettered,
+    /// Finally rejected: it is no dead letter any more.
+    Rejected,
+}
+
 /// What became of the replays of one step.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -36,6 +47,8 @@ pub struct Results {
     pub linked: usize,
     /// Those that were not: dead-lettered again, or finally rejected.
     pub failed: Vec<EventKey>,
+    /// Those of the failed that were finally rejected.
+    pub rejected: Vec<EventKey>,
 }
 
 impl Results {
@@ -61,15 +74,18 @@ impl Results {
         Ok(())
     }
 
-    /// One of them has ended, as a result topic tells it. What is told twice counts once.
-    pub fn ended(&mut self, key: EventKey, is_linked: bool) {
+    /// One of them has ended. What is told twice counts once.
+    pub fn ended(&mut self, key: EventKey, ending: Ending) {
         if self.awaited.remove(&key).is_none() {
             return;
         }
-        if is_linked {
-            self.linked += 1;
-        } else {
-            self.failed.push(key);
+        match ending {
+            Ending::Linked => self.linked += 1,
+            Ending::DeadLettered => self.failed.push(key),
+            Ending::Rejected => {
+                self.failed.push(key);
+                self.rejected.push(key);
+            }
         }
     }
 
@@ -79,14 +95,16 @@ impl Results {
             let Some(generation) = self.awaited.get(key).copied() else { continue };
             match fate {
                 // Replayed once more by somebody else: it failed in between.
-                Some(fate) if fate.generation > generation => self.failed.push(*key),
-                Some(Fate { state: RowState::Accepted | RowState::Converted, .. }) => continue,
-                Some(Fate { state: RowState::Linked, .. }) => self.linked += 1,
-                Some(_) => self.failed.push(*key),
+                Some(fate) if fate.generation > generation => self.ended(*key, Ending::DeadLettered),
+                Some(Fate { state: RowState::Accepted | RowState::Converted, .. }) => {}
+                Some(Fate { state: RowState::Linked, .. }) => self.ended(*key, Ending::Linked),
+                Some(Fate { state: RowState::Rejected, .. }) => self.ended(*key, Ending::Rejected),
+                Some(_) => self.ended(*key, Ending::DeadLettered),
                 // Removed for its age: nobody can tell.
-                None => {}
+                None => {
+                    self.awaited.remove(key);
+                }
             }
-            self.awaited.remove(key);
         }
     }
 
@@ -141,6 +159,7 @@ mod tests {
         ];
         results.hear(&keys, &fates);
         assert_eq!((results.linked, &results.failed[..], results.missing()), (1, &[keys[1], keys[3], keys[4]][..], 1));
+        assert_eq!(results.rejected, [keys[3]], "it is no dead letter any more");
         results.hear(&keys, &[fate(0, RowState::Linked, 2), fate(2, RowState::Linked, 2)]);
         assert_eq!((results.linked, results.failed.len(), results.missing()), (2, 3, 0));
     }

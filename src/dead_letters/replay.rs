@@ -19,7 +19,7 @@ const ROWS_AT_ONCE: usize = 16;
 pub struct Order {
     /// Which dead letters.
     pub filter: DeadLetterFilter,
-    /// So many at most.
+    /// So many are reopened at most. What is passed over, or does not open, is not counted: it would stand first each time.
     pub limit: Option<u64>,
     /// Who wants it, and why.
     pub act: Act,
@@ -53,7 +53,7 @@ pub struct Replay {
     order: Order,
     after: Option<DeadLetterPlace>,
     ahead: VecDeque<DeadLetter>,
-    /// How many more may be taken.
+    /// How many more may be reopened.
     left: u64,
     at_end: bool,
 }
@@ -86,7 +86,8 @@ impl Replay {
         Ok(groups.iter().map(|group| group.count).sum::<u64>().min(self.left))
     }
 
-    /// The next dead letters, at most so many, without doing anything to them. None: there are no more.
+    /// The next dead letters, at most so many, without doing anything to them. None: there are no more, or the limit is
+    /// reached.
     ///
     /// # Errors
     /// The ledger's.
@@ -98,10 +99,12 @@ impl Replay {
             self.ahead.extend(page);
         }
         let most = u64::try_from(most).unwrap_or(u64::MAX).min(self.left);
-        let taken: Vec<DeadLetter> =
-            self.ahead.drain(..self.ahead.len().min(usize::try_from(most).unwrap_or(usize::MAX))).collect();
-        self.left -= taken.len() as u64;
-        Ok(taken)
+        Ok(self.ahead.drain(..self.ahead.len().min(usize::try_from(most).unwrap_or(usize::MAX))).collect())
+    }
+
+    /// So many of the candidates count for the limit.
+    pub fn count_in(&mut self, taken: usize) {
+        self.left = self.left.saturating_sub(taken as u64);
     }
 
     /// Reopens the next dead letters, at most so many, in one write. None: there are no more.
@@ -120,6 +123,7 @@ impl Replay {
             true => BTreeSet::new(),
             false => self.ledger.reopen(&asked, &self.order.act).await?.into_iter().collect(),
         };
+        self.count_in(reopened.len());
         let taken = |key: &EventKey| match (unreadable.contains(key), reopened.contains(key)) {
             (true, _) => Taken::Unreadable,
             (false, true) => Taken::Reopened,

@@ -235,6 +235,18 @@ async fn what_does_not_open_is_named_and_stays_a_dead_letter() {
 }
 
 #[tokio::test]
+async fn a_limit_counts_what_is_replayed_and_not_what_is_skipped() {
+    let bench = stocked_but(&["a"]).await;
+    let would = as_json(&bench, &["replay", "--dry-run", "--limit", "1"]);
+    assert_eq!(would, [json!({"wouldReplay": {"retries_exhausted": 1}, "unreadable": 1})]);
+    let replayed = as_json(&bench, &["replay", "--limit", "1"]);
+    assert_eq!(ids(&replayed), ["a", "b"], "what does not open stands first each time");
+    assert_eq!(replayed.last(), Some(&json!({"replayed": 1, "skipped": 1, "unreadable": 1})));
+    let nothing = as_json(&bench, &["replay", "--limit", "0"]);
+    assert_eq!(nothing, [json!({"replayed": 0, "skipped": 0})]);
+}
+
+#[tokio::test]
 async fn what_is_being_replayed_is_exported_as_it_was_dead_lettered() {
     let bench = stocked().await;
     let exported = || dlq(&bench, &["export", "--event-id", "b", "--state", "all"]).lines()[0]["id"].clone();

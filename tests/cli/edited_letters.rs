@@ -91,10 +91,12 @@ async fn what_was_published_before_the_broker_refused_is_told_and_in_the_audit()
     let replay = letters.dlq(&["replay", "--from-topic", "--why", "lost", "--output", "json"]).await;
     assert_eq!(replay.code, 1, "{replay:?}");
     let told = replay.lines();
-    assert!(told.len() == 1 && told[0]["action"] == "replayed", "{replay:?}");
+    assert_eq!((told.len(), &told[0]["action"]), (2, &json!("replayed")), "{replay:?}");
+    assert_eq!(told[1], json!({"replayed": 1, "skipped": 0}), "the tally comes before the failure");
     assert_eq!(letters.input().await.len(), 1);
     let audit = letters.dlq(&["audit", "--output", "json"]).await.lines();
-    let [line] = &audit[..] else { panic!("{audit:?}") };
+    let [begun, line] = &audit[..] else { panic!("{audit:?}") };
+    assert_eq!(begun["target"], format!("begun, 2 at most of {DLQ}"));
     assert_eq!((&line["act"], &line["why"]), (&json!("replay-from-topic"), &json!("lost")));
     assert_eq!(line["target"], format!("1 of {DLQ}"));
 }

@@ -38,6 +38,15 @@ impl Running {
         panic!("not said: {words:?}\n{}", all.join("\n"));
     }
 
+    /// All that it says until it ends.
+    pub fn last_words(self) -> String {
+        let mut all = Vec::new();
+        while let Ok(line) = self.said.recv_timeout(PATIENCE) {
+            all.push(line);
+        }
+        all.join("\n")
+    }
+
     /// How it ended by itself; `None`: it did not.
     pub fn ended(&mut self) -> Option<i32> {
         let until = Instant::now() + PATIENCE;

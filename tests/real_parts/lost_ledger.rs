@@ -55,9 +55,14 @@ async fn the_dead_letters_of_a_lost_ledger_are_linked_once_each_out_of_their_top
     })
     .await;
     assert_told_once_each(&stand, &bad).await;
-    let mut acts = dlq(&stand, &["audit", "--act", "replay-from-topic"]);
-    acts.retain(|act| act["why"] == "the ledger is lost");
-    assert_eq!(acts.len(), 2, "one for each that came to its end: {acts:?}");
+    let acts = dlq(&stand, &["audit", "--act", "replay-from-topic"]);
+    let (whole, killed): (Vec<_>, Vec<_>) = acts.iter().partition(|act| act["why"] == "the ledger is lost");
+    let letters = &stand.topics.dead_letter;
+    let (begun, ended) = (format!("begun, {all} at most of {letters}"), format!("{all} of {letters}"));
+    let targets: Vec<&Value> = whole.iter().map(|act| &act["target"]).collect();
+    assert_eq!(targets, [&begun, &ended, &begun, &ended], "{acts:?}");
+    let targets: Vec<&Value> = killed.iter().map(|act| &act["target"]).collect();
+    assert_eq!(targets, [&begun], "also of the one that was killed: {acts:?}");
     // What has ended well is none any more, in the topic neither.
     let again = dlq(&stand, &["replay", "--from-topic", "--reason", "retries_exhausted"]);
     assert_eq!(again, [json!({"replayed": 0, "skipped": 0})]);

@@ -1,11 +1,14 @@
 //! `dlq replay`: one, a selection or all; in steps, at a rate, or at once.
 //!
-//! Each batch is one write of the ledger, and the command is asked to end between two of them: what it told of is done, and the
-//! same command goes on where it ended, since what is replayed is no dead letter any more.
+//! Each batch is one write of the ledger, and the command ends between two of them where it is asked to: what it told of is done,
+//! and the same command goes on where it ended, since what is replayed is no dead letter any more. Where the ledger does not
+//! answer it ends all the same; whether the last batch was replayed the next start tells.
 
+pub(super) mod advice;
 pub(super) mod dry;
 pub(super) mod progress;
 pub(super) mod steps;
+pub(super) mod stop;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,14 +19,15 @@ use super::shown::{event_id, origin};
 use super::{Desk, edit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
-use crate::cli::signals::Signals;
 use crate::cli::system;
 use crate::cli::text::{counted, escaped};
 use crate::config::Config;
 use crate::dead_letters::{Opener, Order, Replay, Replayed, Results, Taken};
 use crate::ledger::{Act, DeadLetter, LetterState};
+use advice::Source;
 use progress::Progress;
-use steps::{Batch, End, Steps, Tally, act_as_json, climb, straight};
+use steps::{Batch, Steps, Tally, act_as_json, climb, straight};
+use stop::Stop;
 
 /// Between two looks at the results of a step.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -42,7 +46,7 @@ pub struct Args {
     /// Only tell what would be replayed; change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// So many at most
+    /// So many at most; what is skipped is not counted
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
     /// So many a second (or minute, or hour)
@@ -100,16 +104,12 @@ pub async fn execute(args: Args, desk: &Desk, config: &Config, shell: &Shell) ->
         return Ok(Exit::Interrupted);
     }
     // From here on a signal ends it between two writes; before, at once.
-    let mut signals = Signals::listen()?;
+    let mut stop = Stop::listen()?;
     let progress = Progress::new(count, shell);
     let mut run = Run { desk, shell, replay, pace: Pace::new(args.rate), progress, tally: Tally::default() };
-    let end = if args.ramp { climb(&mut run, &mut signals).await } else { straight(&mut run, &mut signals).await }?;
+    let end = if args.ramp { climb(&mut run, &mut stop).await } else { straight(&mut run, &mut stop).await };
     run.progress.finish();
-    let look = match &end {
-        End::FailedAgain { example: Some(id), .. } => format!("dlq show {}", escaped(id)),
-        _ => "dlq list".to_owned(),
-    };
-    run.tally.finish(&end, "replayed", &look, shell)
+    run.tally.finish(end, Source::Ledger, &desk.topic, shell)
 }
 
 struct Run<'a> {
@@ -122,15 +122,16 @@ struct Run<'a> {
 }
 
 impl Steps for Run<'_> {
-    /// A signal comes between two writes only.
-    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Batch>> {
-        tokio::select! {
-            biased;
-            _ = signals.next() => return Ok(None),
-            () = self.pace.wait() => {}
+    async fn batch(&mut self, most: usize, stop: &mut Stop) -> anyhow::Result<Option<Batch>> {
+        if stop.or(self.pace.wait()).await.is_none() {
+            return Ok(None);
         }
         let size = self.pace.batch().min(most);
-        let batch = self.replay.step(size).await.map_err(|error| {
+        let Some(batch) = stop.after(self.replay.step(size)).await else {
+            self.progress.say("the ledger did not answer the last write: whether it was done the next start tells");
+            return Ok(None);
+        };
+        let batch = batch.map_err(|error| {
             self.desk
                 .failed(&error)
                 .fix("when the ledger is back, start the same command again: it goes on where it ended")
@@ -150,18 +151,17 @@ impl Steps for Run<'_> {
         Ok(Some(Batch { tried, replayed }))
     }
 
-    async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
+    async fn results(&mut self, step: &[DeadLetter], stop: &mut Stop) -> anyhow::Result<Option<Results>> {
         let mut results = Results::of(step.iter().map(|letter| (letter.key, letter.generation + 1)));
         loop {
-            results.look(&*self.desk.letters).await.map_err(|error| self.desk.failed(&error))?;
+            let Some(looked) = stop.or(results.look(&*self.desk.letters)).await else { return Ok(None) };
+            looked.map_err(|error| self.desk.failed(&error))?;
             if results.missing() == 0 {
                 return Ok(Some(results));
             }
             self.progress.waits_for(results.missing());
-            tokio::select! {
-                biased;
-                _ = signals.next() => return Ok(None),
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+            if stop.or(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
+                return Ok(None);
             }
         }
     }

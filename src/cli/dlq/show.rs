@@ -120,6 +120,10 @@ fn would_do(letter: &DeadLetter, story: Option<&Story>) -> &'static str {
         _ if letter.reason == "conversion_unknown" => {
             "tries the conversion once more: it ends so again if the token is used"
         }
+        // The token, if there was a conversion, was in the ledger only.
+        (.., None) if letter.attempts.convert > 0 => {
+            "looks whether the profile is there, and if it is not, converts again: a used token ends as conversion_unknown"
+        }
         _ if letter.attempts.link > 0 => "looks whether the profile is there, and links it if it is not",
         // What only the topic tells counts as possibly sent.
         (.., story) if story.is_none_or(|story| story.possibly_sent) => {

@@ -19,11 +19,13 @@ pub enum Fault {
     UnknownKey,
     /// The key that it names does not open it: other bytes under that name, changed bytes, or another place's.
     DoesNotOpen,
+    /// Its original is the record of another event than the one that it tells of.
+    AnotherEvent,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotJson,
         Self::NotADeadLetter,
         Self::Invalid,
@@ -32,6 +34,7 @@ impl Fault {
         Self::TooLarge,
         Self::UnknownKey,
         Self::DoesNotOpen,
+        Self::AnotherEvent,
     ];
 
     /// The name in JSON.
@@ -46,6 +49,7 @@ impl Fault {
             Self::TooLarge => "too_large",
             Self::UnknownKey => "unknown_key",
             Self::DoesNotOpen => "does_not_open",
+            Self::AnotherEvent => "another_event",
         }
     }
 
@@ -65,6 +69,7 @@ impl Fault {
             }
             Self::UnknownKey => "sealed under a key that is not under [keys]: put it there",
             Self::DoesNotOpen => "it does not open: the key's bytes are others, or it was changed",
+            Self::AnotherEvent => "its original is another event's than the one that it tells of: it was changed",
         }
     }
 }

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Fault;
+use super::{Fault, original};
 use crate::contract::side_headers::MAX_GENERATION;
 use crate::contract::{DEAD_LETTER, record_bytes, schemas};
 use crate::domain::{Attempts, Customer, EventIdentity, EventKey, Lane, Origin};
@@ -77,7 +77,9 @@ fn opened(data: &Data, vault: &Vault) -> Result<Vec<u8>, Fault> {
         VaultError::UnknownKey(_) => Fault::UnknownKey,
         VaultError::DoesNotOpen | VaultError::Malformed => Fault::DoesNotOpen,
     })?;
-    record_bytes::decode(&bytes).map(|_| sealed).ok_or(Fault::DoesNotOpen)
+    let parts = record_bytes::decode(&bytes).ok_or(Fault::DoesNotOpen)?;
+    let is_its_own = original::is_of(data.created.as_ref(), &data.origin, &parts);
+    is_its_own.then_some(sealed).ok_or(Fault::AnotherEvent)
 }
 
 fn letter(data: &Data, generation: i32) -> Option<DeadLetter> {

@@ -4,6 +4,7 @@
 //! The topic is read from its start to its end as of now, as a member of no group, and nothing is committed. What the index
 //! costs in memory is bounded; sealed originals are not part of it.
 
+mod audit;
 mod export;
 mod fetch;
 mod read;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::audit::Book;
 use super::fetch::Fetch;
 use super::read::Reading;
 use super::results::Heard;
@@ -15,13 +16,14 @@ use super::{Asked, States};
 use crate::cli::broker::Reader;
 use crate::cli::dlq::rate::Pace;
 use crate::cli::dlq::replay::Args;
+use crate::cli::dlq::replay::advice::Source;
 use crate::cli::dlq::replay::dry::Counts;
 use crate::cli::dlq::replay::progress::Progress;
 use crate::cli::dlq::replay::steps::{Batch, Steps, Tally, act_as_json, climb, straight};
+use crate::cli::dlq::replay::stop::Stop;
 use crate::cli::dlq::shown::{event_id, origin};
 use crate::cli::exit::Exit;
 use crate::cli::shell::Shell;
-use crate::cli::signals::Signals;
 use crate::cli::text::{counted, escaped};
 use crate::cli::{endpoint::Endpoint, system};
 use crate::config::Config;
@@ -40,37 +42,51 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
     let asked = Asked::of(&args.selection, States::DeadLettered, config, shell).await?;
     let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let selected = asked.reading.index.selected(&asked.filter).filter(|one| one.fault.is_none());
-    let selected = selected.take(limit);
     if args.dry_run {
         let mut counts = Counts::beside(asked.unreadable.len());
-        selected.for_each(|one| counts.count(&one.letter));
-        return counts.print(shell);
+        let would: Vec<&DeadLetter> = selected.take(limit).map(|one| &one.letter).collect();
+        would.iter().for_each(|letter| counts.count(letter));
+        let end = counts.print(shell)?;
+        note_conversions(&would, shell);
+        return Ok(end);
     }
     let ahead: VecDeque<EventKey> = selected.map(|one| one.letter.key).collect();
     if let Some(heard) = &mut heard {
         let index = &asked.reading.index;
         heard.expect(ahead.iter().filter_map(|key| index.get(*key)).map(|one| &one.letter), index);
     }
-    let told = counted(ahead.len(), "dead letter", "dead letters");
-    if !ahead.is_empty() && !shell.confirm(&format!("publish the originals of {told} to the input topic again?"))? {
+    let count = ahead.len().min(limit);
+    let told = counted(count, "dead letter", "dead letters");
+    if count > 0 && !shell.confirm(&format!("publish the originals of {told} to the input topic again?"))? {
         return Ok(Exit::Interrupted);
     }
     // From here on a signal ends it between two batches; before, at once.
-    let mut signals = Signals::listen()?;
+    let mut stop = Stop::listen()?;
     let run = Run {
         partitions: Reader::new(&endpoint)?.partitions(&endpoint.topics.created).await?.into_iter().collect(),
         fetch: Fetch::new(&endpoint)?,
         sender: Sender::new(&endpoint)?,
-        progress: Progress::new(ahead.len() as u64, shell),
+        progress: Progress::new(count as u64, shell),
         pace: Pace::new(args.rate),
         tally: Tally::default(),
         heard,
         reading: Arc::clone(&asked.reading),
         shell,
         ahead,
+        left: limit,
     };
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
-    run.through(&asked.unreadable, &mut signals, &act, config).await
+    run.through(&asked.unreadable, &mut stop, &Book::of(act, config, shell)).await
+}
+
+/// A permanent token that is lost with its ledger is not in the topic: who counts on a replay is to know.
+fn note_conversions(would: &[&DeadLetter], shell: &Shell) {
+    let converted = would.iter().filter(|letter| letter.attempts.convert > 0).count();
+    if converted > 0 {
+        shell.note(&format!(
+            "{converted} of them were sent to be converted before: no permanent token is known here, so where there is no profile yet they are converted again, and a used token ends as conversion_unknown"
+        ));
+    }
 }
 
 /// What was done with a dead letter.
@@ -88,6 +104,8 @@ struct Run<'a> {
     reading: Arc<Reading>,
     shell: &'a Shell,
     ahead: VecDeque<EventKey>,
+    /// How many more may be published.
+    left: usize,
     partitions: BTreeSet<i32>,
     fetch: Fetch,
     sender: Sender,
@@ -99,20 +117,20 @@ struct Run<'a> {
 }
 
 impl Steps for Run<'_> {
-    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Batch>> {
-        if self.ahead.is_empty() {
+    async fn batch(&mut self, most: usize, stop: &mut Stop) -> anyhow::Result<Option<Batch>> {
+        let most = most.min(self.left).min(self.ahead.len());
+        if most == 0 {
             return Ok(Some(Batch { tried: 0, replayed: Vec::new() }));
         }
-        tokio::select! {
-            biased;
-            _ = signals.next() => return Ok(None),
-            () = self.pace.wait() => {}
+        if stop.or(self.pace.wait()).await.is_none() {
+            return Ok(None);
         }
-        let size = self.pace.batch().min(most).min(self.ahead.len());
+        let size = self.pace.batch().min(most);
         let keys: Vec<EventKey> = self.ahead.drain(..size).collect();
         let letters: Vec<Letter> = keys.iter().filter_map(|key| self.reading.index.get(*key).cloned()).collect();
         let places: Vec<_> = letters.iter().map(|one| one.original).collect();
-        let events = self.fetch.events(&places).await?;
+        let Some(events) = stop.or(self.fetch.events(&places)).await else { return Ok(None) };
+        let events = events?;
         let (mut originals, mut taken) = (Vec::with_capacity(size), Vec::with_capacity(size));
         for one in &letters {
             let Reading { index, vault, .. } = &*self.reading;
@@ -126,7 +144,9 @@ impl Steps for Run<'_> {
                 }
             });
         }
-        let Sent { acknowledged, failure } = self.sender.send(&originals).await;
+        let mut sent = Sent::default();
+        let is_answered = stop.after(self.sender.send(&originals, &mut sent)).await.is_some();
+        let Sent { acknowledged, failure } = sent;
         self.pace.went(letters.len());
         let (mut replayed, mut acknowledged) = (Vec::new(), acknowledged.into_iter());
         for (one, taken) in letters.into_iter().zip(taken) {
@@ -140,12 +160,17 @@ impl Steps for Run<'_> {
             }
         }
         self.progress.at(self.tally.all());
+        self.left -= replayed.len();
+        if !is_answered {
+            self.progress.say("the broker did not answer for all of them: what it has got is a duplicate next time");
+            return Ok(None);
+        }
         failure.map_or(Ok(Some(Batch { tried: size, replayed })), |failure| Err(failure.into()))
     }
 
-    async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>> {
+    async fn results(&mut self, step: &[DeadLetter], stop: &mut Stop) -> anyhow::Result<Option<Results>> {
         match &mut self.heard {
-            Some(heard) => Ok(heard.of(step, &self.progress, signals).await?),
+            Some(heard) => Ok(heard.of(step, &self.progress, stop).await?),
             None => Ok(Some(Results::default())),
         }
     }
@@ -156,23 +181,20 @@ impl Steps for Run<'_> {
 }
 
 impl Run<'_> {
-    /// To its end, and the line in the audit; also where it failed half-way, since what it did is done.
-    async fn through(
-        mut self,
-        unreadable: &Unreadable,
-        signals: &mut Signals,
-        act: &Act,
-        config: &Config,
-    ) -> anyhow::Result<Exit> {
-        let end =
-            if self.heard.is_some() { climb(&mut self, signals).await } else { straight(&mut self, signals).await };
+    /// To its end, between two lines of the audit; also where it failed half-way, since what it did is done.
+    async fn through(mut self, unreadable: &Unreadable, stop: &mut Stop, book: &Book<'_>) -> anyhow::Result<Exit> {
+        let count = self.ahead.len().min(self.left);
+        let is_begun = count > 0 && book.begun(count, stop).await;
+        let end = if self.heard.is_some() { climb(&mut self, stop).await } else { straight(&mut self, stop).await };
         self.progress.finish();
-        if self.tally.done > 0 {
-            self.write_down(act, config).await;
+        if is_begun || self.tally.done > 0 {
+            book.ended(self.tally.done, stop).await;
         }
-        let end = end?;
         self.tally.unreadable += unreadable.len();
-        self.tally.finish(&end, "published", "dlq list", self.shell)
+        // A reader that has gone is told of by what comes next.
+        let told = unreadable.skipped(self.shell);
+        let end = end.and_then(|end| told.map(|()| end));
+        self.tally.finish(end, Source::Topic, &self.reading.endpoint.topics.created, self.shell)
     }
 
     /// For scripts a line each; people are told by name what was not done.
@@ -198,19 +220,5 @@ impl Run<'_> {
             Taken::Unreadable => self.progress.say(&format!("unreadable {name}: its original is gone, or another")),
         }
         Ok(())
-    }
-
-    /// The new ledger's audit, if there is one that can be reached. What it does not know it is told by the log.
-    async fn write_down(&self, act: &Act, config: &Config) {
-        let target = format!("{} of {}", self.tally.done, self.reading.endpoint.topics.dead_letter);
-        let written = async {
-            let (_, letters) =
-                system::open_ledger_with_dead_letters(config).await.map_err(|failure| failure.in_one_line())?;
-            letters.write_act("replay-from-topic", &target, act).await.map_err(|error| error.to_string())
-        };
-        if let Err(why) = written.await {
-            tracing::warn!(error = %why, "no audit line was written: no ledger could be reached");
-            self.shell.note(&format!("no audit line was written: {}", escaped(&why)));
-        }
     }
 }

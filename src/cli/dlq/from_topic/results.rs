@@ -6,15 +6,15 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::cli::dlq::replay::progress::Progress;
+use crate::cli::dlq::replay::stop::Stop;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::Failure;
 use crate::cli::follow::Follower;
 use crate::cli::records::Record;
-use crate::cli::signals::Signals;
 use crate::cli::start::Start;
 use crate::contract::PROFILE_LINKED;
-use crate::dead_letters::Results;
 use crate::dead_letters::topic::Index;
+use crate::dead_letters::{Ending, Results};
 use crate::domain::EventKey;
 use crate::ledger::DeadLetter;
 
@@ -26,9 +26,9 @@ pub struct Heard {
     follower: Follower,
     /// The replays to come, by the id of the result that each will have.
     awaited: BTreeMap<Uuid, EventKey>,
-    /// Those of them that have ended, and whether they were linked. An earlier run of the command may have published them: then the
+    /// Those of them that have ended, and how. An earlier run of the command may have published them: then the
     /// result comes before their step does, and what that step publishes is a duplicate, which has none.
-    ended: BTreeMap<EventKey, bool>,
+    ended: BTreeMap<EventKey, Ending>,
 }
 
 impl Heard {
@@ -47,7 +47,7 @@ impl Heard {
         self.awaited = letters.map(|letter| (next_id(letter, index), letter.key)).collect();
     }
 
-    /// Waits for the results of these replays, however long they take; `None`: a signal came first.
+    /// Waits for the results of these replays, however long they take; `None`: a stop was asked for.
     ///
     /// # Errors
     /// The broker is unreachable (69) or refuses (1).
@@ -55,21 +55,21 @@ impl Heard {
         &mut self,
         step: &[DeadLetter],
         progress: &Progress,
-        signals: &mut Signals,
+        stop: &mut Stop,
     ) -> Result<Option<Results>, Failure> {
         let mut results = Results::of(step.iter().map(|letter| (letter.key, letter.generation + 1)));
         for letter in step {
-            if let Some(is_linked) = self.ended.remove(&letter.key) {
-                results.ended(letter.key, is_linked);
+            if let Some(ending) = self.ended.remove(&letter.key) {
+                results.ended(letter.key, ending);
             }
         }
         while results.missing() > 0 {
             tokio::select! {
                 biased;
-                _ = signals.next() => return Ok(None),
+                () = stop.asked() => return Ok(None),
                 record = self.follower.next() => {
-                    if let Some((key, is_linked)) = self.hear(&record?) {
-                        results.ended(key, is_linked);
+                    if let Some((key, ending)) = self.hear(&record?) {
+                        results.ended(key, ending);
                     }
                 }
                 () = tokio::time::sleep(TELL_EVERY) => progress.waits_for(results.missing()),
@@ -78,17 +78,21 @@ impl Heard {
         Ok(Some(results))
     }
 
-    /// Which replay a result is of, and whether it was linked; kept for its step, if that is still to come.
-    fn hear(&mut self, record: &Record) -> Option<(EventKey, bool)> {
+    /// Which replay a result is of, and how it ended; kept for its step, if that is still to come.
+    fn hear(&mut self, record: &Record) -> Option<(EventKey, Ending)> {
         let id = Uuid::parse_str(record.text("/id")?).ok()?;
         let key = self.awaited.remove(&id)?;
-        self.ended.insert(key, is_linked(record));
-        Some((key, is_linked(record)))
+        self.ended.insert(key, ending(record));
+        Some((key, ending(record)))
     }
 }
 
-fn is_linked(record: &Record) -> bool {
-    record.text("/type") == Some(PROFILE_LINKED)
+fn ending(record: &Record) -> Ending {
+    match (record.text("/type"), record.text("/data/disposition")) {
+        (Some(PROFILE_LINKED), _) => Ending::Linked,
+        (_, Some("final")) => Ending::Rejected,
+        _ => Ending::DeadLettered,
+    }
 }
 
 /// The id that the result of its next generation has.

@@ -15,7 +15,8 @@ use crate::dead_letters::topic::Original;
 /// How long to let a full queue drain before the next try.
 const DRAIN: Duration = Duration::from_millis(10);
 
-/// What became of originals that were sent.
+/// What became of originals that were sent, so far.
+#[derive(Default)]
 pub struct Sent {
     /// Which of them the broker has for sure, in their order. Another one may be published all the same; the intake knows it when it
     /// comes again.
@@ -42,9 +43,10 @@ impl Sender {
         Ok(Self { producer, context, endpoint: endpoint.clone() })
     }
 
-    /// Sends them in their order; what became of each is known when it answers.
-    pub async fn send(&self, originals: &[Original]) -> Sent {
-        let mut sent = Sent { acknowledged: vec![false; originals.len()], failure: None };
+    /// Sends them in their order; what became of each is known when it answers. Dropped half-way, `sent` tells of what was
+    /// acknowledged till then.
+    pub async fn send(&self, originals: &[Original], sent: &mut Sent) {
+        sent.acknowledged = vec![false; originals.len()];
         let mut deliveries = Vec::with_capacity(originals.len());
         for original in originals {
             match self.enqueue(original).await {
@@ -62,9 +64,10 @@ impl Sender {
                 Err(_) => Some(Failure::new(Exit::Failed, "the producer ended before its records")),
             };
             *acknowledged = failure.is_none();
-            sent.failure = sent.failure.or(failure);
+            if sent.failure.is_none() {
+                sent.failure = failure;
+            }
         }
-        sent
     }
 
     fn failed(&self, error: &KafkaError) -> Failure {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::asks_for_dead_letters;
 use super::read::Reading;
+use crate::cli::dlq::replay::steps::act_as_json;
 use crate::cli::dlq::selection::Selection;
 use crate::cli::dlq::shown::{as_json, event_id, origin};
 use crate::cli::exit::Exit;
@@ -52,21 +53,43 @@ impl Unreadable {
         self.found.len() as u64
     }
 
+    /// Says that a replay leaves them: a line each.
+    ///
+    /// # Errors
+    /// The output is closed.
+    pub fn skipped(&self, shell: &Shell) -> anyhow::Result<()> {
+        for (place, fault, letter) in &self.found {
+            if !shell.is_json() {
+                shell.note(&self.as_text(*place, *fault, letter.as_ref()));
+                continue;
+            }
+            let nothing = || json!({"eventId": null, "origin": null, "generation": null, "action": "skipped"});
+            let known = |letter: &DeadLetter| act_as_json(letter, &self.created, "skipped", letter.generation);
+            let mut json = letter.as_ref().map_or_else(nothing, known);
+            json["unreadable"] = self.why(*place, *fault);
+            shell.line(&json, String::new)?;
+        }
+        Ok(())
+    }
+
     /// Prints them, a line each, at most so many.
     ///
     /// # Errors
     /// The output is closed.
     pub fn list(&self, most: usize, shell: &Shell) -> anyhow::Result<Exit> {
         for (place, fault, letter) in self.found.iter().take(most) {
-            shell.line(&self.as_json(*place, *fault, letter.as_ref()), || {
-                let name = letter.as_ref().map_or_else(String::new, |letter| {
-                    format!(" {}", escaped(event_id(letter).unwrap_or(&origin(letter, &self.created))))
-                });
-                let Place { partition, offset } = place;
-                format!("unreadable{name} at {}/{partition}/{offset}: {}", self.topic, fault.meaning())
-            })?;
+            let letter = letter.as_ref();
+            shell.line(&self.as_json(*place, *fault, letter), || self.as_text(*place, *fault, letter))?;
         }
         Ok(Exit::Done)
+    }
+
+    fn as_text(&self, place: Place, fault: Fault, letter: Option<&DeadLetter>) -> String {
+        let name = letter.map_or_else(String::new, |letter| {
+            format!(" {}", escaped(event_id(letter).unwrap_or(&origin(letter, &self.created))))
+        });
+        let Place { partition, offset } = place;
+        format!("unreadable{name} at {}/{partition}/{offset}: {}", self.topic, fault.meaning())
     }
 
     /// The fields of a dead letter, as far as they are known, and why it is unreadable.
@@ -75,10 +98,13 @@ impl Unreadable {
         let nothing = || names.into_iter().map(|name| (name.to_owned(), Value::Null)).collect();
         let mut json = letter.map_or_else(nothing, |letter| as_json(letter, &self.created));
         json["state"] = json!("unreadable");
-        let Place { partition, offset } = place;
-        json["unreadable"] =
-            json!({"reason": fault.as_str(), "topic": self.topic, "partition": partition, "offset": offset});
+        json["unreadable"] = self.why(place, fault);
         json
+    }
+
+    fn why(&self, place: Place, fault: Fault) -> Value {
+        let Place { partition, offset } = place;
+        json!({"reason": fault.as_str(), "topic": self.topic, "partition": partition, "offset": offset})
     }
 
     /// Counts them by reason.

@@ -34,6 +34,7 @@ pub async fn tell(replay: &mut Replay, desk: &Desk, shell: &Shell) -> anyhow::Re
         }
         let unreadable = replay.unreadable(&page).await.map_err(|error| desk.failed(&error))?;
         counts.unreadable += unreadable.len() as u64;
+        replay.count_in(page.len() - unreadable.len());
         page.iter().filter(|letter| !unreadable.contains(&letter.key)).for_each(|letter| counts.count(letter));
     }
     counts.print(shell)

@@ -2,21 +2,22 @@
 
 use serde_json::{Value, json};
 
+use super::advice::{Source, advice};
 use super::progress::Progress;
+use super::stop::Stop;
 use crate::cli::dlq::shown::{event_id, origin_json};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
-use crate::cli::signals::Signals;
 use crate::dead_letters::{Ramp, Results};
 use crate::ledger::DeadLetter;
 
 /// Dead letters that are replayed a batch at a time.
 pub trait Steps {
-    /// Replays the next ones when their time has come, `most` at most; `None`: a signal came first.
-    async fn batch(&mut self, most: usize, signals: &mut Signals) -> anyhow::Result<Option<Batch>>;
+    /// Replays the next ones when their time has come, `most` at most; `None`: a stop was asked for.
+    async fn batch(&mut self, most: usize, stop: &mut Stop) -> anyhow::Result<Option<Batch>>;
 
-    /// Waits for the results of a step, however long they take; `None`: a signal came first.
-    async fn results(&mut self, step: &[DeadLetter], signals: &mut Signals) -> anyhow::Result<Option<Results>>;
+    /// Waits for the results of a step, however long they take; `None`: a stop was asked for.
+    async fn results(&mut self, step: &[DeadLetter], stop: &mut Stop) -> anyhow::Result<Option<Results>>;
 
     /// Where it is told how far it is.
     fn progress(&self) -> &Progress;
@@ -36,17 +37,29 @@ pub enum End {
     Through,
     /// A signal.
     Interrupted,
-    /// A step of a ramp went wrong: so many of so many; one of them, if it has an id.
-    FailedAgain { failed: usize, of: usize, example: Option<String> },
+    /// A step of a ramp went wrong.
+    FailedAgain(Box<Wrong>),
+}
+
+/// A step of a ramp that went wrong.
+pub struct Wrong {
+    /// So many were not linked.
+    failed: usize,
+    /// Of so many.
+    of: usize,
+    /// So many of the failed have their end: they were finally rejected.
+    rejected: usize,
+    /// One of the failed: one that is a dead letter again, if there is one.
+    example: Option<DeadLetter>,
 }
 
 /// One batch after the other.
 ///
 /// # Errors
 /// Those of a batch.
-pub async fn straight(replay: &mut impl Steps, signals: &mut Signals) -> anyhow::Result<End> {
+pub async fn straight(replay: &mut impl Steps, stop: &mut Stop) -> anyhow::Result<End> {
     loop {
-        match replay.batch(usize::MAX, signals).await? {
+        match replay.batch(usize::MAX, stop).await? {
             None => return Ok(End::Interrupted),
             Some(batch) if batch.tried == 0 => return Ok(End::Through),
             Some(_) => {}
@@ -58,12 +71,12 @@ pub async fn straight(replay: &mut impl Steps, signals: &mut Signals) -> anyhow:
 ///
 /// # Errors
 /// Those of a batch, or of waiting for results.
-pub async fn climb(replay: &mut impl Steps, signals: &mut Signals) -> anyhow::Result<End> {
+pub async fn climb(replay: &mut impl Steps, stop: &mut Stop) -> anyhow::Result<End> {
     let mut ramp = Ramp::default();
     loop {
         let (mut left, mut step) = (ramp.size(), Vec::new());
         while left > 0 {
-            match replay.batch(left, signals).await? {
+            match replay.batch(left, stop).await? {
                 None => return Ok(End::Interrupted),
                 Some(batch) if batch.tried == 0 => break,
                 Some(batch) => {
@@ -73,19 +86,46 @@ pub async fn climb(replay: &mut impl Steps, signals: &mut Signals) -> anyhow::Re
             }
         }
         let at_end = left > 0;
-        let Some(results) = replay.results(&step, signals).await? else { return Ok(End::Interrupted) };
+        let Some(results) = replay.results(&step, stop).await? else { return Ok(End::Interrupted) };
         if !results.go_well() {
-            let example = step.iter().find(|letter| results.failed.contains(&letter.key));
-            let example = example.and_then(|letter| event_id(letter)).map(str::to_owned);
-            return Ok(End::FailedAgain { failed: results.failed.len(), of: step.len(), example });
+            return Ok(End::FailedAgain(Box::new(Wrong::of(&step, &results))));
         }
         if !step.is_empty() {
-            replay.progress().say(&format!("{} linked, {} failed again", results.linked, results.failed.len()));
+            replay.progress().say(&went(&results));
         }
         ramp.heard(&results);
         if at_end {
             return Ok(End::Through);
         }
+    }
+}
+
+fn went(results: &Results) -> String {
+    let Results { linked, failed, rejected, .. } = results;
+    let told = format!("{linked} linked, {} failed again", failed.len() - rejected.len());
+    if rejected.is_empty() { told } else { format!("{told}, {} finally rejected", rejected.len()) }
+}
+
+impl Wrong {
+    fn of(step: &[DeadLetter], results: &Results) -> Self {
+        let is_over = |letter: &DeadLetter| results.rejected.contains(&letter.key);
+        let failed = || step.iter().filter(|letter| results.failed.contains(&letter.key));
+        let example = failed().find(|letter| !is_over(letter)).or_else(|| failed().next()).cloned();
+        let rejected = results.rejected.len();
+        Self { failed: results.failed.len(), of: step.len(), rejected, example }
+    }
+
+    fn failure(&self, source: Source, served: &str) -> Failure {
+        let Self { failed, of, rejected, example } = self;
+        let again = failed - rejected;
+        let what = match (again, rejected) {
+            (_, 0) => format!("stopped: {failed} of the last {of} failed again"),
+            (0, _) => format!("stopped: {failed} of the last {of} not linked: finally rejected"),
+            _ => format!(
+                "stopped: {failed} of the last {of} not linked: {again} failed again, {rejected} finally rejected"
+            ),
+        };
+        Failure::new(Exit::Failed, what).fix(advice(source, example.as_ref(), again == 0, served))
     }
 }
 
@@ -107,12 +147,29 @@ impl Tally {
         self.done + self.skipped + self.unreadable
     }
 
-    /// Says what was done, last of all, and how the command ends. `done`: what was done to them; `look`: the command that tells why
-    /// some failed again.
+    /// Says what was done, last of all, and how the command ends, however it came to it. `served`: the input topic.
     ///
     /// # Errors
-    /// The replayed ones failed again (1), or the output is closed.
-    pub fn finish(self, end: &End, done: &str, look: &str, shell: &Shell) -> anyhow::Result<Exit> {
+    /// That to which it came; the replayed ones failed again (1), or the output is closed.
+    pub fn finish(self, end: anyhow::Result<End>, source: Source, served: &str, shell: &Shell) -> anyhow::Result<Exit> {
+        let told = self.tell(shell);
+        // Where it failed, that is to be heard of, also if it was the output that failed.
+        let end = end?;
+        told?;
+        match end {
+            End::Through => Ok(Exit::Done),
+            End::Interrupted => {
+                let done = if source == Source::Ledger { "replayed" } else { "published" };
+                shell.note(&format!(
+                    "interrupted: what was {done} goes on by itself; start the same command again for the rest"
+                ));
+                Ok(Exit::Interrupted)
+            }
+            End::FailedAgain(wrong) => Err(wrong.failure(source, served).into()),
+        }
+    }
+
+    fn tell(self, shell: &Shell) -> anyhow::Result<()> {
         let Self { done: replayed, skipped, unreadable } = self;
         let skipped = skipped + unreadable;
         let (mut json, mut text) =
@@ -121,23 +178,7 @@ impl Tally {
             json["unreadable"] = json!(unreadable);
             text.push_str(&format!(", of them {unreadable} unreadable"));
         }
-        shell.line(&json, || text)?;
-        match end {
-            End::Through => Ok(Exit::Done),
-            End::Interrupted => {
-                shell.note(&format!(
-                    "interrupted: what was {done} goes on by itself; start the same command again for the rest"
-                ));
-                Ok(Exit::Interrupted)
-            }
-            End::FailedAgain { failed, of, .. } => {
-                Err(Failure::new(Exit::Failed, format!("stopped: {failed} of the last {of} failed again"))
-                    .fix(format!(
-                        "`profile-linker {look}` tells why; mend it, then start the same command again, or without --ramp for all"
-                    ))
-                    .into())
-            }
-        }
+        shell.line(&json, || text)
     }
 }
 

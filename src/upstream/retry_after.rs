@@ -36,7 +36,9 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
     http_date(headers.get(name)?.to_str().ok()?.trim())
 }
 
-/// The one format that senders may use. A wrong weekday is the sender's slip and changes nothing.
+/// The one format that senders may use, in which a wrong weekday is the sender's slip and changes nothing; and the two that
+/// recipients must read, too (RFC 9110, section 5.6.7): RFC 850's, and that of `asctime`.
 fn http_date(text: &str) -> Option<Timestamp> {
-    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
+    let obsolete = || Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok();
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok().or_else(obsolete)
 }

@@ -38,8 +38,17 @@ fn a_date_is_measured_against_the_answers_own_date() {
 }
 
 #[test]
+fn the_two_obsolete_forms_of_a_date_are_read_too() {
+    for until in ["Thursday, 15-Jan-26 12:00:40 GMT", "Thu Jan 15 12:00:40 2026"] {
+        assert_eq!(wait(&[("retry-after", until)]), Some(40), "{until}");
+        assert_eq!(wait(&[("retry-after", "Thu, 15 Jan 2026 12:00:50 GMT"), ("date", until)]), Some(10), "{until}");
+    }
+    assert_eq!(wait(&[("retry-after", "Tue Jan  6 12:00:40 2026")]), Some(0), "a day of one digit");
+}
+
+#[test]
 fn what_cannot_be_read_does_not_count() {
-    for text in ["", "-1", "1.5", "soon", "2026-01-15T12:00:40Z", "1e3", "٣"] {
+    for text in ["", "-1", "1.5", "soon", "2026-01-15T12:00:40Z", "1e3", "٣", "Thu Jan 15 12:00:40"] {
         assert_eq!(wait(&[("retry-after", text)]), None, "{text}");
     }
     assert_eq!(wait(&[]), None);

@@ -1,7 +1,10 @@
 //! Makes a vendor's text fit for people's eyes: error texts echo what was sent, tokens and numbers included.
 
+mod echoes;
+
 use std::ops::Range;
 
+use self::echoes::echoes;
 use super::card_numbers;
 use crate::domain::Secret;
 
@@ -9,22 +12,18 @@ use crate::domain::Secret;
 pub(super) const MAX_DETAIL_CHARS: usize = 500;
 /// So much of a vendor's text is read: the start tells the matter, and the search costs time.
 const MAX_READ_CHARS: usize = 16 * 1024;
-/// Vendors cut and escape what they echo: each piece of a secret of this length is taken for the secret. Shorter would
-/// hit plain words.
-const PIECE_BYTES: usize = 8;
 /// A run of characters of which tokens are made is taken for one from this length on, whose ever it may be: a vendor can quote
 /// a token that was not sent to it. Longer than an error's id of 32 hex digits, or a GUID: support asks for these. So what is
 /// not known to be a secret and is shorter, up to 40 characters, stays.
 const OPAQUE_BYTES: usize = 41;
 const REMOVED: &str = "[removed]";
 
-/// The text without the given secrets (whole, or pieces of 8 bytes and more), without runs of 41 characters and more that could
+/// The text without the given secrets (whole, or pieces of 8 bytes and more, be they in hex, base64 or escapes), without runs of 41 characters and more that could
 /// be another token, without digits that could be a card number, without control characters; at most 500 characters.
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     let text: String = text.chars().take(MAX_READ_CHARS).collect();
-    let given = secrets.iter().flat_map(|secret| occurrences(&text, secret.expose()));
-    let found: Vec<Range<usize>> = given.chain(opaque_runs(&text)).collect();
+    let found: Vec<Range<usize>> = echoes(&text, secrets).into_iter().chain(opaque_runs(&text)).collect();
     let calm: String = without(&text, &found).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     without(&calm, &card_numbers::candidates(&calm)).chars().take(MAX_DETAIL_CHARS).collect()
 }
@@ -39,24 +38,6 @@ fn opaque_runs(text: &str) -> impl Iterator<Item = Range<usize>> {
         at = range.end + 1;
         (run.len() >= OPAQUE_BYTES).then_some(range)
     })
-}
-
-/// Where a secret, or a piece of it, stands. Byte ranges.
-fn occurrences(text: &str, secret: &[u8]) -> Vec<Range<usize>> {
-    let length = secret.len().min(PIECE_BYTES);
-    if length == 0 {
-        return Vec::new();
-    }
-    let mut pieces: Vec<&[u8]> = secret.windows(length).collect();
-    pieces.sort_unstable();
-    // Most places of a text begin with no byte of a short secret: they are passed over without a search.
-    let mut begins = [false; 1 << 8];
-    for piece in &pieces {
-        begins[usize::from(piece[0])] = true;
-    }
-    let places = text.as_bytes().windows(length).enumerate();
-    let holds = |piece: &&[u8]| begins[usize::from(piece[0])] && pieces.binary_search(piece).is_ok();
-    places.filter(|(_, piece)| holds(piece)).map(|(at, _)| at..at + length).collect()
 }
 
 /// The text with each of these byte ranges replaced, touching ones as one. A character is removed if any of its bytes is.

@@ -1,5 +1,6 @@
 //! What is taken out of vendors' texts.
 
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use profile_linker::contract::scrub;
 use profile_linker::domain::Secret;
 
@@ -68,5 +69,60 @@ fn a_long_run_that_could_be_somebody_elses_token_is_removed() {
     }
     for kept in ["error id a1d0f726ce614f88a0d65091bf90454a", "id 93f5f620-ec93-47dd-ab24-c07bbf0b16bf of a customer"] {
         assert_eq!(scrub(kept, &[]), kept);
+    }
+}
+
+/// Written in every way in which vendors give back what they were sent.
+fn written(token: &str) -> Vec<String> {
+    let escaped: String = token.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let reserved = |text: &str| text.replace('+', "%2B").replace('/', "%2f").replace('=', "%3D");
+    let unicode: String = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let mut all = vec![
+        HEXLOWER.encode(token.as_bytes()),
+        HEXUPPER.encode(token.as_bytes()),
+        escaped.to_lowercase(),
+        escaped.replace('%', "%25"),
+        escaped,
+        reserved(token),
+        unicode,
+        token.replace('/', "\\/"),
+    ];
+    for before in ["", "u", "u:"] {
+        for behind in ["", ".", ".."] {
+            let whole = format!("{before}{token}{behind}");
+            all.push(BASE64.encode(whole.as_bytes()));
+            all.push(BASE64URL_NOPAD.encode(whole.as_bytes()));
+            all.push(reserved(&BASE64.encode(whole.as_bytes())));
+        }
+    }
+    all
+}
+
+#[test]
+fn a_secret_is_known_in_every_way_of_writing_it() {
+    // So short that none of its writings is a run that would be removed whatever it is; and with what is written with escapes.
+    for token in ["tok-4f1e9c2a7d5b", "a+b/c=d+e/f=g+h/i=j+k/l=m"] {
+        for written in written(token) {
+            let told = scrub(&format!("bad value '{written}', see our pages"), &[&secret(token)]);
+            let middle = told.strip_prefix("bad value '").and_then(|rest| rest.strip_suffix("', see our pages"));
+            // At its ends stands what depends on the bytes beside it.
+            let left = middle.map(|middle| middle.replace("[removed]", ""));
+            assert!(left.as_ref().is_some_and(|left| left.len() <= 12), "{written}: {told}");
+            assert!(middle.is_some_and(|middle| middle.matches("[removed]").count() == 1), "{written}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_piece_of_a_secrets_writing_is_removed_too() {
+    let token = "tok-4f1e9c2a7d5b";
+    let hex = HEXLOWER.encode(token.as_bytes());
+    let base64 = BASE64.encode(format!("u:{token}").as_bytes());
+    for piece in [&hex[5..15], &base64[6..16], "%74%6F%6b-4f1e9"] {
+        assert_eq!(scrub(&format!("got {piece} there"), &[&secret(token)]), "got [removed] there", "{piece}");
+    }
+    for kept in ["100% of 20 %", "a \\u00 b \\ud800 c %zz %4", "error id a1d0f726ce614f88a0d65091bf90454a", "C:\\temp"]
+    {
+        assert_eq!(scrub(kept, &[&secret(token), &secret("abc")]), kept);
     }
 }

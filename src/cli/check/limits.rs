@@ -21,6 +21,7 @@ pub fn findings(config: &Config) -> Vec<Finding> {
     found.extend(stopping(config));
     found.extend(waiting(config));
     found.extend(producing(config));
+    found.extend(keeping(config));
     found.extend(admin_token(config));
     if found.is_empty() {
         found.push(Finding::ok("limits", "they fit each other"));
@@ -88,6 +89,21 @@ fn waiting(config: &Config) -> Option<Finding> {
     })
 }
 
+/// A dead letter's row tells its record from a new one, too, so it stays as long as any other.
+fn keeping(config: &Config) -> Option<Finding> {
+    let (dead_letters, rows) = (config.dead_letters.retention, config.ledger.retention);
+    (dead_letters < rows).then(|| {
+        let detail = format!(
+            "dead_letters.retention = {} is below ledger.retention = {}: dead letters are kept as long as all else, {}",
+            told(dead_letters),
+            told(rows),
+            told(rows)
+        );
+        let fix = format!("set dead_letters.retention to {} or more, or ledger.retention lower", told(rows));
+        Finding::warn("limits", detail, fix)
+    })
+}
+
 /// Whoever reaches the port may guess, at a pace, for as long as it takes.
 fn admin_token(config: &Config) -> Option<Finding> {
     let length = guessable(&Credential::new(config.admin.token.clone()?))?;
@@ -136,12 +152,13 @@ mod tests {
 
     #[test]
     fn each_pair_of_settings_that_does_not_fit_is_told_with_its_names() {
-        let cases: [(Settings, Status, &str); 6] = [
+        let cases: [(Settings, Status, &str); 7] = [
             (&[("RETRY__BUDGET", "39s")], Status::Warn, "retry.max_interval"),
             (&[("TARGET__LOANPRO__SETTLE", "5m"), ("RETRY__BUDGET", "10m")], Status::Warn, "target.loanpro"),
             (&[("WORKER__SHUTDOWN_TIMEOUT", "11s")], Status::Warn, "worker.shutdown_timeout"),
             (&[("WORKER__MAX_WAITING", "1023")], Status::Warn, "max_in_flight"),
             (&[("KAFKA__PROPERTIES__MESSAGE__MAX__BYTES", "999999")], Status::Warn, "without its original"),
+            (&[("DEAD_LETTERS__RETENTION", "1d")], Status::Warn, "ledger.retention"),
             (&[("ADMIN__TOKEN", "sekret-of-fifte")], Status::Warn, "admin.token"),
         ];
         for (settings, status, named) in cases {

@@ -15,10 +15,12 @@ mod upstream {
     mod payiq_account;
     mod payiq_answers;
     mod payiq_calls;
+    mod probing;
     mod properties;
     mod rate;
     mod retry_after;
     mod server;
     mod setup;
     mod tls;
+    mod unreadable;
 }

@@ -22,6 +22,9 @@ pub struct Note {
     pub status: Option<u16>,
     /// Why there is no answer.
     pub error: Option<TransportErrorKind>,
+    /// Whether the answer was the list that was asked for, whatever is in it. What cannot be judged in a list is its
+    /// customer's trouble; a page in its place is the upstream's.
+    pub listed: bool,
     /// How long it took, with a connection to take and an answer to wait for.
     pub took: Duration,
     /// How long it waited before: for the rate limit, and for the gate.
@@ -41,4 +44,13 @@ pub async fn noted<T>(work: impl Future<Output = T>) -> (T, Vec<Note>) {
 /// Notes an exchange; outside of [`noted`] nobody wants to know. Every [`Transport`](super::http::Transport) does.
 pub fn note(note: Note) {
     let _ = NOTES.try_with(|notes| notes.borrow_mut().push(note));
+}
+
+/// Notes of the last exchange that its answer was the list that was asked for; for whoever reads it.
+pub fn listed() {
+    let _ = NOTES.try_with(|notes| {
+        if let Some(note) = notes.borrow_mut().last_mut() {
+            note.listed = true;
+        }
+    });
 }

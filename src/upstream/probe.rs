@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::http::{Call, Exchange, Transport};
+use super::http::{Call, Exchange, Transport, TransportErrorKind};
 use super::loanpro::{CustomerAnswer, CustomerId};
 use super::retry_after::sent_at;
 use super::{CustomerCheck, Gate, LinkTarget, setup};
@@ -18,8 +18,19 @@ use crate::domain::{Customer, System};
 pub struct Probe {
     /// Whether the worker could work with it.
     pub verdict: Verdict,
-    /// Its clock, if an answer told it.
-    pub clock: Option<ClockReading>,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+/// What was heard of an upstream's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// An answer told it.
+    Told(ClockReading),
+    /// It answered, without a `Date`.
+    Untold,
+    /// There was no answer.
+    Unheard,
 }
 
 /// Whether the worker could work with an upstream.
@@ -33,6 +44,10 @@ pub enum Verdict {
     Misconfigured(String),
     /// The probe customer is not there: either that setting is wrong, or the tenant.
     NoProbeCustomer(String),
+    /// It answered 404 without a word: as if there were no such customer, which there is not, or no such address.
+    Wordless,
+    /// Its certificate is not one that we trust.
+    Untrusted(String),
     /// It does not answer, or answers with its own trouble.
     Away(String),
 }
@@ -73,6 +88,7 @@ pub async fn loanpro(settings: &LoanProSettings) -> Probe {
             (CustomerAnswer::Exists | CustomerAnswer::Missing, None) => {
                 Verdict::Doubtful("it takes our token; without probe_customer_id a wrong tenant cannot be told, and no customer is called missing before another was found".to_owned())
             }
+            (CustomerAnswer::Refused(detail), _) => Verdict::Misconfigured(format!("{detail}: is instance_id right?")),
             (CustomerAnswer::Misconfigured(detail), _) => Verdict::Misconfigured(detail),
             (CustomerAnswer::Unclear(detail), _) => Verdict::Away(detail),
         }
@@ -102,18 +118,22 @@ async fn probed<T>(client: Watched<T>, ask: impl AsyncFnOnce(&T) -> Verdict) -> 
     match client {
         Ok((client, watching)) => {
             let verdict = judge(ask(&client).await, &watching);
-            Probe { verdict, clock: watching.heard().and_then(|heard| heard.clock) }
+            Probe { verdict, clock: watching.heard().clock }
         }
-        Err(error) => Probe { verdict: Verdict::Misconfigured(with_sources(&error)), clock: None },
+        Err(error) => Probe { verdict: Verdict::Misconfigured(with_sources(&error)), clock: Clock::Unheard },
     }
 }
 
-/// A page that is not there means that the address is wrong, unless the vendor's client knew better.
+/// A page that is not there means that the address is wrong, unless the vendor's client knew better; without a word nobody
+/// knows better.
 fn judge(verdict: Verdict, watching: &Watching) -> Verdict {
+    let heard = watching.heard();
     match verdict {
-        Verdict::Away(detail) if watching.heard().is_some_and(|heard| heard.status == 404) => {
+        Verdict::Away(detail) if heard.untrusted => Verdict::Untrusted(detail),
+        Verdict::Away(detail) if heard.status == Some(404) => {
             Verdict::Misconfigured(format!("{detail}: is base_url right?"))
         }
+        Verdict::Fine(_) if heard.status == Some(404) && heard.wordless => Verdict::Wordless,
         other => other,
     }
 }
@@ -132,22 +152,42 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 /// What was heard last.
 #[derive(Clone, Copy)]
 struct Heard {
-    status: u16,
-    clock: Option<ClockReading>,
+    status: Option<u16>,
+    wordless: bool,
+    untrusted: bool,
+    clock: Clock,
 }
 
-/// A transport that notes the last answer's status and clock.
+impl Heard {
+    const NOTHING: Self = Self { status: None, wordless: true, untrusted: false, clock: Clock::Unheard };
+
+    fn of(exchange: &Exchange, before: Timestamp) -> Self {
+        let answer = match exchange {
+            Ok(answer) => answer,
+            Err(error) => return Self { untrusted: error.kind == TransportErrorKind::Certificate, ..Self::NOTHING },
+        };
+        let clock = |theirs| Clock::Told(ClockReading { before, theirs, after: answer.received_at });
+        Self {
+            status: Some(answer.status.as_u16()),
+            wordless: answer.body.trim_ascii().is_empty(),
+            untrusted: false,
+            clock: sent_at(&answer.headers).map_or(Clock::Untold, clock),
+        }
+    }
+}
+
+/// A transport that notes what the last call came to.
 pub(super) struct Watching {
     inner: Arc<dyn Transport>,
-    last: Mutex<Option<Heard>>,
+    last: Mutex<Heard>,
 }
 
 impl Watching {
     pub fn new(inner: Arc<dyn Transport>) -> Arc<Self> {
-        Arc::new(Self { inner, last: Mutex::new(None) })
+        Arc::new(Self { inner, last: Mutex::new(Heard::NOTHING) })
     }
 
-    fn heard(&self) -> Option<Heard> {
+    fn heard(&self) -> Heard {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,12 +197,7 @@ impl Transport for Watching {
     async fn exchange(&self, call: Call, gate: &dyn Gate) -> Exchange {
         let before = Timestamp::now();
         let exchange = self.inner.exchange(call, gate).await;
-        if let Ok(answer) = &exchange {
-            let clock =
-                sent_at(&answer.headers).map(|theirs| ClockReading { before, theirs, after: answer.received_at });
-            let heard = Heard { status: answer.status.as_u16(), clock };
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
-        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Heard::of(&exchange, before);
         exchange
     }
 }

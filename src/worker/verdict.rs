@@ -97,10 +97,11 @@ impl Reading<'_> {
         }
     }
 
-    /// What cannot be read in an answer that is one is this customer's trouble, not the upstream's.
+    /// What cannot be judged in a list that came is this customer's trouble, not the upstream's. Anything else in its place, a
+    /// page of maintenance say, is no answer, whatever its status.
     fn failed_read(&self, retry_after: Option<Duration>, detail: &str) -> Verdict {
-        match self.last.and_then(|note| note.status) {
-            Some(200) => self.answered_without_proof(),
+        match self.last {
+            Some(note) if note.listed => self.answered_without_proof(),
             _ => self.failed(retry_after, detail),
         }
     }
@@ -114,7 +115,12 @@ mod tests {
 
     fn note(status: Option<u16>, error: Option<TransportErrorKind>) -> Vec<Note> {
         let (upstream, operation) = ("loanpro", "link");
-        vec![Note { upstream, operation, status, error, took: Duration::ZERO, waited: Duration::ZERO }]
+        let (took, waited) = (Duration::ZERO, Duration::ZERO);
+        vec![Note { upstream, operation, status, error, listed: false, took, waited }]
+    }
+
+    fn listed() -> Vec<Note> {
+        status(200).into_iter().map(|note| Note { listed: true, ..note }).collect()
     }
 
     fn status(status: u16) -> Vec<Note> {
@@ -169,7 +175,9 @@ mod tests {
             (Observation::Link(CallOutcome::Misconfigured { detail: detail() }), status(401), "misconfigured"),
             (Observation::Link(CallOutcome::Withdrawn), Vec::new(), "nothing"),
             (Observation::Looked(LookOutcome::Absent), status(200), "ambiguous"),
-            (failed_look(), status(200), "ambiguous"),
+            (failed_look(), listed(), "ambiguous"),
+            (failed_look(), status(200), "failed"),
+            (customer(CustomerCheck::Unclear { detail: detail() }), status(200), "failed"),
             (failed_look(), status(500), "failed"),
             (failed_look(), status(429), "throttled"),
             (customer(CustomerCheck::Missing), status(404), "answered"),

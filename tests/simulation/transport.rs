@@ -50,7 +50,7 @@ impl Transport for WorldTransport {
         let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
         let error = exchange.as_ref().err().map(|error| error.kind);
         let (upstream, took) = (self.vendor.name(), Duration::ZERO);
-        journal::note(Note { upstream, operation, status, error, took, waited: Duration::ZERO });
+        journal::note(Note { upstream, operation, status, error, listed: false, took, waited: Duration::ZERO });
         exchange
     }
 }

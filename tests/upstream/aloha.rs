@@ -7,7 +7,7 @@ use profile_linker::contract::{Account, AccountKind, Brand, Provider};
 use profile_linker::domain::{Customer, System};
 use profile_linker::upstream::aloha::{Aloha, classify_link, classify_payments};
 use profile_linker::upstream::http::{Exchange, TransportErrorKind};
-use profile_linker::upstream::{Link, LinkTarget, LookUp, OpenGate};
+use profile_linker::upstream::{CustomerCheck, Link, LinkTarget, LookOutcome, LookUp, OpenGate};
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
@@ -86,7 +86,18 @@ fn every_answer_to_a_link_has_its_class() {
         (404, "", "customer_not_found"),
         (404, r#"{"Message":"NotFound"}"#, "customer_not_found"),
         (404, r#"{"Message":"No HTTP resource was found that matches the request URI"}"#, "misconfigured"),
+        (404, "\"NotFound\"", "customer_not_found"),
+        (404, "NotFound", "customer_not_found"),
+        (404, " \n", "customer_not_found"),
+        (404, r#"{"ErrorCode":"NotFound","Detail":"customer"}"#, "customer_not_found"),
         (404, "<html><body>404</body></html>", "misconfigured"),
+        (404, "404 page not found\n", "misconfigured"),
+        (404, "Not Found", "misconfigured"),
+        (404, "default backend - 404", "misconfigured"),
+        (404, r#"{"detail":"Not Found"}"#, "misconfigured"),
+        (404, r#"{"message":"no Route matched with those values"}"#, "misconfigured"),
+        (404, r#"{"message":"Cannot PUT /v1/Customers/Payment/Token","statusCode":404}"#, "misconfigured"),
+        (404, r#"{"timestamp":"2026-01-15","status":404,"error":"Not Found","path":"/v1/x"}"#, "misconfigured"),
         (401, "", "misconfigured"),
         (403, "", "misconfigured"),
         (302, "", "misconfigured"),
@@ -218,6 +229,22 @@ fn texts_hold_no_card_token() {
     let body = r#"{"Message":"CardToken 201:1234567890123456 is invalid"}"#;
     let outcome = classify_link(answer(400, body), &[&token]);
     assert!(!detail(&outcome).contains("1234567890123456"));
+}
+
+#[tokio::test]
+async fn texts_hold_no_credential_as_it_was_sent() {
+    // `shop:pass:word`, as the header carries it; the password itself stands nowhere in it.
+    let sent = "bad header Basic c2hvcDpwYXNzOndvcmQ=";
+    let played = Played::new([answer(400, sent), answer(500, sent), answer(401, sent)]);
+    let client = aloha(&played);
+    let link = client.link(&link(), &OpenGate).await;
+    let LookOutcome::Failed { detail: looked, .. } = client.look_up(&question()).await else { panic!("not failed") };
+    let CustomerCheck::Misconfigured { detail: checked } = client.check_customer(&customer()).await else {
+        panic!("not misconfigured")
+    };
+    for said in [detail(&link), looked, checked] {
+        assert!(said.contains("bad header Basic") && !said.contains("c2hvcD"), "{said}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::StatusCode;
@@ -9,6 +10,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use profile_linker::domain::Secret;
 use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
+use profile_linker::upstream::journal::{self, Note};
 use profile_linker::upstream::{CallOutcome, CustomerCheck, Gate, LinkAnswer, LookOutcome};
 use zeroize::Zeroizing;
 
@@ -65,7 +67,7 @@ pub fn secret(text: &str) -> Secret {
 
 /// The outcome in a word; with the wait in seconds, if the vendor asked for one.
 pub fn word<T>(outcome: &CallOutcome<T>) -> String {
-    let wait = |word: &str, wait: &Option<std::time::Duration>| match wait {
+    let wait = |word: &str, wait: &Option<Duration>| match wait {
         Some(wait) => format!("{word}, wait {}", wait.as_secs()),
         None => word.to_owned(),
     };
@@ -177,6 +179,11 @@ impl Transport for Played {
             headers: call.headers,
             body,
         });
-        self.answers.lock().unwrap().pop_front().expect("a call that the test did not foresee")
+        let exchange = self.answers.lock().unwrap().pop_front().expect("a call that the test did not foresee");
+        let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
+        let error = exchange.as_ref().err().map(|error| error.kind);
+        let (upstream, operation, took) = ("played", call.operation, Duration::ZERO);
+        journal::note(Note { upstream, operation, status, error, listed: false, took, waited: took });
+        exchange
     }
 }

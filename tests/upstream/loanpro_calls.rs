@@ -121,6 +121,11 @@ fn missing() -> Exchange {
     answer(409, r#"{"error":{"message":{"lang":"en","value":"Customer not found"}}}"#)
 }
 
+/// What a wrong tenant says: a 409, too, and none of the words for a missing customer.
+fn wrong_tenant() -> Exchange {
+    answer(409, r#"{"error":{"message":"Invalid instance id"}}"#)
+}
+
 async fn check(probe: Option<i64>, answers: Vec<Exchange>) -> (&'static str, Vec<String>) {
     let played = Played::new(answers);
     let check = loanpro(&played, probe).check_customer(&customer("42")).await;
@@ -137,9 +142,17 @@ async fn a_customer_is_missing_only_after_the_probe_was_found() {
 
 #[tokio::test]
 async fn a_probe_that_is_not_found_means_the_wrong_tenant() {
-    for probe in [missing(), answer(404, ""), answer(401, ""), answer(403, "")] {
+    for probe in [missing(), wrong_tenant(), answer(409, ""), answer(404, ""), answer(401, ""), answer(403, "")] {
         assert_eq!(check(Some(1), vec![probe]).await.0, "misconfigured");
     }
+}
+
+#[tokio::test]
+async fn without_a_probe_a_wrong_tenants_refusal_is_as_doubtful_as_a_missing_customer() {
+    assert_eq!(check(None, vec![wrong_tenant()]).await.0, "unwitnessed");
+    let (words, _) = checks(vec![found("7"), wrong_tenant(), found("7"), wrong_tenant()], &["7", "42", "7", "7"]).await;
+    assert_eq!(words, ["exists", "unwitnessed", "exists", "unwitnessed"]);
+    assert_eq!(check(Some(1), vec![found("1"), wrong_tenant()]).await.0, "unclear", "the witness was found");
 }
 
 #[tokio::test]
@@ -149,7 +162,6 @@ async fn a_probe_that_cannot_be_judged_leaves_it_unclear() {
         answer(200, ""),
         answer(200, "{}"),
         found("2"),
-        answer(409, "warnings"),
         sent(TransportErrorKind::Timeout),
         answer(429, ""),
     ];

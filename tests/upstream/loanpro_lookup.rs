@@ -159,8 +159,8 @@ async fn refusals_and_failures_of_a_look_are_told_apart() {
         (answer(404, ""), "customer missing"),
         (answer(409, not_found), "customer missing"),
         (answer(409, r#"{"d":{"error":{"message":{"value":"Entity does not exist"}}}}"#), "customer missing"),
-        (answer(409, r#"{"error":{"message":"warnings"}}"#), "failed"),
-        (answer(409, ""), "failed"),
+        (answer(409, r#"{"error":{"message":"Invalid instance id"}}"#), "customer missing"),
+        (answer(409, ""), "customer missing"),
         (answer(200, not_found), "failed"),
         (answer(500, not_found), "failed"),
         (answer(400, ""), "failed"),
@@ -171,6 +171,18 @@ async fn refusals_and_failures_of_a_look_are_told_apart() {
     ];
     for (exchange, expected) in rows {
         assert_eq!(look_word(&look(vec![exchange]).await.0), expected);
+    }
+}
+
+#[tokio::test]
+async fn before_the_token_is_known_a_409_needs_the_words_for_a_missing_customer() {
+    // A conversion follows where nothing of ours is there.
+    let not_found = r#"{"error":{"message":"Customer not found"}}"#;
+    for (body, word) in [(not_found, "customer missing"), (r#"{"error":{"message":"Invalid instance id"}}"#, "failed")]
+    {
+        let played = Played::new([answer(409, body)]);
+        let client = LoanPro::new(played, SecretSource::Value(secret("bearer-1")), "tenant", None).unwrap();
+        assert_eq!(look_word(&client.look_up(&LookUp { token: None, ..question() }).await), word, "{body}");
     }
 }
 

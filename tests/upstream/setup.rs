@@ -39,7 +39,7 @@ fn loanpro(base_url: &str) -> LoanProSettings {
     }
 }
 
-fn aloha(base_url: &str) -> AlohaSettings {
+pub fn aloha(base_url: &str) -> AlohaSettings {
     let company_code = "ACME1".to_owned();
     AlohaSettings { upstream: upstream(base_url), user: "u".to_owned(), password: value(), company_code, look: LOOK }
 }

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use super::server::{LIMIT, Server, put, read_request, respond};
 
 /// An authority and a server that has a certificate of it for `name`.
-async fn tls_server(name: &str) -> (Server, String) {
+pub async fn tls_server(name: &str) -> (Server, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

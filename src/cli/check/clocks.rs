@@ -54,6 +54,13 @@ pub fn finding(whose: &str, reading: Reading) -> Finding {
     if skew.abs() < TOO_FAR { Finding::warn(check, detail, fix) } else { Finding::fail(check, detail, fix) }
 }
 
+/// What `check` says where an answer came without a time.
+#[must_use]
+pub fn untold(whose: &str) -> Finding {
+    let detail = "not to be told: it answered, but sent no time (no `Date` in its answer)";
+    Finding::warn(format!("clock {whose}"), detail, "nothing, if this machine's clock is synchronised (NTP)")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::finding::Status;

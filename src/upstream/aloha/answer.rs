@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::{ReasonCode, Secret};
-use crate::upstream::answer_text::{self, is_markup, message};
+use crate::upstream::answer_text::{self, message};
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{self, Json};
 use crate::upstream::retry_after::retry_after;
-use crate::upstream::{CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal, without_answer};
+use crate::upstream::{
+    CallOutcome, CustomerCheck, FoundProfile, LinkAnswer, LookOutcome, Refusal, journal, without_answer,
+};
 
 /// The class of a link's exchange. `secrets` are kept out of its texts.
 #[must_use]
@@ -45,6 +47,7 @@ pub fn classify_payments(exchange: Exchange, token: &Secret, secrets: &[&Secret]
         && let Some(body) = Json::parse(&answer.body)
         && let Some(entries) = body.value().as_array()
     {
+        journal::listed();
         return find(entries, token);
     }
     let detail = answer_text::describe(&answer, secrets);
@@ -101,10 +104,26 @@ impl Meaning {
     }
 }
 
-/// A 404 of a web server or router, which knows nothing of customers: the base URL is wrong.
+/// What routers and gateways say of an address that they do not know.
+const NO_ROUTE: [&str; 5] = ["no http resource", "request uri", "no route", "cannot get /", "cannot put /"];
+
+/// A 404 of a web server, router or gateway, which knows nothing of customers: the base URL is wrong. Aloha's own is the name
+/// of its error, in JSON or alone, or nothing at all.
 fn is_no_route(answer: &Answer, text: &str) -> bool {
-    let is_page = std::str::from_utf8(&answer.body).is_ok_and(is_markup);
-    is_page || text.contains("no http resource") || text.contains("request uri")
+    if NO_ROUTE.iter().any(|said| text.contains(said)) {
+        return true;
+    }
+    match Json::parse(&answer.body) {
+        Some(body) => is_frameworks(body.value()),
+        None => !text.is_empty() && text != "notfound",
+    }
+}
+
+/// Bodies that frameworks write by themselves: `{"detail":"Not Found"}`, and those that repeat the path.
+fn is_frameworks(body: &Value) -> bool {
+    let Some(fields) = body.as_object() else { return false };
+    let detail = fields.get("detail").and_then(Value::as_str);
+    fields.contains_key("path") || detail.is_some_and(|detail| detail.trim().eq_ignore_ascii_case("not found"))
 }
 
 /// The bare GUID of the account. The nil GUID is what a serialiser writes for "nothing".

@@ -59,12 +59,13 @@ impl Aloha {
         Ok(Self { transport, user: user.to_owned(), password: Credential::new(password), company_code })
     }
 
+    /// A call, and what its answer's texts must not show: the password, and the header's value that holds it.
     fn authorised(
         &self,
         operation: &'static str,
         method: Method,
         target: String,
-    ) -> Result<(Call, Secret), CredentialError> {
+    ) -> Result<(Call, [Secret; 2]), CredentialError> {
         let password = self.password.current()?;
         let mut pair = Zeroizing::new(Vec::with_capacity(self.user.len() + 1 + password.expose().len()));
         pair.extend_from_slice(self.user.as_bytes());
@@ -74,12 +75,12 @@ impl Aloha {
         let call = Call::new(operation, method, target)
             .header(AUTHORIZATION, header_value("Basic ", &basic, "aloha password")?)
             .header(COMPANY_CODE, self.company_code.clone());
-        Ok((call, password))
+        Ok((call, [password, basic]))
     }
 
-    async fn payments(&self, operation: &'static str, id: Uuid) -> Result<(Exchange, Secret), CredentialError> {
-        let (call, password) = self.authorised(operation, Method::GET, format!("v1/Customers/{id}/Payments"))?;
-        Ok((self.transport.exchange(call, &OpenGate).await, password))
+    async fn payments(&self, operation: &'static str, id: Uuid) -> Result<(Exchange, [Secret; 2]), CredentialError> {
+        let (call, secrets) = self.authorised(operation, Method::GET, format!("v1/Customers/{id}/Payments"))?;
+        Ok((self.transport.exchange(call, &OpenGate).await, secrets))
     }
 }
 
@@ -93,7 +94,7 @@ impl LinkTarget for Aloha {
             Ok(body) => body,
             Err(why) => return refused(ReasonCode::AccountUnsupported, why),
         };
-        let (call, password) = match self.authorised("link", Method::PUT, TOKEN.to_owned()) {
+        let (call, [password, basic]) = match self.authorised("link", Method::PUT, TOKEN.to_owned()) {
             Ok(authorised) => authorised,
             Err(error) => {
                 return CallOutcome::Misconfigured { detail: error.to_string() };
@@ -101,7 +102,7 @@ impl LinkTarget for Aloha {
         };
         let call = call.header(IDEMPOTENCY_KEY, idempotency_header(link.idempotency_key)).json(body);
         let exchange = self.transport.exchange(call, gate).await;
-        classify_link(exchange, &[&link.token, &password])
+        classify_link(exchange, &[&link.token, &password, &basic])
     }
 
     async fn promote(&self, _promotion: &Promotion, _gate: &dyn Gate) -> CallOutcome<()> {
@@ -119,7 +120,7 @@ impl LinkTarget for Aloha {
             return LookOutcome::Failed { retry_after: None, detail };
         };
         match self.payments("lookup", customer).await {
-            Ok((exchange, password)) => classify_payments(exchange, token, &[token, &password]),
+            Ok((exchange, [password, basic])) => classify_payments(exchange, token, &[token, &password, &basic]),
             Err(error) => LookOutcome::Misconfigured { detail: error.to_string() },
         }
     }
@@ -130,7 +131,7 @@ impl LinkTarget for Aloha {
             return CustomerCheck::Unclear { detail: "the customer id is not one of Aloha's".to_owned() };
         };
         match self.payments("customer", id).await {
-            Ok((exchange, password)) => answer::customer_check(exchange, &[&password]),
+            Ok((exchange, [password, basic])) => answer::customer_check(exchange, &[&password, &basic]),
             Err(error) => CustomerCheck::Misconfigured { detail: error.to_string() },
         }
     }

@@ -161,7 +161,7 @@ impl Transport for HttpClient {
         let took = asked.elapsed().saturating_sub(waited);
         let status = exchange.as_ref().ok().map(|answer| answer.status.as_u16());
         let error = exchange.as_ref().err().map(|error| error.kind);
-        journal::note(Note { upstream: self.upstream, operation, status, error, took, waited });
+        journal::note(Note { upstream: self.upstream, operation, status, error, listed: false, took, waited });
         log(self.upstream, operation, took, &exchange);
         exchange
     }

@@ -23,7 +23,9 @@ pub enum CustomerAnswer {
     Exists,
     /// "No such customer", whatever that is worth.
     Missing,
-    /// Our credential or tenant is refused.
+    /// A 409 without words for "no such customer". A wrong tenant is refused so; nothing else about a `GET` is known to be.
+    Refused(String),
+    /// Our credential is refused.
     Misconfigured(String),
     /// Anything else.
     Unclear(String),
@@ -43,9 +45,14 @@ impl LoanPro {
     async fn check_behind(&self, witness: CustomerId, id: CustomerId) -> CustomerCheck {
         match self.customer(witness).await {
             CustomerAnswer::Exists => {}
-            CustomerAnswer::Missing if self.probe_customer.is_none() => return self.unwitnessed(),
+            CustomerAnswer::Missing | CustomerAnswer::Refused(_) if self.probe_customer.is_none() => {
+                return self.unwitnessed();
+            }
             CustomerAnswer::Missing => {
                 return misconfigured("the probe customer is not found: is it the right tenant?");
+            }
+            CustomerAnswer::Refused(detail) => {
+                return misconfigured(&format!("the probe customer is refused: is it the right tenant? {detail}"));
             }
             CustomerAnswer::Misconfigured(detail) => return CustomerCheck::Misconfigured { detail },
             CustomerAnswer::Unclear(detail) => return CustomerCheck::Unclear { detail },
@@ -54,7 +61,7 @@ impl LoanPro {
             CustomerAnswer::Exists => CustomerCheck::Exists,
             CustomerAnswer::Missing => CustomerCheck::Missing,
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
-            CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
+            CustomerAnswer::Refused(detail) | CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
         }
     }
 
@@ -68,7 +75,7 @@ impl LoanPro {
                 self.found.store(id.0, Ordering::Relaxed);
                 CustomerCheck::Exists
             }
-            CustomerAnswer::Missing => self.unwitnessed(),
+            CustomerAnswer::Missing | CustomerAnswer::Refused(_) => self.unwitnessed(),
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
             CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
         }
@@ -107,6 +114,7 @@ pub fn classify_customer(exchange: Exchange, id: CustomerId, secrets: &[&Secret]
     match answer.status.as_u16() {
         401 | 403 | 301 | 302 | 307 | 308 => CustomerAnswer::Misconfigured(detail),
         404 | 409 if says_missing(&answer) => CustomerAnswer::Missing,
+        409 => CustomerAnswer::Refused(detail),
         _ => CustomerAnswer::Unclear(detail),
     }
 }

@@ -10,7 +10,7 @@ use crate::upstream::answer_text;
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{self, Json};
 use crate::upstream::retry_after::retry_after;
-use crate::upstream::{AccountForm, FoundProfile, LookOutcome, LookUp};
+use crate::upstream::{AccountForm, FoundProfile, LookOutcome, LookUp, journal};
 
 /// The children that may echo the token.
 const CHILDREN: [&str; 2] = ["CheckingAccount", "CreditCard"];
@@ -82,16 +82,21 @@ pub fn classify_page(exchange: Exchange, look_up: &LookUp, secrets: &[&Secret]) 
         && let Some(body) = Json::parse(&answer.body)
         && let Some(entries) = entries(body.value())
     {
+        journal::listed();
         return Ok(page(entries, body.value(), look_up));
     }
-    Err(refused(&answer, secrets))
+    Err(refused(&answer, look_up, secrets))
 }
 
-fn refused(answer: &Answer, secrets: &[&Secret]) -> LookOutcome {
+/// A list has nothing that its customer's rules could refuse, so any 409 puts the customer in doubt, or the tenant: the check
+/// behind a witness tells. Before the token is known a conversion would follow, as it does if nothing of ours is there: that
+/// needs the words for it.
+fn refused(answer: &Answer, look_up: &LookUp, secrets: &[&Secret]) -> LookOutcome {
     let detail = answer_text::describe(answer, secrets);
     match answer.status.as_u16() {
         401 | 403 | 301 | 302 | 307 | 308 => LookOutcome::Misconfigured { detail },
         404 | 409 if says_missing(answer) => LookOutcome::CustomerMissing { detail },
+        409 if look_up.token.is_some() => LookOutcome::CustomerMissing { detail },
         _ => LookOutcome::Failed { retry_after: retry_after(&answer.headers, answer.received_at), detail },
     }
 }

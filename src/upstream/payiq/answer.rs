@@ -142,13 +142,9 @@ fn by_number(number: i64, answer: &Answer, body: &Value, secrets: &[&Secret]) ->
     }
 }
 
-/// Where the body says nothing that counts. What claims success and cannot be read may hold the token that nobody knows yet: it
-/// is not quoted.
+/// Where the body says nothing that counts.
 fn by_status(answer: &Answer, secrets: &[&Secret]) -> CallOutcome<Converted> {
-    let detail = match answer.status.is_success() && Json::parse(&answer.body).is_none() {
-        true => format!("http {} with a body that cannot be read", answer.status.as_u16()),
-        false => answer_text::describe(answer, secrets),
-    };
+    let detail = answer_text::describe(answer, secrets);
     let retry_after = retry_after(&answer.headers, answer.received_at);
     match answer.status.as_u16() {
         // A moved address is a wrong base URL: we follow no redirects.

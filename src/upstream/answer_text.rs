@@ -96,6 +96,7 @@ fn plain(body: &[u8]) -> Option<String> {
 }
 
 /// Whether this is HTML or XML: a proxy's or web server's page.
-fn is_markup(text: &str) -> bool {
+#[must_use]
+pub fn is_markup(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }

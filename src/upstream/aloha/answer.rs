@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::{ReasonCode, Secret};
-use crate::upstream::answer_text::{self, message};
+use crate::upstream::answer_text::{self, is_markup, message};
 use crate::upstream::http::{Answer, Exchange};
 use crate::upstream::json::{self, Json};
 use crate::upstream::retry_after::retry_after;
@@ -108,14 +108,14 @@ impl Meaning {
 const NO_ROUTE: [&str; 5] = ["no http resource", "request uri", "no route", "cannot get /", "cannot put /"];
 
 /// A 404 of a web server, router or gateway, which knows nothing of customers: the base URL is wrong. Aloha's own is the name
-/// of its error, in JSON or alone, or nothing at all.
+/// of its error, in JSON or alone, or nothing at all; what could be either is taken for its own.
 fn is_no_route(answer: &Answer, text: &str) -> bool {
     if NO_ROUTE.iter().any(|said| text.contains(said)) {
         return true;
     }
     match Json::parse(&answer.body) {
         Some(body) => is_frameworks(body.value()),
-        None => !text.is_empty() && text != "notfound",
+        None => text.contains("404") || std::str::from_utf8(&answer.body).is_ok_and(is_markup),
     }
 }
 

@@ -5,8 +5,8 @@ use profile_linker::domain::machine::{Effect, End, Observation};
 use profile_linker::domain::outcome::LinkAnswer;
 
 use crate::driver::{
-    BUDGET, Driver, absent, done, found, found_primary, link, not_applied, profile, refused, resumed, to_linking,
-    unknown,
+    BUDGET, Driver, absent, customer_missing, done, found, found_primary, link, not_applied, profile, refused, resumed,
+    to_linking, unknown,
 };
 
 fn wanting() -> Driver {
@@ -72,6 +72,18 @@ fn a_refused_or_hopeless_promotion_ends_as_linked() {
     linked(&mut driver);
     driver.see(Observation::Promotion(done(())));
     assert!(is_linked_as(&driver.see(absent()), false), "removed by hand meanwhile: it was linked");
+}
+
+/// A wrong tenant says so, too.
+#[test]
+fn a_promoted_profile_whose_customer_is_missing_is_looked_for_again_and_is_linked_in_the_end() {
+    let mut driver = wanting();
+    linked(&mut driver);
+    driver.see(Observation::Promotion(done(())));
+    assert!(matches!(driver.see(customer_missing()), Effect::BackOff(_)));
+    assert_eq!(driver.see(Observation::Due), Effect::LookUp);
+    driver.pass(BUDGET);
+    assert!(is_linked_as(&driver.see(customer_missing()), false));
 }
 
 #[test]

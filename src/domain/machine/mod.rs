@@ -289,8 +289,9 @@ impl Flow {
     fn on_look(&mut self, look: Look, outcome: LookOutcome, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         match (outcome, look.cause) {
             (LookOutcome::Found { profile, .. }, cause) => self.on_found(cause, profile, facts, rules, now),
-            (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::Promoted(linked)) => {
-                self.end_as_linked(linked)
+            (LookOutcome::Absent, Cause::Promoted(linked)) => self.end_as_linked(linked),
+            (LookOutcome::CustomerMissing { detail }, cause @ Cause::Promoted(_)) => {
+                self.back_off(Next::Look(Look { cause, ..look }), None, detail, rules, now)
             }
             (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::BeforeConversion) => {
                 self.convert(facts, now)

@@ -95,6 +95,7 @@ fn every_answer_to_a_link_has_its_class() {
         (404, "Not Found", "customer_not_found"),
         (404, "There is no such customer", "customer_not_found"),
         (404, "404: Not Found", "misconfigured"),
+        (404, "NotFound: 3f404a1c-0b5e-4d3e-9a55-404404404404", "customer_not_found"),
         (404, "default backend - 404", "misconfigured"),
         (404, r#"{"detail":"Not Found"}"#, "misconfigured"),
         (404, r#"{"message":"no Route matched with those values"}"#, "misconfigured"),

@@ -128,7 +128,7 @@ impl Steps for Run<'_> {
         }
         let size = self.pace.batch().min(most);
         let Some(batch) = stop.after(self.replay.step(size)).await else {
-            self.progress.say("the ledger did not answer the last write: whether it was done the next start tells");
+            self.progress.warn("the ledger did not answer the last write: whether it was done the next start tells");
             return Ok(None);
         };
         let batch = batch.map_err(|error| {

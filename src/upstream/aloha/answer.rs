@@ -115,8 +115,13 @@ fn is_no_route(answer: &Answer, text: &str) -> bool {
     }
     match Json::parse(&answer.body) {
         Some(body) => is_frameworks(body.value()),
-        None => text.contains("404") || std::str::from_utf8(&answer.body).is_ok_and(is_markup),
+        // As a word: an id may hold these digits.
+        None => text.split_whitespace().any(|word| word.trim_end_matches(':') == "404") || is_page(answer),
     }
+}
+
+fn is_page(answer: &Answer) -> bool {
+    std::str::from_utf8(&answer.body).is_ok_and(is_markup)
 }
 
 /// Bodies that frameworks write by themselves: `{"detail":"Not Found"}`, and those that repeat the path.

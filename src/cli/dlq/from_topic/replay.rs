@@ -148,21 +148,22 @@ impl Steps for Run<'_> {
         let is_answered = stop.after(self.sender.send(&originals, &mut sent)).await.is_some();
         let Sent { acknowledged, failure } = sent;
         self.pace.went(letters.len());
-        let (mut replayed, mut acknowledged) = (Vec::new(), acknowledged.into_iter());
+        let (mut replayed, mut acknowledged, mut told) = (Vec::new(), acknowledged.into_iter(), Ok(()));
         for (one, taken) in letters.into_iter().zip(taken) {
-            // What was published is told and counted, whatever became of the rest.
+            // What was published is told and counted, whatever became of the rest, and of who is told.
             if taken == Taken::Replayed && acknowledged.next() != Some(true) {
                 continue;
             }
-            self.tell(&one.letter, taken)?;
+            told = told.and(self.tell(&one.letter, taken));
             if taken == Taken::Replayed {
                 replayed.push(one.letter);
             }
         }
         self.progress.at(self.tally.all());
         self.left -= replayed.len();
+        told?;
         if !is_answered {
-            self.progress.say("the broker did not answer for all of them: what it has got is a duplicate next time");
+            self.progress.warn("the broker did not answer for all of them: what it has got is a duplicate next time");
             return Ok(None);
         }
         failure.map_or(Ok(Some(Batch { tried: size, replayed })), |failure| Err(failure.into()))

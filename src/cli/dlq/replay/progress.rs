@@ -49,12 +49,21 @@ impl Progress {
 
     /// Something worth a line of its own.
     pub fn say(&self, text: &str) {
+        self.print(text, Shell::note);
+    }
+
+    /// The same of what scripts have to know, too.
+    pub fn warn(&self, text: &str) {
+        self.print(text, Shell::warn);
+    }
+
+    fn print(&self, text: &str, without_bar: fn(&Shell, &str)) {
         match &self.bar {
             Some(bar) => {
                 bar.set_message(String::new());
                 bar.println(text);
             }
-            None => self.shell.note(text),
+            None => without_bar(&self.shell, text),
         }
     }
 

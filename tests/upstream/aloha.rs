@@ -27,7 +27,7 @@ fn customer() -> Customer {
     Customer { system: System::Aloha, id: CUSTOMER.to_owned() }
 }
 
-fn link() -> Link {
+pub fn link() -> Link {
     let account = Account {
         kind: AccountKind::Card,
         last_four: Some("1111".to_owned()),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use profile_linker::config::SecretSource;
-use profile_linker::contract::{Account, AccountKind, Brand, Provider};
 use profile_linker::domain::{Customer, System};
 use profile_linker::upstream::aloha::Aloha;
 use profile_linker::upstream::http::Exchange;
@@ -44,23 +43,7 @@ fn customer(system: System, id: &str) -> Customer {
 }
 
 fn link(customer: Customer) -> Link {
-    let account = Account {
-        kind: AccountKind::Card,
-        last_four: Some("1111".to_owned()),
-        brand: Some(Brand::Visa),
-        expiration: Some("01/30".to_owned()),
-        masked_number: Some("411111******1111".to_owned()),
-        holder_name: None,
-    };
-    Link {
-        customer,
-        token: secret("201:token-1"),
-        account,
-        provider: Some(Provider::ConnectedPayments),
-        title: "Visa #ABCD2345".to_owned(),
-        secondary: false,
-        idempotency_key: Uuid::nil(),
-    }
+    Link { customer, ..super::aloha::link() }
 }
 
 fn look_up(customer: Customer) -> LookUp {

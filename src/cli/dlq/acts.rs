@@ -2,8 +2,6 @@
 //!
 //! Each page is one write, and a signal ends the command between two of them. However it ends, the last line tells what was done.
 
-use std::time::Duration;
-
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
@@ -11,9 +9,9 @@ use super::Desk;
 use super::pages::Pages;
 use super::selection::Selection;
 use super::shown::{event_id, origin, origin_json};
+use super::stop::Stop;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
-use crate::cli::signals::Signals;
 use crate::cli::system;
 use crate::cli::text::{counted, escaped};
 use crate::domain::EventKey;
@@ -21,8 +19,6 @@ use crate::ledger::{Act, DeadLetter, DeadLetterFilter, LedgerError, LetterState,
 
 /// Changed in one write.
 const BATCH: usize = 200;
-/// A signal waits so long for the write that is under way, so that it is counted: one takes milliseconds.
-const LAST_WRITE: Duration = Duration::from_secs(3);
 
 /// What both take.
 #[derive(Debug, clap::Args)]
@@ -87,24 +83,21 @@ async fn change(
             .fix("name an event, a reason, a customer, a time or an origin; or --all")
             .into());
     }
-    let mut signals = Signals::listen()?;
+    let mut stop = Stop::listen()?;
     let ready = async {
         let desk = desk.await?;
         let (filter, count) = selected(args, kind, &desk).await?;
         Ok::<_, Failure>((desk, filter, count))
     };
     let mut tally = Tally::default();
-    let (desk, filter, count) = tokio::select! {
-        biased;
-        _ = signals.next() => return tally.tell(kind, Exit::Interrupted, shell),
-        ready = ready => ready?,
-    };
+    let Some(ready) = stop.or(ready).await else { return tally.tell(kind, Exit::Interrupted, shell) };
+    let (desk, filter, count) = ready?;
     if count > 0 && !shell.confirm(&format!("{} {}?", kind.verb, counted(count, "dead letter", "dead letters")))? {
         return Ok(Exit::Interrupted);
     }
     let act = Act { actor: args.by.clone().unwrap_or_else(system::actor), why: args.why.clone() };
     let (pages, work) = (Pages::of(&desk, filter, args.limit, BATCH), Work { kind, act, desk: &desk, shell });
-    match work.through(pages, &mut signals, &mut tally).await {
+    match work.through(pages, &mut stop, &mut tally).await {
         Ok(exit) => tally.tell(kind, exit, shell),
         Err(error) => {
             // What went wrong is told in any case.
@@ -152,51 +145,21 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// A page after the other; the tally counts what was told of.
-    async fn through(&self, mut pages: Pages<'_>, signals: &mut Signals, tally: &mut Tally) -> anyhow::Result<Exit> {
+    async fn through(&self, mut pages: Pages<'_>, stop: &mut Stop, tally: &mut Tally) -> anyhow::Result<Exit> {
         loop {
-            let page = tokio::select! {
-                biased;
-                _ = signals.next() => return Ok(Exit::Interrupted),
-                page = pages.next() => page?,
-            };
+            let Some(page) = stop.or(pages.next()).await else { return Ok(Exit::Interrupted) };
+            let page = page?;
             if page.is_empty() {
                 return Ok(Exit::Done);
             }
-            let (changed, exit) = self.write(&page, signals).await?;
-            if let Some(changed) = changed {
-                page.iter().try_for_each(|letter| self.tell(letter, changed.contains(&letter.key), tally))?;
-            }
-            if exit == Exit::Interrupted {
-                return Ok(exit);
-            }
+            let seen: Vec<Reopening> = page.iter().map(DeadLetter::as_seen).collect();
+            let Some(changed) = stop.after(self.apply(&seen)).await else {
+                self.shell.warn(&format!("not counted are {} more: the ledger has not answered yet", page.len()));
+                return Ok(Exit::Interrupted);
+            };
+            let changed = changed.map_err(|error| self.desk.write_failed(&error))?;
+            page.iter().try_for_each(|letter| self.tell(letter, changed.contains(&letter.key), tally))?;
         }
-    }
-
-    /// Which of a page were changed; `None`: a signal, or two, did not wait for the answer.
-    async fn write(
-        &self,
-        page: &[DeadLetter],
-        signals: &mut Signals,
-    ) -> Result<(Option<Vec<EventKey>>, Exit), Failure> {
-        let seen: Vec<Reopening> = page.iter().map(DeadLetter::as_seen).collect();
-        let failed = |error: LedgerError| {
-            let fix = "when the ledger is back, start the same command again: it goes on where it ended";
-            self.desk.failed(&error).fix(fix)
-        };
-        let mut written = std::pin::pin!(self.apply(&seen));
-        tokio::select! {
-            biased;
-            changed = &mut written => return Ok((Some(changed.map_err(failed)?), Exit::Done)),
-            _ = signals.next() => {}
-        }
-        tokio::select! {
-            biased;
-            changed = &mut written => return Ok((Some(changed.map_err(failed)?), Exit::Interrupted)),
-            _ = signals.next() => {}
-            () = tokio::time::sleep(LAST_WRITE) => {}
-        }
-        self.shell.warn(&format!("not counted are {} more: the ledger has not answered yet", page.len()));
-        Ok((None, Exit::Interrupted))
     }
 
     async fn apply(&self, seen: &[Reopening]) -> Result<Vec<EventKey>, LedgerError> {

@@ -14,6 +14,7 @@ mod selection;
 mod show;
 mod shown;
 mod stats;
+mod stop;
 mod table;
 
 use std::ops::Deref;
@@ -145,6 +146,10 @@ impl Desk {
         let (topic, place) = (config.kafka.topics.created.clone(), crate::config::ledger_shown(url));
         let view = View { letters, topic, place, holder: "the ledger" };
         Ok(Self { ledger, view, is_shared: !url.starts_with("sqlite:") })
+    }
+
+    fn write_failed(&self, error: &LedgerError) -> Failure {
+        self.failed(error).fix("when the ledger is back, start the same command again: it goes on where it ended")
     }
 }
 

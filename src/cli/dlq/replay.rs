@@ -8,7 +8,6 @@ pub(super) mod advice;
 pub(super) mod dry;
 pub(super) mod progress;
 pub(super) mod steps;
-pub(super) mod stop;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use std::time::Duration;
 use super::rate::{Pace, Rate};
 use super::selection::Selection;
 use super::shown::{event_id, origin};
+use super::stop::Stop;
 use super::{Desk, edit};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
@@ -27,7 +27,6 @@ use crate::ledger::{Act, DeadLetter, LetterState};
 use advice::Source;
 use progress::Progress;
 use steps::{Batch, Steps, Tally, act_as_json, climb, straight};
-use stop::Stop;
 
 /// Between two looks at the results of a step.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -131,11 +130,7 @@ impl Steps for Run<'_> {
             self.progress.warn("the ledger did not answer the last write: whether it was done the next start tells");
             return Ok(None);
         };
-        let batch = batch.map_err(|error| {
-            self.desk
-                .failed(&error)
-                .fix("when the ledger is back, start the same command again: it goes on where it ended")
-        })?;
+        let batch = batch.map_err(|error| self.desk.write_failed(&error))?;
         self.pace.went(batch.len());
         for one in &batch {
             *match one.taken {

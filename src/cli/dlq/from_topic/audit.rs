@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use crate::cli::dlq::replay::stop::Stop;
+use crate::cli::dlq::stop::Stop;
 use crate::cli::shell::Shell;
 use crate::cli::system;
 use crate::cli::text::escaped;
@@ -30,9 +30,9 @@ impl<'a> Book<'a> {
         self.write(format!("begun, {count} at most of {}", self.config.kafka.topics.dead_letter), stop).await
     }
 
-    /// After the last; whether it was written.
-    pub async fn ended(&self, done: u64, stop: &mut Stop) -> bool {
-        self.write(format!("{done} of {}", self.config.kafka.topics.dead_letter), stop).await
+    /// After the last.
+    pub async fn ended(&self, done: u64, stop: &mut Stop) {
+        self.write(format!("{done} of {}", self.config.kafka.topics.dead_letter), stop).await;
     }
 
     /// The replay goes on without a line: the day on which it is needed may have no ledger yet. Its people are told.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::cli::dlq::replay::progress::Progress;
-use crate::cli::dlq::replay::stop::Stop;
+use crate::cli::dlq::stop::Stop;
 use crate::cli::endpoint::Endpoint;
 use crate::cli::exit::Failure;
 use crate::cli::follow::Follower;

@@ -13,6 +13,9 @@ pub enum Source {
     Topic,
 }
 
+/// Of one that was finally rejected.
+const OVER: &str = "it has its end and is no dead letter any more, so the same command goes on with the next";
+
 /// What to do about a step that went wrong, by the example of this one; `is_over`: it was finally rejected, so it is no dead letter
 /// any more. `served` is the input topic.
 pub fn advice(source: Source, example: Option<&DeadLetter>, is_over: bool, served: &str) -> String {
@@ -22,16 +25,13 @@ pub fn advice(source: Source, example: Option<&DeadLetter>, is_over: bool, serve
     };
     let (id, selected) = (event_id(letter).and_then(word), selected(letter, served));
     match (source, is_over, id) {
-        (Source::Ledger, true, Some(id)) => format!(
-            "`profile-linker ledger show {id}` tells why; it has its end and is no dead letter any more, so the same command goes on with the next"
-        ),
-        (Source::Topic, true, Some(id)) => format!(
-            "`profile-linker watch --event-id {id} --from start` tells why; it has its end and is no dead letter any more, so the same command goes on with the next"
-        ),
-        (_, true, None) => format!(
-            "the rejection in the result topic tells why, that of {}; it has its end and is no dead letter any more, so the same command goes on with the next",
-            origin(letter, served)
-        ),
+        (Source::Ledger, true, Some(id)) => format!("`profile-linker ledger show {id}` tells why; {OVER}"),
+        (Source::Topic, true, Some(id)) => {
+            format!("`profile-linker watch --event-id {id} --from start` tells why; {OVER}")
+        }
+        (_, true, None) => {
+            format!("the rejection in the result topic tells why, that of {}; {OVER}", origin(letter, served))
+        }
         (Source::Ledger, false, _) => format!(
             "`profile-linker dlq show {selected}` tells why; mend it, then {on}, or without --ramp for all; if it is this one alone, set it aside, then the ramp goes on: `profile-linker dlq discard {selected} --why \"...\"`"
         ),

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::advice::{Source, advice};
 use super::progress::Progress;
-use super::stop::Stop;
 use crate::cli::dlq::shown::{event_id, origin_json};
+use crate::cli::dlq::stop::Stop;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::shell::Shell;
 use crate::dead_letters::{Ramp, Results};

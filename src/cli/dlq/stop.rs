@@ -1,4 +1,4 @@
-//! How a replay is asked to stop: the first signal ends it after the write that is under way, a second one at once.
+//! How a command that changes dead letters is asked to stop: the first signal ends it after the write that is under way, a second one at once.
 
 use std::io;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use crate::cli::signals::Signals;
 /// for one that does not answer has asked for an end.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What asks a replay to stop.
+/// What asks it to stop.
 pub struct Stop {
     asked: UnboundedReceiver<()>,
     is_asked: bool,

@@ -5,8 +5,6 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at its first surprise")]
 #![allow(dead_code, reason = "the support modules are shared; each test binary uses its own share of them")]
 
-#[path = "real_parts/acts.rs"]
-mod acts;
 #[path = "real_parts/admin.rs"]
 mod admin;
 #[path = "real_parts/bad_input.rs"]
@@ -150,7 +148,6 @@ const CASES: &[&[Case]] = &[
     ends::CASES,
     static_members::CASES,
     retention::CASES,
-    acts::CASES,
     admin::CASES,
     shown::CASES,
     outages::CASES,

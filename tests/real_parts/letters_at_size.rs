@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::child::Guarded;
-use crate::support::operator::{lines, started, started_saying, values};
+use crate::support::operator::{beside, lines, started, started_saying, values};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, Stand};
@@ -87,12 +86,8 @@ async fn dead_letters(stand: &Stand<'_>, count: usize, generation: i32) {
 
 /// Runs a command that must succeed within this memory, and prints what it took; answers its lines.
 async fn measured(stand: &Stand<'_>, words: &[&str], limit: u64) -> Vec<Value> {
-    let config = stand.config().display().to_string();
-    let program = [env!("CARGO_BIN_EXE_profile-linker"), "dlq"].into_iter().chain(words.iter().copied());
-    let program = program.chain(["--output", "json", "--config", &config]).map(str::to_owned).collect::<Vec<_>>();
-    let log = stand.folder().join(format!("measured-{}.log", uuid::Uuid::new_v4().simple()));
     let began = Instant::now();
-    let mut command = Guarded::start(&program, &[], &log).expect("it starts");
+    let mut command = beside(stand, words);
     let (pid, mut most) = (command.pid(), 0);
     eventually("the command ends", LONG, async || {
         most = resident_at_most(pid).unwrap_or(0).max(most);

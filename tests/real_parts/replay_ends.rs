@@ -1,18 +1,20 @@
-//! A replay whose ledger leaves it half-way: it says what it did before it ends, and a signal ends it whatever the ledger does.
+//! A replay, or another act, whose ledger leaves it half-way: it says what it did before it ends, and a signal ends it whatever the ledger does.
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::replaying::{actions, dead_letters_of_an_outage};
 use crate::support::child::{Guarded, Signal};
-use crate::support::operator::{WIDE, dlq, replay, started};
+use crate::support::operator::{WIDE, beside, dlq, replay, started, unreadable};
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
 
 crate::cases! {
     a_replay_whose_ledger_does_not_answer_ends_at_a_signal_with_its_tally needs [Kafka, Postgres];
+    a_discard_whose_write_gets_no_answer_ends_at_a_signal_and_tells_what_is_not_known needs [Kafka, Postgres];
     a_replay_whose_ledger_goes_away_tells_its_tally_and_ends_with_69 needs [Kafka, Postgres];
 }
 
@@ -39,6 +41,26 @@ async fn a_replay_whose_ledger_does_not_answer_ends_at_a_signal_with_its_tally(p
     // Nothing is lost by it: the next one goes on.
     dlq(&stand, &["replay"]);
     assert!(dlq(&stand, &["list", "--state", "dead-lettered"]).is_empty());
+}
+
+async fn a_discard_whose_write_gets_no_answer_ends_at_a_signal_and_tells_what_is_not_known(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    unreadable(&stand, 2).await;
+    let mut holder = PgConnection::connect(&stand.database).await.expect("a connection");
+    let mut lock = holder.begin().await.expect("a transaction");
+    lock.execute("lock table audit in access exclusive mode").await.expect("the lock");
+    let mut discard = beside(&stand, &["discard", "--all"]);
+    eventually("its write waits", PATIENCE, async || waits_for_a_lock(&stand).await.then_some(())).await;
+    discard.signal(Signal::Interrupt);
+    let end = discard.end_within(SOON).unwrap_or_else(|| panic!("it does not end: {}", discard.output()));
+    let said = discard.output();
+    assert_eq!(end.code(), Some(130), "{said}");
+    assert!(said.contains("not counted are 2 more"), "{said}");
+    let told: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(told, [json!({"discarded": 0, "skipped": 0})], "one line: {said}");
+    lock.rollback().await.expect("the lock is released");
+    dlq(&stand, &["discard", "--all"]);
+    assert_eq!(dlq(&stand, &["audit", "--act", "discard"]).len(), 2, "each once, whichever of the two did it");
 }
 
 async fn a_replay_whose_ledger_goes_away_tells_its_tally_and_ends_with_69(parts: &RealParts) {

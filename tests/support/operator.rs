@@ -34,12 +34,16 @@ pub async fn started_saying(stand: &Stand<'_>, words: &[&str], settings: &[(&str
 
 /// A replay that runs beside the test.
 pub fn replay(stand: &Stand<'_>, arguments: &[&str]) -> Guarded {
+    beside(stand, &[&["replay", "--yes"], arguments].concat())
+}
+
+/// A `dlq` command that runs beside the test.
+pub fn beside(stand: &Stand<'_>, arguments: &[&str]) -> Guarded {
     let config = stand.config().display().to_string();
-    let words = [env!("CARGO_BIN_EXE_profile-linker"), "dlq", "replay", "--yes", "--output", "json"];
-    let words = words.into_iter().chain(["--config", &config]).chain(arguments.iter().copied());
-    let program: Vec<String> = words.map(str::to_owned).collect();
-    let log = stand.folder().join(format!("replay-{}.log", Uuid::new_v4().simple()));
-    Guarded::start(&program, &[], &log).expect("the replay starts")
+    let words = [&[env!("CARGO_BIN_EXE_profile-linker"), "dlq"], arguments, &["--output", "json", "--config", &config]];
+    let program: Vec<String> = words.concat().into_iter().map(str::to_owned).collect();
+    let log = stand.folder().join(format!("dlq-{}.log", Uuid::new_v4().simple()));
+    Guarded::start(&program, &[], &log).expect("the command starts")
 }
 
 /// Runs a `dlq` command that must succeed; answers its lines.

@@ -149,6 +149,9 @@ async fn a_token_planted_in_a_process_its_log_its_pages_or_its_output_is_found(p
     // It follows a file that never grows, and complains that there is no other.
     let program = ["tail", "-f", "/dev/null", &token].map(str::to_owned);
     let process = Guarded::start(&program, &[("PLANTED".to_owned(), token.clone())], &log).expect("a program");
+    // Until the shell's child became that program, the kernel may tell nothing of it.
+    let runs = eventually("its complaint", PATIENCE, async || process.output().contains(&token).then_some(()));
+    runs.await;
     sweep.process(process.pid());
     assert_found(&sweep, &["arguments", "environment"]);
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&log).expect("its log");

@@ -36,6 +36,9 @@ mod from_topic;
 mod letters;
 #[path = "cli/manners.rs"]
 mod manners;
+#[path = "support/patience.rs"]
+#[expect(dead_code, reason = "it is shared; not all of it is used here")]
+mod patience;
 #[path = "cli/publishing.rs"]
 mod publishing;
 #[path = "cli/questions.rs"]

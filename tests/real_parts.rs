@@ -17,6 +17,8 @@ mod broker_faults;
 mod brokers;
 #[path = "real_parts/checkup.rs"]
 mod checkup;
+#[path = "real_parts/clocks/mod.rs"]
+mod clocks;
 #[path = "real_parts/cursors.rs"]
 mod cursors;
 #[path = "real_parts/dead_letters.rs"]
@@ -145,6 +147,7 @@ const CASES: &[&[Case]] = &[
     bounds::CASES,
     progress::CASES,
     cursors::CASES,
+    clocks::CASES,
     ends::CASES,
     static_members::CASES,
     retention::CASES,
@@ -153,6 +156,7 @@ const CASES: &[&[Case]] = &[
     outages::CASES,
     outages::table::CASES,
     outages::misconfigured::CASES,
+    outages::certificates::CASES,
     pauses::CASES,
     floods::CASES,
     raised_limits::CASES,

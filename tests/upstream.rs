@@ -4,6 +4,7 @@
 
 mod upstream {
     mod aloha;
+    mod authorities;
     mod credential;
     mod exchange;
     mod http_calls;

@@ -17,12 +17,13 @@ trap 'rm -rf "$folder"' EXIT
 in_database() { psql -qAtX -d "$database" -v ON_ERROR_STOP=1 "$@"; }
 old_rows() { in_database -c 'SELECT count(*) FROM event WHERE lane = 63'; }
 
-# The worker's own statement. $1 to $4 are ages: all a day, dead letters ninety. $5 and $6 are where it goes on, $7 the limit.
+# The worker's own statement. $1 to $4 are ages: all a day, dead letters ninety. $5 and $6 are where it goes on, $7 the limit,
+# $8 what time it is at most.
 day=86400000
 {
   echo "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS began \\gset"
   sed -n '/^const PURGE/,/";$/p' "$here/../../src/ledger/postgres/purge.rs" | sed '1d; s/";$/ \\gset/' |
-    sed "s/\$1/$day/; s/\$2/$day/; s/\$3/7776000000/; s/\$4/$day/; s/\$5/:accepted_at::bigint/; s/\$6/:key::bytea/; s/\$7/1000/"
+    sed "s/\$1/$day/; s/\$2/$day/; s/\$3/7776000000/; s/\$4/$day/; s/\$5/:accepted_at::bigint/; s/\$6/:key::bytea/; s/\$7/1000/; s/\$8/253402300799999/"
   echo "SELECT 9 * ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint - :began::bigint) AS pause \\gset"
   echo "\\sleep :pause us"
 } > "$folder/purge.sql"

@@ -5,7 +5,7 @@ mod erase;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
-use super::shell::Shell;
+use super::shell::{BesideDev, Shell};
 use super::system;
 use super::text::escaped;
 use crate::domain::timeline::{self, Entry};
@@ -56,10 +56,11 @@ impl Args {
 /// # Errors
 /// The ledger is unreachable (69) or of another version (78).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
-    match args.command {
+    let done = match args.command {
         Command::Show { event_id } => show(&event_id, shell).await,
         Command::Erase { customer, why } => erase::execute(customer, why, shell).await,
-    }
+    };
+    done.map_err(|error| shell.beside_dev(error, BesideDev::Wait))
 }
 
 async fn show(event_id: &str, shell: &Shell) -> anyhow::Result<Exit> {

@@ -23,6 +23,15 @@ pub enum Output {
     Json,
 }
 
+/// What a command that needs a ledger can do beside a `dev` that has its own open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BesideDev {
+    /// It can ask the topics instead.
+    AskTopics,
+    /// It must wait until that has ended.
+    Wait,
+}
+
 /// The global options and what they lead to.
 #[derive(Debug, Clone)]
 pub struct Shell {
@@ -101,7 +110,7 @@ impl Shell {
     /// A failure to reach what the configuration names, where nothing names anything and a `dev` runs here that may be meant: its
     /// ledger serves it alone, and its topics serve all.
     #[must_use]
-    pub fn beside_dev(&self, error: anyhow::Error) -> anyhow::Error {
+    pub fn beside_dev(&self, error: anyhow::Error, can: BesideDev) -> anyhow::Error {
         let names =
             |name: &str| name.starts_with("PROFILE_LINKER_LEDGER__") || name.starts_with("PROFILE_LINKER_KAFKA__");
         let is_said = self.config.is_some() || std::env::vars_os().any(|(name, _)| name.to_str().is_some_and(names));
@@ -111,9 +120,13 @@ impl Shell {
         match (failure, config) {
             (Some(failure), Some(config)) => {
                 let config = config.display();
+                let meanwhile = match can {
+                    BesideDev::AskTopics => format!(", so ask its topics meanwhile, by --from-topic --config {config}"),
+                    BesideDev::Wait => String::new(),
+                };
                 let fix = format!(
-                    "if the `dev` that runs here is meant: its ledger is its own until it has ended, so ask its topics meanwhile, by \
-                     --from-topic --config {config}; afterwards --config {config} does. Else name your configuration by --config"
+                    "if the `dev` that runs here is meant: its ledger is its own until it has ended{meanwhile}; afterwards \
+                     --config {config} leads to it. Else name your configuration by --config"
                 );
                 failure.clone().fix(fix).into()
             }

@@ -16,8 +16,8 @@ prints what is in effect and where each value came from.
 
 - Durations are a whole number and a unit: `200ms`, `2s`, `15m`, `12h`, `30d`.
 - Every secret key `x` has a twin `x_file`: the path of a file that holds the secret on one line. Both set is an error. The
-  upstreams' and the admin secrets, and Kafka's `sasl.password_file`, are read again when their file changes; the ledger's
-  address, the sealing keys and Kafka's TLS files are read at start.
+  upstreams' and the admin secrets, the upstreams' `ca_file`, and Kafka's `sasl.password_file`, are read again when their file
+  changes; the ledger's address, the sealing keys and Kafka's TLS files are read at start.
 - A relative path (`*_file`, `ca_file`, a key's `file`, `sqlite:relative.db`) is taken from the directory in which the process
   runs, not from the one that holds the configuration file. Services have another than shells: give them absolute paths.
 - An environment variable with the prefix `PROFILE_LINKER_` that names no key is an error too, except `PROFILE_LINKER_CONFIG`

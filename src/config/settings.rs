@@ -107,7 +107,7 @@ pub struct UpstreamSettings {
     pub rate_limit: Option<f64>,
     /// Accept http:// beyond loopback.
     pub allow_plain_http: bool,
-    /// PEM file with further root certificates.
+    /// PEM file with further root certificates; followed when it changes.
     pub ca_file: Option<PathBuf>,
 }
 

@@ -28,7 +28,7 @@ const KEPT: Kind = Duration("1h", "3650d");
 const TIMEOUT: &str = "limit of one whole call, connect included";
 const RATE_LIMIT: &str = "calls a second at most; unset: no limit";
 const PLAIN: &str = "accept an http:// address beyond loopback: tokens and credentials then travel in clear";
-const CA: &str = "PEM file with further root certificates";
+const CA: &str = "PEM file with further root certificates; new connections follow it when it changes";
 const SETTLING: &str = "how long a link may take to become visible; an empty look-up before that proves nothing";
 const LOOKING: &str = "how many look-ups must say \"not there\" before a link is sent again";
 
@@ -82,7 +82,7 @@ pub const KEYS: &[Key] = &[
     unset(
         "target.loanpro.probe_customer_id",
         Count(1, i64::MAX),
-        "a customer that exists: proves that the tenant is right before another customer is called missing",
+        "a customer that exists in this tenant, and in no other of yours (so not 1): proves the tenant before another customer is called missing",
     ),
     key("target.loanpro.timeout", CALL, "10s", TIMEOUT),
     unset("target.loanpro.rate_limit", RATE, RATE_LIMIT),

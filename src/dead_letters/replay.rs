@@ -69,8 +69,8 @@ impl Replay {
         opener: Opener,
         mut order: Order,
     ) -> Result<Self, LedgerError> {
-        let now = letters.now_ms().await?;
-        let until = order.filter.until.map_or(now, |until| until.min(now));
+        let latest = letters.latest_ms().await?;
+        let until = order.filter.until.map_or(latest, |until| until.min(latest));
         order.filter.until = Some(until);
         order.filter.states.retain(|state| *state == LetterState::DeadLettered);
         let left = order.limit.unwrap_or(u64::MAX);

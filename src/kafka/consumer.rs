@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::backlog::Backlog;
 use super::membership::Membership;
-use super::polling::{Common, Handover, POLL, Poller};
+use super::polling::{Common, Handover, Poller};
 use super::watch::{self, Known, TopicWatch};
 use super::{Committed, GroupMetadata, KafkaTrouble, KnownTopic, Position, Source, SourceEvent, client, log_ends};
 use crate::config::Kafka;
@@ -23,6 +23,8 @@ use crate::pulse::Pulse;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long leaving the group may take; after that the group finds out by itself.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+/// How long to rest meanwhile between two looks.
+const CLOSE_STEP: Duration = Duration::from_millis(10);
 
 /// The consumer as the worker sees it.
 pub struct KafkaSource {
@@ -44,7 +46,10 @@ impl KafkaSource {
         let (events, receiver) = unbounded_channel();
         let common = Arc::<Common>::default();
         let context = Handover { events: events.clone(), common: Arc::clone(&common) };
-        let consumer: Arc<BaseConsumer<Handover>> = Arc::new(configuration(settings).create_with_context(context)?);
+        let mut consumer: BaseConsumer<Handover> = configuration(settings).create_with_context(context)?;
+        let ring = Arc::clone(&common);
+        consumer.set_nonempty_callback(move || ring.wake_the_poller());
+        let consumer = Arc::new(consumer);
         client::follow_password(settings, &consumer, |consumer| consumer.client())?;
         consumer.subscribe(&[settings.topics.created.as_str()])?;
         let topic = settings.topics.created.clone();
@@ -224,7 +229,7 @@ impl Source for KafkaSource {
         self.common.stop.store(true, Ordering::SeqCst);
         self.watch.thread().unpark();
         let thread = self.thread.lock().map_or(None, |mut thread| thread.take());
-        let consumer = Arc::clone(&self.consumer);
+        let (consumer, common) = (Arc::clone(&self.consumer), Arc::clone(&self.common));
         let closed = blocking(move || {
             if let Some(thread) = thread {
                 thread.join().map_err(|_| KafkaTrouble("the polling thread panicked".to_owned()))?;
@@ -238,7 +243,9 @@ impl Source for KafkaSource {
                     std::mem::forget(Arc::clone(&consumer));
                     return Err(KafkaTrouble(format!("no answer within {} s", CLOSE_LIMIT.as_secs())));
                 }
-                consumer.poll(POLL);
+                if consumer.poll(Duration::ZERO).is_none() && !common.has_served() {
+                    std::thread::park_timeout(CLOSE_STEP);
+                }
             }
             Ok(())
         });

@@ -40,7 +40,7 @@ impl IdempotentPublisher {
 impl Publisher for IdempotentPublisher {
     async fn publish(&self, cycle: Cycle) -> Result<(), CycleError> {
         let (producer, topics, records) = (Arc::clone(&self.producer), self.topics.clone(), cycle.records);
-        let produced = blocking(move || Ok(produce(&producer, &topics, &records)));
+        let produced = blocking(move || Ok(produce(&producer, &topics, &records, cycle.at_ms)));
         produced.await.map_err(|error| CycleError::Aborted(error.0))??;
         self.source.commit(&cycle.positions).await.map_err(|error| CycleError::InDoubt(error.0))
     }
@@ -50,13 +50,15 @@ fn produce(
     producer: &BaseProducer<DeliveryReports>,
     topics: &Topics,
     records: &[OutgoingRecord],
+    at_ms: Option<i64>,
 ) -> Result<(), CycleError> {
-    let produced = Outgoing { producer, topics, records, limit: BATCH_TIMEOUT }.produce(|| Ok(()));
+    let produced = Outgoing { producer, topics, records, at_ms, limit: BATCH_TIMEOUT }.produce(|| Ok(()));
     if matches!(produced, Err(CycleError::InDoubt(_))) {
         // What is still on its way must not arrive, or be reported, among the next batch's records.
         producer.purge(PurgeConfig::default().queue().inflight());
         while producer.in_flight_count() > 0 {
-            producer.poll(POLL);
+            producer.poll(Duration::ZERO);
+            std::thread::park_timeout(POLL);
         }
     }
     produced

@@ -135,6 +135,9 @@ pub trait Source: Send + Sync + 'static {
 pub struct Cycle {
     /// Results, by lane in `publish_seq` order.
     pub records: Vec<OutgoingRecord>,
+    /// What time it is, in milliseconds since 1970: brokers keep a record by the time in it, and refuse one from the future.
+    /// `None`: as this machine's clock has it, which somebody may step.
+    pub at_ms: Option<i64>,
     /// One position a lane.
     pub positions: Vec<Position>,
     /// The membership at the time when the cycle was put together, never at its commit.

@@ -1,13 +1,17 @@
 //! The thread that polls, always, and what the client calls from there.
+//!
+//! It never waits in the client: the client's waits end at a time of day, so that a machine's clock that is put back by a day, while
+//! there is nothing to fetch, would make one last a day longer. It rests by the monotonic clock, until the client rings.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -25,7 +29,7 @@ use crate::pulse::Pulse;
 const BATCH: usize = 500;
 /// Bytes handed over at once, about: large records would otherwise make batches of hundreds of megabytes.
 const BATCH_BYTES: usize = 4 << 20;
-/// How long one poll may wait; also how soon the thread sees that it shall end.
+/// How long it rests where nothing comes; also how soon the thread sees that it shall end.
 pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// What the polling thread and the worker's side of the consumer share.
@@ -39,6 +43,29 @@ pub(super) struct Common {
     /// Beaten at every poll.
     pub pulse: Pulse,
     pub stop: AtomicBool,
+    /// The polling thread, once it runs.
+    poller: OnceLock<Thread>,
+    /// A callback was served since this was asked last.
+    served: AtomicBool,
+}
+
+impl Common {
+    /// There is something to poll.
+    pub fn wake_the_poller(&self) {
+        if let Some(poller) = self.poller.get() {
+            poller.unpark();
+        }
+    }
+
+    /// Whether a poll that brought nothing served a callback in its place. Then there may be more behind it, and the client rings
+    /// only where its queue was empty.
+    pub fn has_served(&self) -> bool {
+        self.served.swap(false, Ordering::Relaxed)
+    }
+
+    fn serves(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Where callbacks go. The channel is bounded by pausing, not by blocking: polling must never wait.
@@ -49,16 +76,23 @@ pub(super) struct Handover {
 
 impl ClientContext for Handover {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.common.serves();
         client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.common.serves();
         tracing::debug!(kafka.error = %error, kafka.reason = reason, "kafka consumer trouble");
     }
 }
 
 impl ConsumerContext for Handover {
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.common.serves();
+    }
+
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        self.common.serves();
         let ids: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         let assigned = err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.common.stop.load(Ordering::SeqCst) {
@@ -94,6 +128,8 @@ pub(super) struct Poller {
 impl Poller {
     pub fn run(&self) {
         let mut trouble = String::new();
+        // Only one thread runs this.
+        let _ = self.common.poller.set(std::thread::current());
         while !self.common.stop.load(Ordering::SeqCst) {
             self.common.pulse.beat();
             self.restart();
@@ -110,9 +146,9 @@ impl Poller {
     }
 
     fn fetch(&self, trouble: &mut String) -> Vec<InputRecord> {
-        let (mut batch, mut bytes, mut wait) = (Vec::new(), 0, POLL);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH && bytes < BATCH_BYTES {
-            match self.consumer.poll(wait) {
+            match self.next(batch.is_empty()) {
                 None => break,
                 Some(Ok(message)) => {
                     let record = owned(&message);
@@ -124,9 +160,18 @@ impl Poller {
                     break;
                 }
             }
-            wait = Duration::ZERO;
         }
         batch
+    }
+
+    /// What is there, or comes while it rests.
+    fn next(&self, rests: bool) -> Option<Result<BorrowedMessage<'_>, KafkaError>> {
+        let next = self.consumer.poll(Duration::ZERO);
+        if next.is_some() || !rests || self.common.has_served() {
+            return next;
+        }
+        std::thread::park_timeout(POLL);
+        self.consumer.poll(Duration::ZERO)
     }
 
     /// Pauses everything while too much waits to be taken in, and goes on when half of it is.

@@ -57,6 +57,8 @@ pub(super) struct Outgoing<'a> {
     pub producer: &'a BaseProducer<DeliveryReports>,
     pub topics: &'a Topics,
     pub records: &'a [OutgoingRecord],
+    /// See [`Cycle::at_ms`](super::Cycle::at_ms).
+    pub at_ms: Option<i64>,
     pub limit: Duration,
 }
 
@@ -131,7 +133,7 @@ impl Outgoing<'_> {
     }
 
     fn send(&self, record: &OutgoingRecord, index: usize, deadline: Instant) -> Result<(), KafkaError> {
-        let mut message = to_message(self.topics, record, index);
+        let mut message = to_message(self.topics, record, self.at_ms, index);
         loop {
             match self.producer.send(message) {
                 Ok(()) => return Ok(()),
@@ -176,6 +178,7 @@ fn is_too_large(code: RDKafkaErrorCode) -> bool {
 fn to_message<'a>(
     topics: &'a Topics,
     record: &'a OutgoingRecord,
+    at_ms: Option<i64>,
     index: usize,
 ) -> BaseRecord<'a, [u8], [u8], Box<usize>> {
     let topic = match record.topic {
@@ -190,6 +193,9 @@ fn to_message<'a>(
     let mut message = BaseRecord::with_opaque_to(topic, Box::new(index)).payload(&record.value[..]).headers(headers);
     if let Some(key) = &record.key {
         message = message.key(&key[..]);
+    }
+    if let Some(at_ms) = at_ms {
+        message = message.timestamp(at_ms);
     }
     message
 }
@@ -222,7 +228,7 @@ mod tests {
         let record =
             OutgoingRecord { topic: TopicRole::Linked, key: None, value: b"a result".to_vec(), headers: Vec::new() };
         let limit = Duration::from_secs(30);
-        let batch = Outgoing { producer: &producer, topics: &topics, records: &[record], limit };
+        let batch = Outgoing { producer: &producer, topics: &topics, records: &[record], at_ms: None, limit };
         batch.produce(|| Ok(())).unwrap();
 
         broker.broker_round_trip_time(1, Duration::from_millis(500)).unwrap();

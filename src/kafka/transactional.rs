@@ -120,7 +120,7 @@ fn transact(
     let offsets = position_list(&topics.created, &cycle.positions).map_err(|e| CycleError::Aborted(e.0))?;
     let transaction = Transaction { producer, offsets, group, limit };
     producer.begin_transaction().map_err(|error| CycleError::InDoubt(error.to_string()))?;
-    let batch = Outgoing { producer, topics, records: &cycle.records, limit };
+    let batch = Outgoing { producer, topics, records: &cycle.records, at_ms: cycle.at_ms, limit };
     let produced = batch.produce(|| transaction.probe());
     if intent == Intent::Abort {
         return transaction.play_and_abort(produced);

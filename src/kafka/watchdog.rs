@@ -249,7 +249,7 @@ mod tests {
     const PATIENCE: Patience = Patience { cycle: Duration::from_millis(50), make: Duration::from_millis(50) };
 
     fn cycle() -> Cycle {
-        Cycle { records: Vec::new(), positions: Vec::new(), group: None }
+        Cycle { records: Vec::new(), at_ms: None, positions: Vec::new(), group: None }
     }
 
     /// The first `stuck` hands never come back from a call.

@@ -15,6 +15,9 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// The ledger's clock, milliseconds since 1970: what ages are counted from.
     async fn now_ms(&self) -> Result<i64, LedgerError>;
 
+    /// The same, or when the newest dead letter ended if that is later: none that is there is of after this, though the clock was put back.
+    async fn latest_ms(&self) -> Result<i64, LedgerError>;
+
     /// The next dead letters behind `after` that the filter admits, at most `limit`: the first accepted first, and those of one
     /// partition in the order of the input. A page is found by its place, so what is replayed meanwhile shifts nothing.
     async fn page(

@@ -24,6 +24,7 @@ pub mod rotation;
 mod rows;
 mod setup;
 mod sqlite;
+mod steps;
 pub mod vault;
 
 use std::collections::BTreeSet;
@@ -44,6 +45,7 @@ pub use probe::{LedgerProbe, probe};
 pub use purge::{Purge, PurgePlace, Purged};
 pub use replacing::Replacement;
 pub use rows::*;
+pub use steps::{BackOffRow, ConvertedRow, EndedRow, StartedRow};
 pub use vault::Vault;
 
 use crate::domain::flow_control::FloodLimits;

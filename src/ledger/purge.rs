@@ -6,9 +6,14 @@ use super::LedgerError;
 use super::decode::Columns;
 use crate::domain::EventKey;
 
+/// The last time that both databases know.
+const LATEST_MS: i64 = 253_402_300_799_999;
+
 /// Which rows may go, by the ledger's clock, and where to look for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Purge {
+    /// What time it is at most, in milliseconds since 1970: ages are counted by the ledger's clock, unless it shows a later one.
+    pub now_ms: i64,
     /// How long ago linked and finally rejected rows ended, at least.
     pub ended: Duration,
     /// How long ago dead-lettered rows ended, at least.
@@ -44,6 +49,11 @@ impl Purge {
     /// The least age of a row that may go: since a row ends after it is accepted, nothing younger need be looked at.
     pub(super) fn least_ms(&self) -> i64 {
         ms(self.ended.min(self.dead_lettered))
+    }
+
+    /// What time it is at most, as both databases can tell it.
+    pub(super) fn latest_ms(&self) -> i64 {
+        self.now_ms.clamp(0, LATEST_MS)
     }
 
     /// The three ages in milliseconds: ended, dead-lettered, record.

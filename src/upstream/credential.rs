@@ -3,12 +3,12 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::stamp::Stamp;
 use crate::config::SecretSource;
 use crate::domain::Secret;
 
@@ -34,12 +34,6 @@ pub enum CredentialError {
     Unsendable(&'static str),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-}
-
 /// A credential's present value.
 pub struct Credential {
     source: SecretSource,
@@ -53,7 +47,7 @@ impl Credential {
         Self { source, last: Mutex::new(None) }
     }
 
-    /// The value now. A file is looked at on each call and read if its time or length changed; both are local and small,
+    /// The value now. A file is looked at on each call and read if it is another or was written to; both are local and small,
     /// so this does not leave the async thread.
     ///
     /// # Errors
@@ -67,14 +61,15 @@ impl Credential {
 
     fn read_if_changed(&self, path: &Path) -> Result<Secret, CredentialError> {
         let unreadable = |source| CredentialError::Unreadable { path: path.to_owned(), source };
-        let stamp = stamp(path).map_err(unreadable)?;
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        let stamp = Stamp::of(&metadata);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((seen, secret)) = &*last
             && *seen == stamp
         {
             return Ok(secret.clone());
         }
-        if stamp.length > MAX_FILE_BYTES {
+        if metadata.len() > MAX_FILE_BYTES {
             return Err(CredentialError::Size(path.to_owned()));
         }
         let secret = read(path).map_err(unreadable)?;
@@ -84,11 +79,6 @@ impl Credential {
         *last = Some((stamp, secret.clone()));
         Ok(secret)
     }
-}
-
-fn stamp(path: &Path) -> io::Result<Stamp> {
-    let metadata = std::fs::metadata(path)?;
-    Ok(Stamp { modified: metadata.modified().ok(), length: metadata.len() })
 }
 
 /// Reads the file without its trailing line end. The buffer is made once, so that no outgrown copy stays behind.

@@ -12,6 +12,7 @@ pub mod payiq;
 pub mod probe;
 pub mod retry_after;
 mod setup;
+mod stamp;
 
 use async_trait::async_trait;
 use hyper::header::HeaderName;

@@ -164,7 +164,9 @@ impl Heard {
     fn of(exchange: &Exchange, before: Timestamp) -> Self {
         let answer = match exchange {
             Ok(answer) => answer,
-            Err(error) => return Self { untrusted: error.kind == TransportErrorKind::Certificate, ..Self::NOTHING },
+            Err(error) => {
+                return Self { untrusted: matches!(error.kind, TransportErrorKind::Certificate(_)), ..Self::NOTHING };
+            }
         };
         let clock = |theirs| Clock::Told(ClockReading { before, theirs, after: answer.received_at });
         Self {

@@ -3,19 +3,18 @@
 //! An event that waits here holds a place in a queue and nothing else: no slot, no timer, and its budget stands still. An
 //! upstream that is away, slow or throttled keeps the others from nothing: a part of the slots is theirs alone.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::queues::Queues;
 use crate::config::Config;
-use crate::domain::flow_control::{Breaker, BreakerRules, Change, Limit, Permit, Verdict};
+use crate::domain::flow_control::{Breaker, BreakerRules, Change, Limit, Permit, Trouble, Verdict};
+use crate::domain::machine::Effect;
 use crate::domain::{EventKey, Upstream};
 use crate::metrics::BreakerState;
 
 /// Of the slots each upstream has so much that no other may take: with the default, 128 calls at once, which is full speed
 /// for a vendor that answers, while one that hangs holds all that it can get. Of fewer than eight slots none is anybody's.
 const OWN_SHARE: usize = 8;
-/// A probe is looked for among so many of those that wait.
-const PROBE_CHOICE: usize = 256;
 /// A link target that was called within this time is in use. One without traffic must not make a worker take in more than can
 /// be worked on, and a minute outlasts the pauses between the events of one with little.
 const IN_USE: Duration = Duration::from_secs(60);
@@ -60,11 +59,13 @@ pub(super) struct Heard {
     pub timed_out: bool,
     /// A failure of its event was counted before.
     pub again: bool,
+    /// It was to change something.
+    pub of_change: bool,
 }
 
 struct Bulkhead {
-    /// Events with a call to make, in the order of asking.
-    queue: VecDeque<EventKey>,
+    /// Events with a call to make.
+    queues: Queues,
     breaker: Breaker,
     limit: Limit,
     in_flight: usize,
@@ -72,6 +73,8 @@ struct Bulkhead {
     own: usize,
     /// When it was called last.
     called_at: Option<Duration>,
+    /// When it did last what a call asked it to change.
+    changed_at: Option<Duration>,
 }
 
 /// All of them.
@@ -97,12 +100,13 @@ impl Bulkheads {
             probe_interval: settings.probe_interval,
         };
         let all = Upstream::ALL.map(|upstream| Bulkhead {
-            queue: VecDeque::new(),
+            queues: Queues::default(),
             breaker: Breaker::new(rules),
             limit: Limit::new(most.min(usable(config, upstream))),
             in_flight: 0,
             own: if is_configured(config, upstream) { own } else { 0 },
             called_at: None,
+            changed_at: None,
         });
         Self { all, turn: 0, slots }
     }
@@ -115,9 +119,9 @@ impl Bulkheads {
         &mut self.all[upstream as usize]
     }
 
-    /// Puts an event behind the others that wait for this upstream.
-    pub fn push(&mut self, upstream: Upstream, key: EventKey) {
-        self.at_mut(upstream).queue.push_back(key);
+    /// Puts an event behind the others that wait for this upstream with such a call: to end what they began, or to begin.
+    pub fn push(&mut self, upstream: Upstream, key: EventKey, effect: &Effect) {
+        self.at_mut(upstream).queues.push(key, effect);
     }
 
     /// Whether an upstream is known to be away.
@@ -125,9 +129,14 @@ impl Bulkheads {
         !self.at(upstream).breaker.is_closed()
     }
 
-    /// Whether an upstream has answered any call as it should since then.
-    pub fn answered_since(&self, upstream: Upstream, since: Duration) -> bool {
-        self.at(upstream).breaker.answered_since(since)
+    /// Whether an upstream is known to refuse our credential, tenant or address.
+    pub fn is_misconfigured(&self, upstream: Upstream) -> bool {
+        self.at(upstream).breaker.trouble() == Some(Trouble::Misconfigured)
+    }
+
+    /// Whether an upstream has done what any call asked it to change since then.
+    pub fn changed_since(&self, upstream: Upstream, since: Duration) -> bool {
+        self.at(upstream).changed_at.is_some_and(|at| at > since)
     }
 
     /// An upstream's breaker, as dashboards show it.
@@ -145,14 +154,14 @@ impl Bulkheads {
     /// not keep them out.
     pub fn runnable(&self, now: Duration) -> usize {
         let goes = |upstream: &Upstream| !self.is_away(*upstream) && !self.stands_in_the_way(*upstream, now);
-        Upstream::ALL.iter().filter(|upstream| goes(upstream)).map(|upstream| self.at(*upstream).queue.len()).sum()
+        Upstream::ALL.iter().filter(|upstream| goes(upstream)).map(|upstream| self.at(*upstream).queues.len()).sum()
     }
 
     fn stands_in_the_way(&self, upstream: Upstream, now: Duration) -> bool {
         let idle = |other: &Upstream| {
             let bulkhead = self.at(*other);
             let in_use = bulkhead.called_at.is_some_and(|at| at + IN_USE > now);
-            *other != upstream && in_use && bulkhead.queue.is_empty() && bulkhead.breaker.is_closed()
+            *other != upstream && in_use && bulkhead.queues.is_empty() && bulkhead.breaker.is_closed()
         };
         TARGETS.contains(&upstream) && TARGETS.iter().any(idle)
     }
@@ -189,8 +198,7 @@ impl Bulkheads {
     pub fn take(&mut self, upstream: Upstream, key: EventKey, now: Duration) -> Option<Ticket> {
         let bulkhead = self.at_mut(upstream);
         let permit = bulkhead.breaker.permit(now)?;
-        let place = bulkhead.queue.iter().position(|queued| *queued == key);
-        place.and_then(|place| bulkhead.queue.remove(place));
+        bulkhead.queues.remove(key);
         bulkhead.in_flight += 1;
         bulkhead.called_at = Some(now);
         Some(Ticket { upstream, permit, began: now, answered_then: bulkhead.limit.answered() })
@@ -198,13 +206,16 @@ impl Bulkheads {
 
     /// A call is over.
     pub fn hear(&mut self, ticket: Ticket, heard: &Heard, now: Duration) -> Option<Change> {
-        let Heard { verdict, timed_out, again } = heard;
+        let Heard { verdict, timed_out, again, of_change } = heard;
         let bulkhead = self.at_mut(ticket.upstream);
+        if *of_change && *verdict == Verdict::Answered {
+            bulkhead.changed_at = Some(now);
+        }
         let too_late = *timed_out && bulkhead.limit.believes_time_out(ticket.answered_then);
         if too_late || matches!(verdict, Verdict::Throttled { .. }) {
             bulkhead.limit.halve(ticket.began, now);
         } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
-            bulkhead.limit.grow(bulkhead.in_flight, bulkhead.queue.len());
+            bulkhead.limit.grow(bulkhead.in_flight, bulkhead.queues.len());
         }
         bulkhead.in_flight = bulkhead.in_flight.saturating_sub(1);
         let change = bulkhead.breaker.hear(ticket.permit, verdict, *again, now);
@@ -233,13 +244,13 @@ impl Bulkheads {
     /// Forgets what waits and is not kept.
     pub fn retain(&mut self, keep: impl Fn(&EventKey) -> bool) {
         for bulkhead in &mut self.all {
-            bulkhead.queue.retain(&keep);
+            bulkhead.queues.retain(&keep);
         }
     }
 
     /// When something may go that may not now: the next probe that an event waits for.
     pub fn wakes_at(&self) -> Option<Duration> {
-        let waited_for = self.all.iter().filter(|bulkhead| !bulkhead.queue.is_empty());
+        let waited_for = self.all.iter().filter(|bulkhead| !bulkhead.queues.is_empty());
         waited_for.filter_map(|bulkhead| bulkhead.breaker.next_probe()).min()
     }
 }
@@ -253,15 +264,7 @@ impl Bulkhead {
         if !self.has_room(now) {
             return None;
         }
-        while self.queue.front().is_some_and(|key| standing(key) == Standing::Gone) {
-            self.queue.pop_front();
-        }
-        if self.breaker.is_closed() {
-            return self.queue.front().copied();
-        }
-        // A probe by an event that never failed tells more: what one event alone gets wrong must not hold the breaker open.
-        let mut choice = self.queue.iter().take(PROBE_CHOICE);
-        choice.find(|key| standing(key) == Standing::Fresh).or(self.queue.front()).copied()
+        if self.breaker.is_closed() { self.queues.first(standing) } else { self.queues.probe(standing) }
     }
 }
 
@@ -290,5 +293,6 @@ fn usable(config: &Config, upstream: Upstream) -> usize {
     in_one_time_out.map_or(usize::MAX, |calls| calls.ceil() as usize).max(1)
 }
 
+mod queues;
 #[cfg(test)]
 mod tests;

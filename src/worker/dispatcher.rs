@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::conditions::{Conditions, Health, Part, Trouble};
 use crate::config::WorkerSettings;
 use crate::contract::Account;
-use crate::domain::machine::{Observation, Rules};
+use crate::domain::machine::{Effect, Observation, Rules};
 use crate::domain::{EventKey, Secret, System};
 use crate::kafka::{Committed, CycleError, Publisher, Source, SourceEvent};
 use crate::ledger::{self, Claim, Ledger};
@@ -126,6 +126,8 @@ pub(super) struct Answered {
     pub converted: Option<(Secret, Account)>,
     /// What was called for it.
     pub notes: Vec<Note>,
+    /// The event's own call, which was not made: its customer was asked for, to tell whether our configuration is mended.
+    pub postponed: Option<Effect>,
 }
 
 /// All state of the worker.

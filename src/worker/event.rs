@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::load::Load;
 use crate::contract::{Account, Context, ProfileCreated, Token};
+use crate::domain::flow_control::Change;
 use crate::domain::machine::{ALONE_FROM_STARTS, Effect, Facts, Flow, Past};
 use crate::domain::{EventIdentity, EventKey, Origin, ReasonCode, Secret, System, Upstream};
 use crate::ledger::Claim;
@@ -59,8 +60,8 @@ pub(super) struct Event {
     pub lone_waits: u32,
     /// The upstream, and its breaker's period, in which a failure of this event was counted last.
     pub counted_in: Option<(Upstream, u64)>,
-    /// When it was answered last with our own misconfiguration, by the monotonic clock.
-    pub met_misconfiguration: Option<Duration>,
+    /// The upstream that answered it last, if it did with our own misconfiguration; and when, by the monotonic clock.
+    pub met_misconfiguration: Option<(Upstream, Duration)>,
     /// Its turn to link is asked for.
     pub awaits_turn: bool,
     /// It is among its customer's next few, whose conversions may run.
@@ -103,6 +104,28 @@ impl Event {
     /// The upstream that its next call goes to.
     pub fn upstream(&self) -> Upstream {
         if self.flow.needs_converter() { Upstream::Payiq } else { self.profile.customer.system.into() }
+    }
+
+    /// Its upstream changed: what was heard of it until now may prove nothing.
+    pub fn doubt(&mut self, change: &Change) {
+        self.flow.doubt_failure();
+        if change.tells_of_misconfiguration() {
+            self.flow.doubt_absence();
+            self.look_if_owed();
+        }
+    }
+
+    /// Another worker's link of it may have been applied.
+    pub fn note_link(&mut self) {
+        self.flow.note_link();
+        self.look_if_owed();
+    }
+
+    /// A link that waits for its call becomes a look, and keeps its place in its upstream's queue.
+    fn look_if_owed(&mut self) {
+        if self.pending == Some(Effect::Link) && self.flow.owes_look() {
+            self.pending = Some(self.flow.look_instead());
+        }
     }
 
     /// Whether it runs alone once its next start is counted.

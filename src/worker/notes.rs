@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Report};
 use super::replaying;
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, Observation, State};
+use crate::domain::machine::{Observation, State};
 use crate::domain::outcome::CallOutcome;
 use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
 
@@ -99,11 +99,8 @@ impl Dispatcher {
         let event = self.events.get_mut(&key);
         // An end that is being written is no step that could wait for a look.
         if let Some(event) = event.filter(|event| event.flow.state != State::Ending) {
-            if event.claim == claim && event.pending == Some(Effect::Link) {
-                // It keeps its place in its upstream's queue.
-                event.pending = Some(event.flow.look_instead());
-            } else {
-                self.observe(key, claim, Observation::Noted);
+            if event.claim == claim {
+                event.note_link();
             }
         } else {
             tracing::error!(

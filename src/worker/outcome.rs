@@ -22,10 +22,15 @@ pub(super) struct Ending {
     pub records: Vec<OutgoingRecord>,
 }
 
+/// How long ago an event failed first. What is published tells the moment, the ledger counts back from its own now.
+pub(super) fn failed_ms_ago(event: &Event, now: i64) -> Option<i64> {
+    event.first_failed_at.map(|at| (now - at).max(0))
+}
+
 /// What the end of an event publishes.
 pub(super) fn ending(preparer: &Preparer, event: &Event, end: &End) -> Ending {
     let now = preparer.clock.wall_ms();
-    let failed_ms_ago = event.first_failed_at.map(|at| (now - at).max(0));
+    let failed_ms_ago = failed_ms_ago(event, now);
     let key = event.profile.customer.id.clone();
     let subject = Subject {
         identity: Some(&event.identity),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dispatcher::{Dispatcher, Report};
+use super::ledger_time::Step;
 use super::pause_watch::{PauseWatch, Reading};
 use crate::conditions::{Health, Part, Trouble};
 use crate::config::DeadLetterSettings;
@@ -20,8 +21,6 @@ use crate::ledger::{Act, NamedLimits, Pause, PauseKind};
 
 /// Pause before the guard's row is written again that met an unavailable ledger.
 const REPEAT: Duration = Duration::from_secs(1);
-/// A step of the ledger's clock that is worth a line in the log.
-const NOTABLE: Duration = Duration::from_secs(5);
 
 /// What is known of pauses, and the guard that makes one.
 pub(super) struct Pausing {
@@ -197,12 +196,24 @@ impl Dispatcher {
 
     /// The orders came with the time at which they stood.
     fn hear_time(&mut self, at: i64, (asked_at, answered_at): (Duration, Duration)) {
-        let forward = self.time.hear(at, asked_at, answered_at);
-        if forward >= NOTABLE {
-            tracing::warn!(
-                forward_s = forward.as_secs(),
-                "the ledger's clock was put forward, and is not believed: tokens die by the time since it was read first",
-            );
+        let seconds = |by: Duration| by.as_secs();
+        match self.time.hear(at, asked_at, answered_at) {
+            Some(Step::Forward(by)) => tracing::warn!(
+                forward_s = seconds(by),
+                "the ledger's clock was put forward, which is not believed before it has shown so for a day: until then \
+                 tokens die, and rows grow old, by the time that it showed before",
+            ),
+            Some(Step::Back(by)) => {
+                tracing::warn!(
+                    back_s = seconds(by),
+                    "the ledger's clock was put back: tokens die, rows grow old, and results are dated by it"
+                );
+            }
+            Some(Step::Believed(by)) => tracing::warn!(
+                forward_s = seconds(by),
+                "the ledger's clock has shown a later time for a day: tokens die, and rows grow old, by it from now on",
+            ),
+            None => {}
         }
     }
 

@@ -61,7 +61,9 @@ impl Dispatcher {
         }
         let records = parts.values().flat_map(|part| &part.results).flat_map(|result| result.records.clone()).collect();
         let positions = parts.iter().map(|(partition, part)| self.position(*partition, part)).collect();
-        let cycle = Cycle { records, positions, group: Some(group) };
+        // The ledger was heard before the first record was taken in; a result that was found in it may come sooner.
+        let at_ms = self.time.is_known().then(|| self.time.likely_ms(now));
+        let cycle = Cycle { records, at_ms, positions, group: Some(group) };
         self.cycle = Some(CycleInFlight { parts });
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {

@@ -22,6 +22,12 @@ const PAUSES: u32 = 9;
 /// Where a batch takes no time at all.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
 
+/// What time it is for old rows. The first reading of the ledger's clock is believed, and may be years ahead: this machine's clock is
+/// the only other witness then. Where that one is behind, rows stay for longer, which costs room and nothing else.
+fn earlier(ledger_ms: i64, wall_ms: i64) -> i64 {
+    ledger_ms.min(wall_ms)
+}
+
 /// How long rows are kept, and the run that is under way.
 pub(super) struct Retention {
     ended: Duration,
@@ -50,10 +56,9 @@ impl Retention {
         Self { ended, dead_lettered, running: false, next_run: Duration::ZERO }
     }
 
-    /// The next batch. The ledger's clock takes a row for older than it is by as much as it was put forward.
-    fn purge(&self, old_after: Duration, ahead: Duration, after: Option<PurgePlace>) -> Purge {
-        let (ended, dead_lettered) = (self.ended + ahead, self.dead_lettered + ahead);
-        Purge { ended, dead_lettered, record: old_after + ahead, after, limit: BATCH }
+    /// The next batch, at this time.
+    fn purge(&self, now_ms: i64, record: Duration, after: Option<PurgePlace>) -> Purge {
+        Purge { now_ms, ended: self.ended, dead_lettered: self.dead_lettered, record, after, limit: BATCH }
     }
 }
 
@@ -68,13 +73,15 @@ impl Dispatcher {
     }
 
     fn may_remove(&self) -> bool {
-        self.stopping.is_none() && self.claim(LANE).is_some()
+        self.stopping.is_none() && self.claim(LANE).is_some() && self.time.is_known()
     }
 
     /// After the pause, so that a stop in it begins no further batch: nobody waits for what is spawned.
     fn remove_next(&self, run: Run) {
         let shared = Arc::clone(&self.shared);
-        let purge = self.retention.purge(shared.preparer.old_after, self.time.ahead(), run.after);
+        // As of now: a clock that is put forward in the pause makes nothing older.
+        let now_ms = earlier(self.time.earliest_ms(shared.clock.tick()), shared.clock.wall_ms());
+        let purge = self.retention.purge(now_ms, shared.preparer.old_after, run.after);
         self.spawn(async move {
             tokio::time::sleep(run.pause).await;
             let asked_at = shared.clock.tick();
@@ -127,12 +134,26 @@ impl Run {
 mod tests {
     use super::*;
 
+    const DAY_MS: i64 = 86_400_000;
+
+    fn days(days: u64) -> Duration {
+        Duration::from_secs(days * 86_400)
+    }
+
     #[test]
-    fn a_ledgers_clock_that_was_put_forward_removes_nothing_early() {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
+    fn what_is_old_is_old_by_the_earlier_of_two_clocks() {
+        for (ledger, wall) in [(100, 100), (140, 100), (100, 140)] {
+            assert_eq!(earlier(ledger * DAY_MS, wall * DAY_MS), 100 * DAY_MS, "{ledger} {wall}");
+        }
+        assert_eq!(earlier(100 * DAY_MS, 0), 0, "a machine without a clock of its own removes nothing");
+    }
+
+    #[test]
+    fn a_batch_asks_for_each_ages_own_time() {
         let next_run = Duration::ZERO;
         let retention = Retention { ended: days(30), dead_lettered: days(90), running: false, next_run };
-        let purge = retention.purge(days(15), days(40), None);
-        assert_eq!((purge.ended, purge.dead_lettered, purge.record), (days(70), days(130), days(55)));
+        let purge = retention.purge(7, days(15), None);
+        let asked = (purge.now_ms, purge.ended, purge.dead_lettered, purge.record);
+        assert_eq!(asked, (7, days(30), days(90), days(15)));
     }
 }

@@ -53,7 +53,7 @@ impl Dispatcher {
 
     /// A call's answer.
     pub fn on_answer(&mut self, answered: Answered) {
-        let Answered { key, claim, ticket, observation, converted, notes } = answered;
+        let Answered { key, claim, ticket, observation, converted, notes, postponed } = answered;
         self.count_calls(key, &notes, &observation);
         self.running = self.running.saturating_sub(1);
         let observation = self.hear(key, ticket, observation, &notes);
@@ -66,6 +66,10 @@ impl Dispatcher {
         }
         if !self.is_current(claim) {
             self.note_if_sent(key, &observation);
+            return;
+        }
+        if let Some(effect) = postponed {
+            self.ask_for_call(key, effect);
             return;
         }
         if let Some(event) = self.events.get_mut(&key).filter(|event| event.claim == claim) {
@@ -157,6 +161,7 @@ impl Dispatcher {
             lane: claim.lane,
             due_in_ms: milliseconds(wait),
             spent_ms: milliseconds(event.flow.spent),
+            failed_ms_ago: outcome::failed_ms_ago(event, now),
             attempts: event.flow.attempts,
             timeline: std::mem::take(&mut event.timeline),
         };

@@ -77,12 +77,9 @@ fn word(observation: &Observation) -> String {
             CustomerCheck::Misconfigured { .. } => "misconfigured",
         }
         .to_owned(),
-        Observation::Begun(_)
-        | Observation::Noted
-        | Observation::Stored
-        | Observation::Turn
-        | Observation::Due
-        | Observation::Expired => "-".to_owned(),
+        Observation::Begun(_) | Observation::Stored | Observation::Turn | Observation::Due | Observation::Expired => {
+            "-".to_owned()
+        }
     }
 }
 

@@ -23,9 +23,9 @@ impl Dispatcher {
     pub fn ask_for_call(&mut self, key: EventKey, effect: Effect) {
         let now = self.shared.clock.tick();
         let Some(event) = self.events.get_mut(&key) else { return };
+        self.bulkheads.push(event.upstream(), key, &effect);
         event.pending = Some(effect);
         event.asked_at = now;
-        self.bulkheads.push(event.upstream(), key);
     }
 
     /// Starts calls as long as there are slots and upstreams that take them.
@@ -87,12 +87,19 @@ impl Dispatcher {
         }
         self.running += 1;
         measure::measure_token(&self.shared, event, &effect);
+        // A look that finds nothing proves no tenant, so it would keep the breaker open: the customer does.
+        let is_no_proof = effect == Effect::LookUp && event.facts().refusal_needs_customer;
+        let (effect, postponed) = if is_no_proof && self.bulkheads.is_misconfigured(ticket.upstream) {
+            (Effect::CheckCustomer, Some(effect))
+        } else {
+            (effect, None)
+        };
         let call = Call::of(event, effect);
         let shared = Arc::clone(&self.shared);
         self.spawn(async move {
             let gate = LaneGate { claim, confirmations: Arc::clone(&shared.confirmations) };
             let ((observation, converted), notes) = journal::noted(call.make(&shared, &gate)).await;
-            Report::Observed(Box::new(Answered { key, claim, ticket, observation, converted, notes }))
+            Report::Observed(Box::new(Answered { key, claim, ticket, observation, converted, notes, postponed }))
         });
     }
 
@@ -103,10 +110,13 @@ impl Dispatcher {
         let mut again = false;
         let now = self.shared.clock.tick();
         if let Some(event) = self.events.get_mut(&key) {
-            if let Verdict::Misconfigured { detail } = &verdict {
+            if observation.is_of_change() && matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
+                event.met_misconfiguration = None;
+            } else if let Verdict::Misconfigured { detail } = &verdict {
                 // What it meets again while others are answered is its own trouble, and must not open the breaker each time.
-                let met = event.met_misconfiguration.replace(now);
-                let others_are_answered = met.is_some_and(|at| self.bulkheads.answered_since(ticket.upstream, at));
+                let met = event.met_misconfiguration.replace((ticket.upstream, now));
+                let met = met.filter(|(upstream, _)| *upstream == ticket.upstream);
+                let others_are_answered = met.is_some_and(|(_, at)| self.bulkheads.changed_since(ticket.upstream, at));
                 if others_are_answered && !self.bulkheads.is_away(ticket.upstream) {
                     verdict = Verdict::Failed { detail: detail.clone() };
                     observation = observation.as_own_failure();
@@ -117,12 +127,18 @@ impl Dispatcher {
                 again = std::mem::replace(&mut event.counted_in, counted) == counted;
             }
         }
-        let heard = Heard { verdict, timed_out, again };
+        // A customer who is found proves the tenant, and not that links are done: it must not hide that they fail.
+        if matches!(observation, Observation::Customer(_))
+            && verdict == Verdict::Answered
+            && !self.bulkheads.is_misconfigured(ticket.upstream)
+        {
+            verdict = Verdict::Ambiguous;
+        }
+        let heard = Heard { verdict, timed_out, again, of_change: observation.is_of_change() };
         let was_away = self.bulkheads.is_away(ticket.upstream);
         if let Some(change) = self.bulkheads.hear(ticket, &heard, now) {
-            // What was refused may have been refused by a wrong tenant, and what is looked for next may be the right one's.
             let theirs = self.events.values_mut().filter(|event| event.upstream() == ticket.upstream);
-            theirs.for_each(|event| event.flow.doubt_refusal());
+            theirs.for_each(|event| event.doubt(&change));
             self.tell_change(ticket.upstream, &change, was_away);
         }
         self.show_breaker(ticket.upstream);
@@ -166,11 +182,11 @@ impl Dispatcher {
         let (from, to) = (state_name(was_away), state_name(self.bulkheads.is_away(upstream)));
         tracing::trace!(upstream = upstream.as_str(), from, to, "stepped");
         match change {
-            Change::Opened { trouble, why } => {
+            Change::Opened { trouble, why, .. } => {
                 let what = match trouble {
                     Trouble::Away => "it is away",
                     Trouble::Throttling => "it takes no calls for now",
-                    Trouble::Misconfigured => "our credential, tenant or address is wrong",
+                    Trouble::Misconfigured => "our credential, tenant, address or ca_file is wrong",
                 };
                 let reason = format!("{what}; its events wait, and it is probed: {why}");
                 self.shared.conditions.set(part, Health::Down, &reason);

@@ -18,12 +18,9 @@ pub(super) fn verdict(upstream: Upstream, observation: &Observation, notes: &[No
         Observation::Promotion(outcome) => read.call(outcome),
         Observation::Looked(outcome) => read.look(outcome),
         Observation::Customer(check) => read.check(check),
-        Observation::Begun(_)
-        | Observation::Noted
-        | Observation::Stored
-        | Observation::Turn
-        | Observation::Due
-        | Observation::Expired => Verdict::Nothing,
+        Observation::Begun(_) | Observation::Stored | Observation::Turn | Observation::Due | Observation::Expired => {
+            Verdict::Nothing
+        }
     }
 }
 
@@ -85,7 +82,7 @@ impl Reading<'_> {
         if self.last.is_none() {
             return Verdict::Nothing;
         }
-        if self.last.and_then(|note| note.error) == Some(TransportErrorKind::Certificate) {
+        if let Some(TransportErrorKind::Certificate(_)) = self.last.and_then(|note| note.error) {
             return Verdict::Misconfigured { detail };
         }
         match self.last.and_then(|note| note.status) {
@@ -112,6 +109,7 @@ mod tests {
     use super::*;
     use crate::domain::ReasonCode;
     use crate::domain::outcome::{LinkAnswer, Refusal};
+    use crate::upstream::http::CertificateFault;
 
     fn note(status: Option<u16>, error: Option<TransportErrorKind>) -> Vec<Note> {
         let (upstream, operation) = ("loanpro", "link");
@@ -166,7 +164,11 @@ mod tests {
             (not_applied(Some(3)), status(429), "throttled"),
             (not_applied(Some(3)), status(503), "throttled"),
             (not_applied(None), note(None, Some(TransportErrorKind::Connect)), "failed"),
-            (not_applied(None), note(None, Some(TransportErrorKind::Certificate)), "misconfigured"),
+            (
+                not_applied(None),
+                note(None, Some(TransportErrorKind::Certificate(CertificateFault::Time))),
+                "misconfigured",
+            ),
             (not_applied(None), Vec::new(), "nothing"),
             (unknown(), status(503), "failed"),
             (unknown(), status(200), "failed"),

@@ -68,6 +68,18 @@ fn end(mut child: Child) -> (Option<i32>, String) {
     (child.wait().unwrap().code(), said)
 }
 
+/// The ledger's clock was put back since.
+#[tokio::test]
+async fn dead_letters_that_are_from_after_now_are_replayed_with_the_others() {
+    let bench = of_many(3).await;
+    let mut file = sqlx::SqliteConnection::connect(&url(&bench)).await.unwrap();
+    let ahead = "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at + 3600000 WHERE id <> 'e1'";
+    sqlx::raw_sql(ahead).execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    let told = as_json(&bench, &["replay", "--all", "--rate", "60000/s"]);
+    assert_eq!(told.last().unwrap()["replayed"], 3, "{told:?}");
+}
+
 #[tokio::test]
 async fn a_reader_that_goes_ends_a_change_with_1_and_the_same_command_goes_on() {
     let bench = of_many(MANY).await;

@@ -154,6 +154,11 @@ impl Broker {
         self.cluster.request_errors(RDKafkaApiKey::Produce, &answers);
     }
 
+    /// What is asked from now on is answered too late for anybody to wait for.
+    pub fn fall_silent(&self) {
+        self.cluster.broker_round_trip_time(1, Duration::from_secs(120)).unwrap();
+    }
+
     pub fn add_topic(&self, name: &str) {
         self.cluster.create_topic(name, 1, 1).unwrap();
     }

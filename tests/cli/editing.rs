@@ -289,9 +289,14 @@ async fn where_a_link_may_have_been_sent_nothing_is_edited_until_a_look_says_tha
     bench.file("worker.toml", &format!("{SETTINGS}[dead_letters]\nallow_edit = true\n{AWAY}"));
     let soon = edit(&bench, "sent", &file);
     assert!(soon.code == 75 && soon.err.contains("may still be under way"), "{soon:?}");
-    let long_ago = "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at - 60000";
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.directory.path().join("ledger.db"));
     let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    // The clock was put back since.
+    let ahead = "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at + 3600000";
+    sqlx::raw_sql(ahead).execute(&mut connection).await.unwrap();
+    let unknown = edit(&bench, "sent", &file);
+    assert!(unknown.code == 75 && unknown.err.contains("may still be under way"), "{unknown:?}");
+    let long_ago = "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at - 3660000";
     sqlx::raw_sql(long_ago).execute(&mut connection).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
     let away = edit(&bench, "sent", &file);

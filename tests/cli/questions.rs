@@ -9,14 +9,14 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use crate::acting::{command, of_many};
 
 /// The other end of a terminal that a command is asked at.
-struct Terminal {
-    ours: File,
-    shown: String,
+pub struct Terminal {
+    pub ours: File,
+    pub shown: String,
 }
 
 impl Terminal {
     /// Of a command that reads from it, and tells its troubles there.
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -27,7 +27,7 @@ impl Terminal {
     }
 
     /// Reads until this is shown, or to the end.
-    fn shows(&mut self, words: &str) -> bool {
+    pub fn shows(&mut self, words: &str) -> bool {
         let mut bytes = [0; 256];
         while !self.shown.contains(words) {
             match self.ours.read(&mut bytes) {

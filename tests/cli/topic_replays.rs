@@ -1,10 +1,16 @@
 //! `dlq replay --from-topic`: what it leaves in the audit, what it says of what it leaves, and where a ramp stops.
 
+use std::io::Write;
+use std::process::Command;
+use std::time::Duration;
+
 use profile_linker::domain::EventIdentity;
 use serde_json::{Value, json};
 
 use crate::bench::{REJECTED, rejected};
 use crate::letters::{DLQ, Letter, Letters};
+use crate::patience::eventually;
+use crate::questions::Terminal;
 use crate::running::Running;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,6 +40,35 @@ async fn a_replay_from_the_topic_that_is_killed_is_in_the_audit_all_the_same() {
     for part in [format!("begun, 2 at most of {DLQ}"), format!("begun, 3 at most of {DLQ}"), format!(" 3 of {DLQ}")] {
         assert!(acts.contains(&part), "{part} is not in\n{acts}");
     }
+}
+
+/// Also before it begins: how the input topic is divided is asked first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_replay_from_the_topic_whose_broker_does_not_answer() {
+    let letters = Letters::new(1).await;
+    letters.publish(&Letter::of("a", 0, 1)).await;
+    let mut command = letters.command(&["dlq", "replay", "--from-topic"]);
+    let mut terminal = Terminal::of(&mut command);
+    let child = command.spawn().unwrap();
+    drop(command);
+    assert!(terminal.shows("publish the originals of 1 dead letter to the input topic again?"), "{}", terminal.shown);
+    letters.broker.fall_silent();
+    terminal.ours.write_all(b"y\n").unwrap();
+    let id = child.id().to_string();
+    let listens =
+        || std::fs::read_to_string(format!("/proc/{id}/status")).is_ok_and(|status| catches_interrupts(&status));
+    eventually("it listens for signals", Duration::from_secs(10), async || listens().then_some(())).await;
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    terminal.shows("the end");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", terminal.shown);
+    assert_eq!(String::from_utf8(ended.stdout).unwrap(), "replayed 0, skipped 0\n");
+}
+
+/// As the kernel tells of a process: SIGINT, the second of all signals, is not left to it.
+fn catches_interrupts(status: &str) -> bool {
+    let caught = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).ok());
+    caught.is_some_and(|signals| signals & 2 != 0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ impl Scene {
         let record =
             OutgoingRecord { topic: TopicRole::Linked, key: None, value: b"linked".to_vec(), headers: Vec::new() };
         let position = Position { partition: 0, offset: 1, metadata: "cursor".to_owned() };
-        Cycle { records: vec![record], positions: vec![position], group: self.member.source.group() }
+        Cycle { records: vec![record], at_ms: None, positions: vec![position], group: self.member.source.group() }
     }
 
     async fn publish_with(&self, api: Api, errors: &[RDKafkaRespErr]) -> Result<(), CycleError> {

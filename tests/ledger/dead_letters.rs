@@ -17,6 +17,7 @@ crate::ledger_cases!(Both:
     each_filter_admits_what_it_names_and_nothing_else,
     pages_hold_each_dead_letter_once_in_the_order_of_the_input_whatever_is_replayed_meanwhile,
     dead_letters_are_counted_by_reason_and_stage,
+    none_that_is_there_is_of_after_the_latest_time_though_the_clock_was_put_back,
     a_replayed_dead_letter_is_listed_as_replaying_until_it_ends,
     one_that_ends_again_as_a_dead_letter_is_listed_again_with_its_new_generation,
     a_discarded_dead_letter_is_not_replayed_until_it_is_restored,
@@ -136,6 +137,24 @@ async fn pages_hold_each_dead_letter_once_in_the_order_of_the_input_whatever_is_
     assert_eq!(notes, found);
 }
 
+async fn none_that_is_there_is_of_after_the_latest_time_though_the_clock_was_put_back(stage: &Stage) {
+    let (ledger, letters, claim) = ledger(stage).await;
+    let (before, latest) = (letters.now_ms().await.unwrap(), letters.latest_ms().await.unwrap());
+    assert!((before..before + 60_000).contains(&latest), "without a dead letter it is now: {before} {latest}");
+    dead_letter(&*ledger, claim, &new_row(claim, 7, "a"), 1).await;
+    stage
+        .sql(match stage.is_sqlite() {
+            true => "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at + 7200000",
+            false => "UPDATE dead_letter SET dead_lettered_at = dead_lettered_at + interval '2 hours'",
+        })
+        .await;
+    let [there] = &page(&*letters, &any()).await[..] else { panic!("not one") };
+    assert_eq!(letters.latest_ms().await.unwrap(), there.dead_lettered_at);
+    let until = |until| DeadLetterFilter { until: Some(until), ..any() };
+    assert_eq!(page(&*letters, &until(letters.now_ms().await.unwrap())).await, []);
+    assert_eq!(page(&*letters, &until(there.dead_lettered_at)).await.len(), 1);
+}
+
 async fn dead_letters_are_counted_by_reason_and_stage(stage: &Stage) {
     let (ledger, letters, claim) = ledger(stage).await;
     let other = Some(Customer { system: System::Loanpro, id: "43".to_owned() });
@@ -212,7 +231,7 @@ async fn what_is_purged_is_listed_no_more(stage: &Stage) {
     letters.discard(&[reopening(&row, 1)], &act()).await.unwrap();
     ledger.save_cursors(&[(claim, 1)]).await.unwrap();
     let none = std::time::Duration::ZERO;
-    let purge = Purge { ended: none, dead_lettered: none, record: none, after: None, limit: 10 };
+    let purge = Purge { now_ms: i64::MAX, ended: none, dead_lettered: none, record: none, after: None, limit: 10 };
     assert_eq!(ledger.purge(&purge).await.unwrap().removed, 1);
     assert!(page(&*letters, &any()).await.is_empty());
     assert!(letters.story(row.key).await.unwrap().is_none());

@@ -17,6 +17,7 @@ crate::ledger_cases!(Both:
     a_number_given_twice_is_damage_and_nothing_of_its_write_stands,
     a_waiting_row_knows_when_it_is_due_and_when_it_first_failed,
     a_row_that_ends_without_a_wait_knows_when_it_first_failed,
+    a_row_that_waits_was_first_known_to_fail_when_it_failed,
     a_timeline_grows_with_each_write_and_has_a_limit,
     published_results_leave_the_outbox_and_the_cursor_only_grows,
     a_large_batch_is_one_write,
@@ -167,6 +168,24 @@ async fn a_row_that_ends_without_a_wait_knows_when_it_first_failed(stage: &Stage
     let ago = jiff::Timestamp::now().as_millisecond() - at;
     assert!((3_500_000..3_700_000).contains(&ago), "{ago} ms ago");
     assert_eq!(stored(ledger, well.key).await.first_failed_at, None);
+}
+
+/// Not when that was written: what is published tells the failure's own time.
+async fn a_row_that_waits_was_first_known_to_fail_when_it_failed(stage: &Stage) {
+    let ledger = &*stage.ledger().await;
+    let [claim] = raise(ledger, [0]).await;
+    let [failed, well] = [new_row(claim, 0, "a"), new_row(claim, 1, "b")];
+    accept(ledger, claim, &failed).await;
+    accept(ledger, claim, &well).await;
+    let waits = |row, failed_ms_ago| BackOffRow { failed_ms_ago, ..back_off(row, 0) };
+    ledger.back_off(&[claim], &[waits(&failed, Some(3_600_000)), waits(&well, None)]).await.unwrap();
+    let at = stored(ledger, failed.key).await.first_failed_at.unwrap();
+    let ago = jiff::Timestamp::now().as_millisecond() - at;
+    assert!((3_500_000..3_700_000).contains(&ago), "{ago} ms ago");
+    assert_eq!(stored(ledger, well.key).await.first_failed_at, None, "it only waits");
+    ledger.back_off(&[claim], &[waits(&failed, Some(7_200_000)), waits(&well, Some(0))]).await.unwrap();
+    assert_eq!(stored(ledger, failed.key).await.first_failed_at, Some(at), "what was written first stays");
+    assert!(stored(ledger, well.key).await.first_failed_at.is_some());
 }
 
 async fn published_results_leave_the_outbox_and_the_cursor_only_grows(stage: &Stage) {

@@ -18,6 +18,7 @@ crate::ledger_cases!(Both:
     a_dead_letter_stays_until_its_own_time_and_then_goes_with_its_secrets,
     a_reopened_row_stays,
     a_row_whose_record_is_young_stays,
+    nothing_is_older_than_by_the_time_that_the_worker_believes_in,
     a_purge_looks_at_no_more_rows_than_it_is_told_to_the_oldest_first,
     rows_that_stay_are_looked_at_once,
     a_record_of_a_removed_row_is_accepted_anew,
@@ -26,7 +27,8 @@ crate::ledger_cases!(Both:
 
 /// Everything that has ended and is published, however lately.
 pub const ALL: Purge =
-    Purge { ended: Duration::ZERO, dead_lettered: Duration::ZERO, record: Duration::ZERO, after: None, limit: 1000 };
+    Purge { now_ms: i64::MAX, ended: NONE, dead_lettered: NONE, record: NONE, after: None, limit: 1000 };
+const NONE: Duration = Duration::ZERO;
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub async fn purged(ledger: &dyn Ledger, purge: Purge) -> u64 {
@@ -160,6 +162,32 @@ async fn a_row_whose_record_is_young_stays(stage: &Stage) {
     assert_eq!(purged(&*ledger, Purge { record: HOUR, ..ALL }).await, 1);
     assert!(is_there(&*ledger, key("young")).await, "read again, it would not count as possibly sent");
     assert!(!is_there(&*ledger, key("timeless")).await, "a record without a time counts as old");
+}
+
+/// The database's clock may have been put forward: here all is two hours old by it, and an hour by what the worker believes.
+async fn nothing_is_older_than_by_the_time_that_the_worker_believes_in(stage: &Stage) {
+    let ledger = stage.ledger().await;
+    let [claim] = raise(&*ledger, [0]).await;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let two_hours_ago = |row: NewRow| NewRow { timestamp: now - 7_200_000, ..row };
+    let (row, letter) = (two_hours_ago(new_row(claim, 0, "a")), two_hours_ago(new_row(claim, 1, "b")));
+    linked(&*ledger, claim, &row, 1).await;
+    dead_letter(&*ledger, claim, &letter, 2).await;
+    publish(&*ledger, claim, 2).await;
+    age(stage, "input", "accepted_at").await;
+    age(stage, "event", "ended_at").await;
+    let believed = Purge { now_ms: now - 3_600_000, ..ALL };
+    let long = 3 * HOUR / 2;
+    for not_yet in [
+        Purge { ended: long, dead_lettered: long, ..believed.clone() },
+        Purge { record: long, ..believed.clone() },
+        Purge { now_ms: 0, ..ALL },
+        Purge { now_ms: i64::MIN, ..ALL },
+    ] {
+        assert_eq!(purged(&*ledger, not_yet.clone()).await, 0, "{not_yet:?}");
+    }
+    assert_eq!(purged(&*ledger, Purge { ended: long, ..believed.clone() }).await, 1, "the dead letter");
+    assert_eq!(purged(&*ledger, Purge { ended: long, now_ms: now, ..ALL }).await, 1, "the other one");
 }
 
 async fn a_purge_looks_at_no_more_rows_than_it_is_told_to_the_oldest_first(stage: &Stage) {

@@ -103,7 +103,15 @@ pub fn ended(row: &NewRow, state: RowState, number: i64) -> EndedRow {
 }
 
 pub fn back_off(row: &NewRow, due_in_ms: i64) -> BackOffRow {
-    BackOffRow { key: row.key, lane: row.lane, due_in_ms, spent_ms: 1234, attempts: ATTEMPTS, timeline: String::new() }
+    BackOffRow {
+        key: row.key,
+        lane: row.lane,
+        due_in_ms,
+        spent_ms: 1234,
+        failed_ms_ago: Some(0),
+        attempts: ATTEMPTS,
+        timeline: String::new(),
+    }
 }
 
 /// An acceptance's part: up to `position`, numbered from `first`.

@@ -215,6 +215,8 @@ fn a_token_that_dies_while_its_conversion_waits_to_be_sent_is_not_sent() {
 fn a_note_that_comes_while_a_link_waits_to_be_sent_makes_a_look_of_it() {
     let mut event = Driver::permanent();
     assert_eq!(event.see_all(to_linking()), Effect::Link);
+    event.flow.note_link();
+    assert!(event.flow.owes_look());
     assert_eq!(event.flow.look_instead(), Effect::LookUp);
     assert_eq!((event.flow.attempts.link, event.flow.attempts.lookup), (0, 1), "no link was sent");
     assert!(matches!(event.see(absent()), Effect::Wait(_)), "one look proves nothing");

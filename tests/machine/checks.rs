@@ -26,7 +26,6 @@ impl Book {
         self.token_rejected = false;
         match observation {
             Observation::Begun(past) if past.possibly_sent || (past.resumed && converted) => self.note_unseen_link(),
-            Observation::Noted => self.note_unseen_link(),
             Observation::Begun(past) if past.resumed => self.conversion_unseen = true,
             Observation::Conversion(CallOutcome::Unknown { .. }) => self.conversion_unseen = true,
             Observation::Conversion(CallOutcome::Refused(refusal)) => {
@@ -49,8 +48,15 @@ impl Book {
         }
     }
 
-    fn note_unseen_link(&mut self) {
+    /// A link of this event may have been applied, and nobody saw it.
+    pub fn note_unseen_link(&mut self) {
         self.link_unseen = true;
+        self.absent_since_unseen = 0;
+        self.absent_since_answer = 0;
+    }
+
+    /// What was asked until now may have been another tenant.
+    pub fn doubt_absence(&mut self) {
         self.absent_since_unseen = 0;
         self.absent_since_answer = 0;
     }

@@ -4,6 +4,7 @@
 mod budget;
 mod checks;
 mod converting;
+mod doubting;
 mod driver;
 mod linking;
 mod looking;

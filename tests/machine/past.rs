@@ -116,10 +116,11 @@ fn a_link_that_another_worker_noted_is_looked_up_before_the_next_step() {
     let mut waiting = Driver::permanent();
     waiting.see_all(to_linking());
     waiting.see(link(not_applied()));
-    assert_eq!(waiting.see(Observation::Noted), Effect::Nothing);
+    waiting.flow.note_link();
     assert_eq!(waiting.see(Observation::Due), Effect::LookUp, "not the link");
     let mut in_turn = Driver::permanent();
-    in_turn.see_all([crate::driver::begun(), Observation::Noted]);
+    in_turn.see(crate::driver::begun());
+    in_turn.flow.note_link();
     assert_eq!(in_turn.see(Observation::Turn), Effect::Wait(SETTLE));
 }
 
@@ -127,12 +128,13 @@ fn a_link_that_another_worker_noted_is_looked_up_before_the_next_step() {
 fn a_note_that_comes_while_a_call_is_out_is_looked_for_before_the_next_link() {
     let mut linking = Driver::permanent();
     linking.see_all(to_linking());
-    linking.see_all([Observation::Noted, link(not_applied())]);
+    linking.flow.note_link();
+    linking.see(link(not_applied()));
     assert_eq!(linking.see(Observation::Due), Effect::LookUp, "not the link");
     let mut looking = Driver::permanent();
     looking.see_all(to_linking());
     looking.see_all([link(unknown()), Observation::Due, absent(), Observation::Due, absent(), Observation::Due]);
-    assert_eq!(looking.see(Observation::Noted), Effect::Nothing);
+    looking.flow.note_link();
     assert_eq!(looking.see(absent()), Effect::Wait(SETTLE), "the last look may have come too early");
     assert_eq!(looking.see(Observation::Due), Effect::LookUp);
 }
@@ -141,7 +143,8 @@ fn a_note_that_comes_while_a_call_is_out_is_looked_for_before_the_next_link() {
 fn a_note_makes_what_was_not_there_before_it_count_for_nothing() {
     let mut settling = Driver::permanent();
     settling.see_all(to_linking());
-    settling.see_all([link(unknown()), Observation::Due, absent(), Observation::Due, absent(), Observation::Noted]);
+    settling.see_all([link(unknown()), Observation::Due, absent(), Observation::Due, absent()]);
+    settling.flow.note_link();
     assert_eq!(settling.see_all([Observation::Due, absent()]), Effect::Wait(SETTLE), "the first look since");
     let mut checking = Driver::permanent();
     checking.facts.refusal_needs_customer = true;
@@ -149,14 +152,15 @@ fn a_note_makes_what_was_not_there_before_it_count_for_nothing() {
     let asked = checking.see_all([link(refused(ReasonCode::LinkRefused)), Observation::Due, absent()]);
     assert_eq!(asked, Effect::CheckCustomer);
     let exists = Observation::Customer(profile_linker::domain::outcome::CustomerCheck::Exists);
-    assert_eq!(checking.see_all([Observation::Noted, exists]), Effect::Wait(SETTLE), "the noted link may be there");
+    checking.flow.note_link();
+    assert_eq!(checking.see(exists), Effect::Wait(SETTLE), "the noted link may be there");
 }
 
 #[test]
 fn a_named_answer_is_no_proof_that_it_is_the_only_one_once_another_was_noted() {
     let mut event = Driver::permanent();
     event.see_all(to_linking());
-    event.see(Observation::Noted);
+    event.flow.note_link();
     assert_eq!(event.see(link(done(LinkAnswer::Named("9".to_owned())))), Effect::LookUp);
 }
 
@@ -164,7 +168,7 @@ fn a_named_answer_is_no_proof_that_it_is_the_only_one_once_another_was_noted() {
 fn a_note_makes_every_refusal_go_through_all_looks() {
     let mut event = Driver::permanent();
     event.see_all(to_linking());
-    event.see(Observation::Noted);
+    event.flow.note_link();
     assert_eq!(event.see(link(refused(ReasonCode::LinkRefused))), Effect::Wait(SETTLE));
 }
 

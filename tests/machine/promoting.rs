@@ -2,11 +2,11 @@
 
 use profile_linker::domain::ReasonCode;
 use profile_linker::domain::machine::{Effect, End, Observation};
-use profile_linker::domain::outcome::LinkAnswer;
+use profile_linker::domain::outcome::{CustomerCheck, LinkAnswer};
 
 use crate::driver::{
-    BUDGET, Driver, absent, customer_missing, done, found, found_primary, link, not_applied, profile, refused, resumed,
-    to_linking, unknown,
+    BUDGET, Driver, LOOKS, absent, customer_missing, done, found, found_primary, link, not_applied, profile, refused,
+    resumed, to_linking, unknown,
 };
 
 fn wanting() -> Driver {
@@ -71,6 +71,9 @@ fn a_refused_or_hopeless_promotion_ends_as_linked() {
     let mut driver = wanting();
     linked(&mut driver);
     driver.see(Observation::Promotion(done(())));
+    for _ in 1..LOOKS {
+        assert!(matches!(driver.see_all([absent(), Observation::Due]), Effect::LookUp));
+    }
     assert!(is_linked_as(&driver.see(absent()), false), "removed by hand meanwhile: it was linked");
 }
 
@@ -84,6 +87,35 @@ fn a_promoted_profile_whose_customer_is_missing_is_looked_for_again_and_is_linke
     assert_eq!(driver.see(Observation::Due), Effect::LookUp);
     driver.pass(BUDGET);
     assert!(is_linked_as(&driver.see(customer_missing()), false));
+}
+
+/// A wrong tenant lists nothing of ours.
+#[test]
+fn a_promoted_profile_that_is_not_found_is_gone_only_between_two_sights_of_the_customer() {
+    let not_found = |by: [CustomerCheck; 2]| {
+        let mut driver = wanting();
+        driver.facts.refusal_needs_customer = true;
+        linked(&mut driver);
+        driver.see(Observation::Promotion(unknown()));
+        let mut effect = driver.see(Observation::Due);
+        let mut checks = by.into_iter();
+        loop {
+            effect = match effect {
+                Effect::LookUp => driver.see(absent()),
+                Effect::Wait(_) => driver.see(Observation::Due),
+                Effect::CheckCustomer => driver.see(Observation::Customer(checks.next().unwrap())),
+                other => return (driver, other),
+            };
+        }
+    };
+    let (_, gone) = not_found([CustomerCheck::Exists, CustomerCheck::Exists]);
+    assert!(is_linked_as(&gone, false), "removed by hand meanwhile: it was linked");
+    for doubt in [CustomerCheck::Missing, CustomerCheck::Misconfigured { detail: "401".to_owned() }] {
+        let (mut driver, waits) = not_found([CustomerCheck::Exists, doubt]);
+        assert!(matches!(waits, Effect::BackOff(_)), "{waits:?}");
+        assert_eq!(driver.see(Observation::Due), Effect::LookUp);
+        assert_eq!(driver.see(found()), Effect::Promote(profile()), "it is promoted now");
+    }
 }
 
 #[test]

@@ -115,9 +115,10 @@ impl Walk {
         self.driver.now.chance = chance;
         self.late(late, &observation);
         if milliseconds % 16 == 3 && !std::mem::replace(&mut self.noted, true) {
-            self.book.note(&Observation::Noted, true);
-            assert_eq!(self.driver.see(Observation::Noted), Effect::Nothing, "what was asked for is still awaited");
+            self.book.note_unseen_link();
+            self.driver.flow.note_link();
         }
+        self.change(milliseconds);
         let time = match &self.effect {
             Effect::Wait(wait) | Effect::BackOff(wait) => *wait,
             _ => Duration::from_millis(milliseconds),
@@ -125,6 +126,17 @@ impl Walk {
         self.driver.pass(time);
         self.see(observation);
         true
+    }
+
+    /// Now and then its upstream falls ill or recovers, or turns out to have been another than ours.
+    fn change(&mut self, milliseconds: u64) {
+        if matches!(milliseconds % 16, 5 | 9) {
+            self.driver.flow.doubt_failure();
+        }
+        if milliseconds % 16 == 9 {
+            self.book.doubt_absence();
+            self.driver.flow.doubt_absence();
+        }
     }
 
     /// An observation that is not awaited changes nothing.

@@ -7,6 +7,7 @@ use serde_json::json;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::admin::Admin;
+use crate::support::authority::Authority;
 use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
@@ -20,6 +21,7 @@ crate::cases! {
     a_ledger_without_connections_for_a_while_loses_nothing needs [Kafka, Postgres];
     a_ledger_whose_table_is_locked_for_a_while_loses_nothing needs [Kafka, Postgres];
     a_ledger_whose_server_is_killed_and_restarted_loses_nothing needs [Kafka, Postgres];
+    a_ledger_whose_authority_is_unknown_for_a_while_loses_nothing needs [Kafka, Postgres];
 }
 
 const EVENTS: usize = 60;
@@ -63,6 +65,24 @@ async fn a_ledger_whose_server_is_killed_and_restarted_loses_nothing(parts: &Rea
     for _ in 0..2 {
         server.crash_and_restart();
     }
+    outage.assert_all_linked_once().await;
+}
+
+/// The file that `sslrootcert` names is read by each new connection.
+async fn a_ledger_whose_authority_is_unknown_for_a_while_loses_nothing(parts: &RealParts) {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let server = Postgres::start_with_tls(&authority.server(&["127.0.0.1"])).expect("a server with TLS");
+    let mut stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let (file, database) = (stand.file("ledger-ca.pem", &authority.pem()), server.create_database().await);
+    stand.amend(&stand.database, &format!("{database}?sslmode=verify-full&sslrootcert={}", file.display()));
+    stand.database = database;
+    let migrated = stand.command(&["migrate"]);
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    let outage = Outage::begin_at(stand).await;
+    std::fs::write(&file, stranger.pem()).expect("another authority");
+    outage.end_sessions().await;
+    outage.is_noticed().await;
+    std::fs::write(&file, authority.pem()).expect("the right one");
     outage.assert_all_linked_once().await;
 }
 

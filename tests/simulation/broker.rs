@@ -29,6 +29,9 @@ pub struct Broker {
     pub committed: BTreeMap<i32, (i64, String)>,
     /// Which topic each committed position is of.
     pub committed_of: BTreeMap<i32, usize>,
+    /// Partitions that somebody has noticed to be of another topic: they are read from its start, also where a client, before
+    /// that, had read and committed something of it already.
+    pub begins_anew: BTreeSet<i32>,
     /// Results that may come again: what remembered their publication went with its topic.
     pub may_repeat: BTreeSet<String>,
     pub open: BTreeMap<u32, Transaction>,
@@ -68,6 +71,7 @@ impl Broker {
             deleted: Vec::new(),
             committed: BTreeMap::new(),
             committed_of: BTreeMap::new(),
+            begins_anew: BTreeSet::new(),
             may_repeat: BTreeSet::new(),
             open: BTreeMap::new(),
             visible: Vec::new(),
@@ -164,7 +168,8 @@ impl State {
 
     /// What was committed was accepted: only another topic, or a ledger of the past, begins before it again.
     fn invariant_a_committed_position_never_goes_back(&mut self, position: &Position, topic: usize) {
-        let same = self.broker.committed_of.get(&position.partition) == Some(&topic) && !self.restoring.happened();
+        let begins = self.broker.begins_anew.remove(&position.partition) || self.restoring.happened();
+        let same = self.broker.committed_of.get(&position.partition) == Some(&topic) && !begins;
         let stands = self.broker.committed.get(&position.partition).filter(|_| same).map(|(offset, _)| *offset);
         if let Some(stands) = stands.filter(|stands| *stands > position.offset) {
             let detail = format!("{position:?} takes the place of {stands}");

@@ -75,7 +75,12 @@ impl Ledger for WorldLedger {
 
     async fn note_topic(&self, claims: &[Claim], topic_id: &str) -> Answer<Vec<(Lane, Option<i64>)>> {
         let noted = topic_id.to_owned();
-        let work: Work<_> = Box::new(move |state, held| Ok(state.tables.note_topic(held, &noted)));
+        let work: Work<_> = Box::new(move |state, held| {
+            let positions = state.tables.note_topic(held, &noted);
+            let anew = positions.iter().filter(|(_, position)| position.is_none());
+            state.broker.begins_anew.extend(anew.map(|(lane, _)| lane.0));
+            Ok(positions)
+        });
         let positions = self.write("note_topic", claims, work).await?;
         self.process.world.lock().lanes_are_of(self.process.number, &positions, topic_id);
         Ok(positions)

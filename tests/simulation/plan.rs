@@ -45,6 +45,8 @@ pub struct VendorHabits {
     pub reusable_tokens: bool,
     /// For a moment after a change LoanPro's reads know nothing of the customer.
     pub blinks: bool,
+    /// Where our credential is wrong it is another tenant's, at LoanPro: reads find nothing there.
+    pub answers_others: bool,
 }
 
 /// What somebody or something does at a time of its own.
@@ -155,6 +157,8 @@ impl Plan {
             echo: chance.permille(500),
             reusable_tokens: chance.permille(400),
             blinks: chance.permille(200),
+            // Of a stream of its own, too.
+            answers_others: Chance::new(seed ^ 0x07e5).permille(500),
         };
         let mut plan = Self {
             seed,

@@ -76,7 +76,8 @@ impl State {
             return None;
         }
         let ended = Duration::from_secs(self.chance.pick(&AGES_S));
-        Some(Purge { ended, dead_lettered: ended * 2, record: Duration::ZERO, after: None, limit: 4 })
+        let now_ms = wall_ms(self.now);
+        Some(Purge { now_ms, ended, dead_lettered: ended * 2, record: Duration::ZERO, after: None, limit: 4 })
     }
 
     /// What is still to be written or read, or may be read again.

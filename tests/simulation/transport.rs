@@ -9,7 +9,7 @@ use hyper::header::{HeaderMap, RETRY_AFTER};
 use profile_linker::upstream::Gate;
 use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
 use profile_linker::upstream::journal::{self, Note};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -17,7 +17,7 @@ use crate::asking::event_of;
 use crate::mutations::{self, Mutation};
 use crate::plan::Trouble;
 use crate::process::{Process, wall_ms};
-use crate::vendors::{Reply, Request, Vendor};
+use crate::vendors::{Reply, Request, Vendor, customer_of};
 use crate::world::{State, World};
 
 /// Limit of one call.
@@ -246,6 +246,9 @@ fn apply(world: &World, request: &Request) -> Reply {
         return reply;
     }
     let trouble = state.trouble_of(request.vendor);
+    if trouble == Some(Trouble::Refusing) && request.vendor == Vendor::LoanPro && state.plan.vendors.answers_others {
+        return answer_as_another_tenant(&mut state, request);
+    }
     if trouble.is_some() || state.strikes(|rates| rates.call_refused) {
         return refuse(&mut state, trouble.unwrap_or(Trouble::Failing), request);
     }
@@ -253,6 +256,21 @@ fn apply(world: &World, request: &Request) -> Reply {
     state.changed = true;
     state.check_step();
     reply
+}
+
+/// Nobody whom it is asked for is in that tenant, and its lists are empty.
+fn answer_as_another_tenant(state: &mut State, request: &Request) -> Reply {
+    state.coverage.fault("another tenant", request.operation);
+    if request.operation == "lookup" {
+        state.vendors.misread.insert(customer_of(&request.target));
+    }
+    let (status, body) = match request.operation {
+        "lookup" => (200, json!({"d": {"results": []}})),
+        "link" if state.chance.permille(500) => (409, json!({"error": {"message": "no such thing"}})),
+        "link" | "promote" => (401, Value::Null),
+        _ => (404, json!({"error": {"message": "customer does not exist"}})),
+    };
+    Reply { status, body, retry_after: None }
 }
 
 /// A vendor that is away, or that fails this once.

@@ -109,6 +109,8 @@ pub struct Vendors {
     pub refused: BTreeMap<String, bool>,
     /// Since when customers are said to be missing that are not.
     pub denied: BTreeMap<String, Duration>,
+    /// Customers whose profiles another tenant was asked for, and listed none.
+    pub misread: BTreeSet<String>,
 }
 
 impl Vendors {
@@ -117,6 +119,7 @@ impl Vendors {
             habits: plan.vendors,
             used: BTreeSet::new(),
             denied: BTreeMap::new(),
+            misread: BTreeSet::new(),
             converted: BTreeSet::new(),
             profiles: Vec::new(),
             refused: BTreeMap::new(),

@@ -35,7 +35,8 @@ impl Tables {
             there.due_at = now + Duration::from_millis(row.due_in_ms.unsigned_abs());
             there.stored.spent_ms = row.spent_ms;
             there.stored.attempts = row.attempts;
-            there.stored.first_failed_at.get_or_insert(i64::try_from(now.as_millis()).unwrap_or(0));
+            let failed_at = row.failed_ms_ago.map(|ago| i64::try_from(now.as_millis()).unwrap_or(0) - ago);
+            there.stored.first_failed_at = there.stored.first_failed_at.or(failed_at);
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod records;
 pub mod sandbox;
 pub mod stand;
+pub mod tls_door;
 pub mod validity;
 pub mod worker;
 

@@ -29,20 +29,25 @@ impl Postgres {
         if let Ok(url) = std::env::var("PROFILE_LINKER_TEST_POSTGRES_URL") {
             return Ok(Self { url: url.trim_end_matches('/').to_owned(), databases: AtomicU32::new(0), server: None });
         }
-        Self::launch(None, &[])
+        Self::launch(None, &[], &[])
     }
 
     /// A server of one's own that speaks TLS with this certificate.
     pub fn start_with_tls(pem: &ServerPem) -> Result<Self, Absent> {
-        Self::launch(Some(pem), &[])
+        Self::launch(Some(pem), &[], &[])
     }
 
     /// A server of one's own whose log tells every statement with its values.
     pub fn start_talkative() -> Result<Self, Absent> {
-        Self::launch(None, &["log_min_duration_statement=0", "log_parameter_max_length_on_error=-1"])
+        Self::launch(None, &["log_min_duration_statement=0", "log_parameter_max_length_on_error=-1"], &[])
     }
 
-    fn launch(tls: Option<&ServerPem>, further: &[&str]) -> Result<Self, Absent> {
+    /// A server of one's own with this added to its environment.
+    pub fn start_with(environment: &[(String, String)]) -> Result<Self, Absent> {
+        Self::launch(None, &[], environment)
+    }
+
+    fn launch(tls: Option<&ServerPem>, further: &[&str], environment: &[(String, String)]) -> Result<Self, Absent> {
         let binaries =
             binaries().ok_or_else(|| Absent("there is no PostgreSQL server (initdb, postgres)".to_owned()))?;
         let folder = tempfile::tempdir().map_err(|e| Absent(format!("no folder for its data: {e}")))?;
@@ -51,14 +56,14 @@ impl Postgres {
         let mut settings = tls.map(|pem| tls_settings(pem, folder.path())).transpose()?.unwrap_or_default();
         settings.extend(further.iter().map(|setting| (*setting).to_owned()));
         let [port] = free_ports();
-        let server = run(&binaries, folder.path(), port, settings)?;
+        let server = run(&binaries, folder.path(), port, settings, environment)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}");
         Ok(Self { url, databases: AtomicU32::new(0), server: Some((server, folder)) })
     }
 
     /// A server of one's own, to be restarted.
     pub fn start_own() -> Result<Self, Absent> {
-        Self::launch(None, &[])
+        Self::launch(None, &[], &[])
     }
 
     /// The folder of a server of one's own: its data and its log.
@@ -90,7 +95,7 @@ impl Postgres {
         let binaries = binaries().expect("it ran before");
         // What it wrote before would be taken for its readiness.
         std::fs::write(folder.path().join("server.log"), "").expect("its log");
-        let again = within(Duration::from_secs(30), || run(&binaries, folder.path(), port, Vec::new()).ok());
+        let again = within(Duration::from_secs(30), || run(&binaries, folder.path(), port, Vec::new(), &[]).ok());
         *server = again.expect("it runs again");
     }
 
@@ -179,7 +184,13 @@ fn tls_settings(pem: &ServerPem, folder: &Path) -> Result<Vec<String>, Absent> {
     Ok(vec!["ssl=on".to_owned()])
 }
 
-fn run(binaries: &Path, folder: &Path, port: u16, further: Vec<String>) -> Result<Guarded, Absent> {
+fn run(
+    binaries: &Path,
+    folder: &Path,
+    port: u16,
+    further: Vec<String>,
+    environment: &[(String, String)],
+) -> Result<Guarded, Absent> {
     let mut words = unprivileged(binaries.join("postgres"));
     words.extend(["-D".to_owned(), folder.join("data").display().to_string()]);
     // A worker takes up to nine connections, and a campaign runs dozens of workers side by side.
@@ -187,7 +198,7 @@ fn run(binaries: &Path, folder: &Path, port: u16, further: Vec<String>) -> Resul
     for setting in settings.into_iter().chain([socket_setting(folder)]).chain(further) {
         words.extend(["-c".to_owned(), setting]);
     }
-    let mut server = Guarded::start(&words, &[], &folder.join("server.log"))
+    let mut server = Guarded::start(&words, environment, &folder.join("server.log"))
         .map_err(|e| Absent(format!("the server does not start: {e}")))?;
     let ready = within(Duration::from_secs(30), || {
         (server.output().contains("ready to accept") || !server.is_running()).then_some(())

@@ -38,6 +38,18 @@ fn a_changed_file_is_read_again() {
 }
 
 #[test]
+fn a_file_that_is_moved_over_the_old_one_is_read_however_alike_they_look() {
+    let (file, credential) = file("first");
+    assert!(credential.current().ok().unwrap().same_as(b"first"));
+    let written = file.path().metadata().unwrap().modified().unwrap();
+    let other = file.path().with_extension("new");
+    std::fs::write(&other, "other").unwrap();
+    std::fs::File::options().append(true).open(&other).unwrap().set_modified(written).unwrap();
+    std::fs::rename(other, file.path()).unwrap();
+    assert!(credential.current().ok().unwrap().same_as(b"other"));
+}
+
+#[test]
 fn an_unusable_file_is_named_and_its_content_is_not() {
     for content in ["", "\n", &"s3cret".repeat(20_000)] {
         let (file, credential) = file(content);

@@ -9,7 +9,9 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use profile_linker::domain::Secret;
-use profile_linker::upstream::http::{Answer, Call, Exchange, Transport, TransportError, TransportErrorKind};
+use profile_linker::upstream::http::{
+    Answer, Call, CertificateFault, Exchange, Transport, TransportError, TransportErrorKind,
+};
 use profile_linker::upstream::journal::{self, Note};
 use profile_linker::upstream::{CallOutcome, CustomerCheck, Gate, LinkAnswer, LookOutcome};
 use zeroize::Zeroizing;
@@ -50,7 +52,7 @@ pub fn broken_exchanges() -> Vec<(Exchange, &'static str)> {
     vec![
         (unsent(Connect), "not applied"),
         (unsent(Tls), "not applied"),
-        (unsent(Certificate), "not applied"),
+        (unsent(Certificate(CertificateFault::Name)), "not applied"),
         (unsent(Timeout), "not applied"),
         (unsent(Withdrawn), "withdrawn"),
         (unsent(Unsendable), "misconfigured"),

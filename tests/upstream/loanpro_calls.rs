@@ -133,11 +133,16 @@ async fn check(probe: Option<i64>, answers: Vec<Exchange>) -> (&'static str, Vec
 }
 
 #[tokio::test]
-async fn a_customer_is_missing_only_after_the_probe_was_found() {
-    let (result, targets) = check(Some(1), vec![found("1"), missing()]).await;
+async fn a_customer_is_missing_only_between_two_times_that_the_probe_was_found() {
+    let (result, targets) = check(Some(1), vec![found("1"), missing(), found("1")]).await;
     assert_eq!(result, "missing");
-    assert_eq!(targets, ["odata.svc/Customers(1)", "odata.svc/Customers(42)"]);
-    assert_eq!(check(Some(1), vec![found("\"1\""), answer(404, "")]).await.0, "missing");
+    assert_eq!(targets, ["odata.svc/Customers(1)", "odata.svc/Customers(42)", "odata.svc/Customers(1)"]);
+    assert_eq!(check(Some(1), vec![found("\"1\""), answer(404, ""), found("\"1\"")]).await.0, "missing");
+    // The tenant became another one in between.
+    for probe in [missing(), wrong_tenant(), answer(401, "")] {
+        assert_eq!(check(Some(1), vec![found("1"), missing(), probe]).await.0, "misconfigured");
+    }
+    assert_eq!(check(Some(1), vec![found("1"), missing(), answer(500, "")]).await.0, "unclear");
 }
 
 #[tokio::test]
@@ -202,9 +207,12 @@ async fn checks(answers: Vec<Exchange>, ids: &[&str]) -> (Vec<&'static str>, Vec
 
 #[tokio::test]
 async fn without_a_probe_the_customer_found_last_is_the_witness() {
-    let (words, targets) = checks(vec![found("7"), found("7"), missing()], &["7", "42"]).await;
+    let (words, targets) = checks(vec![found("7"), found("7"), missing(), found("7")], &["7", "42"]).await;
     assert_eq!(words, ["exists", "missing"]);
-    assert_eq!(targets[1..], ["odata.svc/Customers(7)", "odata.svc/Customers(42)"], "the witness is asked first");
+    let witness = "odata.svc/Customers(7)";
+    assert_eq!(targets[1..], [witness, "odata.svc/Customers(42)", witness], "before and after");
+    let (words, _) = checks(vec![found("7"), found("7"), missing(), missing(), missing()], &["7", "42", "43"]).await;
+    assert_eq!(words, ["exists", "unwitnessed", "unwitnessed"], "it is found no more");
 }
 
 #[tokio::test]
@@ -219,7 +227,7 @@ async fn a_witness_that_is_found_no_more_is_none_and_neither_is_the_customer_its
 async fn a_profile_of_ours_that_is_found_makes_its_customer_a_witness() {
     let look_up = LookUp { customer: customer("7"), markers: vec!["ABCDEFGH".to_owned()], token: None };
     let listed = r#"{"d":{"results":[{"id":1,"title":"Visa #ABCDEFGH","active":1}]}}"#;
-    let played = Played::new([answer(200, listed), found("7"), missing()]);
+    let played = Played::new([answer(200, listed), found("7"), missing(), found("7")]);
     let client = loanpro(&played, None);
     client.look_up(&look_up).await;
     assert_eq!(check_word(&client.check_customer(&customer("42")).await), "missing");

@@ -151,7 +151,8 @@ async fn require_absent(look_up: &LookUp, letter: &DeadLetter, desk: &Desk, conf
     };
     let age = desk.letters.now_ms().await.map_err(|error| desk.failed(&error))?.saturating_sub(letter.dead_lettered_at);
     let needed = certain_after(config, system);
-    if Duration::from_millis(age.unsigned_abs()) < needed {
+    // Where the ledger's clock was put back since, nothing is known of the time that has passed.
+    if u64::try_from(age).map_or(Duration::ZERO, Duration::from_millis) < needed {
         return Err(Failure::new(Exit::TryAgain, "its link may still be under way")
             .fix(format!("try again {} s after it was dead-lettered", needed.as_secs())));
     }

@@ -21,7 +21,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::exit::{Exit, Failure};
-use super::shell::Shell;
+use super::shell::{BesideDev, Shell};
 use super::system;
 use crate::config::Config;
 use crate::ledger::{DeadLetters, Ledger, LedgerError};
@@ -90,7 +90,7 @@ impl Command {
 /// # Errors
 /// The ledger is unreachable (69) or of another version (78), or the arguments fit nothing that is there (1).
 pub async fn execute(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
-    ask(args, shell).await.map_err(|error| shell.beside_dev(error))
+    ask(args, shell).await.map_err(|error| shell.beside_dev(error, BesideDev::AskTopics))
 }
 
 async fn ask(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
@@ -98,16 +98,16 @@ async fn ask(args: Args, shell: &Shell) -> anyhow::Result<Exit> {
     if args.command.asks_the_topic() {
         return from_topic::execute(args.command, &config, shell).await;
     }
-    let desk = || Desk::open(&config);
+    let desk = Desk::open(&config);
     match args.command {
-        Command::List(args) => list::execute(&args, &*desk().await?, shell).await,
-        Command::Stats(args) => stats::execute(&args, &*desk().await?, shell).await,
-        Command::Show(args) => show::execute(&args, &*desk().await?, shell).await,
-        Command::Replay(args) => replay::execute(args, &desk().await?, &config, shell).await,
-        Command::Discard(args) => acts::discard(&args, desk(), shell).await,
-        Command::Restore(args) => acts::restore(&args, desk(), shell).await,
-        Command::Export(args) => export::execute(&args, &desk().await?, &config, shell).await,
-        Command::Audit(args) => audit::execute(&args, &desk().await?, shell).await,
+        Command::List(args) => list::execute(&args, &*desk.await?, shell).await,
+        Command::Stats(args) => stats::execute(&args, &*desk.await?, shell).await,
+        Command::Show(args) => show::execute(&args, &*desk.await?, shell).await,
+        Command::Replay(args) => replay::execute(args, &desk.await?, &config, shell).await,
+        Command::Discard(args) => acts::discard(&args, desk, shell).await,
+        Command::Restore(args) => acts::restore(&args, desk, shell).await,
+        Command::Export(args) => export::execute(&args, &desk.await?, &config, shell).await,
+        Command::Audit(args) => audit::execute(&args, &desk.await?, shell).await,
     }
 }
 

@@ -51,11 +51,17 @@ impl<'a> Shown<'a> {
             dead_lettered_at: time(letter.dead_lettered_at),
             event_id: event_id(letter),
             generation: letter.generation,
-            origin: ShownOrigin { offset: letter.offset, partition: letter.lane.0, topic: topic(letter, served) },
+            origin: ShownOrigin::of(letter, served),
             reason: ShownReason { code: &letter.reason, stage: &letter.stage },
             source: letter.identity.as_ref().map(|identity| identity.source.as_str()),
             state: letter.state.as_str(),
         }
+    }
+}
+
+impl<'a> ShownOrigin<'a> {
+    fn of(letter: &'a DeadLetter, served: &'a str) -> Self {
+        Self { offset: letter.offset, partition: letter.lane.0, topic: topic(letter, served) }
     }
 }
 
@@ -71,7 +77,7 @@ pub fn event_id(letter: &DeadLetter) -> Option<&str> {
 
 /// Where its record stood; `served` is the topic that the ledger serves.
 pub fn origin_json(letter: &DeadLetter, served: &str) -> Value {
-    json!({"topic": topic(letter, served), "partition": letter.lane.0, "offset": letter.offset})
+    json!(ShownOrigin::of(letter, served))
 }
 
 /// The same as `--origin` takes it.

@@ -40,6 +40,10 @@ impl DeadLetters for Index {
         Ok(self.now)
     }
 
+    async fn latest_ms(&self) -> Result<i64, LedgerError> {
+        Ok(self.letters().map(|one| one.letter.dead_lettered_at).fold(self.now, i64::max))
+    }
+
     /// Those that cannot be replayed are not among them: they are told apart.
     async fn page(
         &self,

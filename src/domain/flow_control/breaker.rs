@@ -91,6 +91,18 @@ impl Permit {
     }
 }
 
+impl Change {
+    /// Whether what was asked until now may have been asked of another tenant than ours.
+    #[must_use]
+    pub fn tells_of_misconfiguration(&self) -> bool {
+        let troubles = match self {
+            Self::Opened { trouble, was, .. } => [Some(*trouble), *was],
+            Self::Closed { was, .. } => [Some(*was), None],
+        };
+        troubles.contains(&Some(Trouble::Misconfigured))
+    }
+}
+
 impl Verdict {
     /// Whether it counts against the upstream.
     #[must_use]
@@ -102,13 +114,15 @@ impl Verdict {
     }
 }
 
-/// A change that people want to know of.
+/// A change that people and waiting events want to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// It opened, or is still open for another trouble than before.
     Opened {
         /// What is wrong.
         trouble: Trouble,
+        /// What was wrong until now.
+        was: Option<Trouble>,
         /// For people; scrubbed.
         why: String,
     },
@@ -116,6 +130,8 @@ pub enum Change {
     Closed {
         /// How long it was open.
         after: Duration,
+        /// What was wrong last.
+        was: Trouble,
     },
 }
 
@@ -153,6 +169,15 @@ impl Breaker {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state == State::Closed
+    }
+
+    /// What is wrong with its upstream, while it is not closed.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self.state {
+            State::Closed => None,
+            State::Open { trouble, .. } | State::HalfOpen { trouble, .. } => Some(trouble),
+        }
     }
 
     /// Whether a probe is out.
@@ -211,15 +236,9 @@ impl Breaker {
     /// Nobody can tell whether its upstream is back: the next call does, as any other. Nothing changes if it is not open.
     pub fn forget(&mut self, now: Duration) -> Option<Change> {
         match self.state {
-            State::Open { since, .. } => Some(self.close(since, now)),
+            State::Open { since, trouble, .. } => Some(self.close(since, trouble, now)),
             State::Closed | State::HalfOpen { .. } => None,
         }
-    }
-
-    /// Whether its upstream has answered since then.
-    #[must_use]
-    pub fn answered_since(&self, since: Duration) -> bool {
-        self.answered_at.is_some_and(|at| at > since)
     }
 
     fn become_(&mut self, state: State) {
@@ -269,8 +288,8 @@ impl Breaker {
 
     fn hear_probe(&mut self, since: Duration, was: Trouble, verdict: &Verdict, now: Duration) -> Option<Change> {
         let again = match verdict {
-            Verdict::Answered => return Some(self.close(since, now)),
-            Verdict::Ambiguous if was != Trouble::Misconfigured => return Some(self.close(since, now)),
+            Verdict::Answered => return Some(self.close(since, was, now)),
+            Verdict::Ambiguous if was != Trouble::Misconfigured => return Some(self.close(since, was, now)),
             Verdict::Ambiguous => now + self.rules.probe_interval,
             Verdict::Nothing => now,
             _ => return self.open(verdict, since, Some(was), now),
@@ -279,9 +298,9 @@ impl Breaker {
         None
     }
 
-    fn close(&mut self, since: Duration, now: Duration) -> Change {
+    fn close(&mut self, since: Duration, was: Trouble, now: Duration) -> Change {
         self.become_(State::Closed);
-        Change::Closed { after: now.saturating_sub(since) }
+        Change::Closed { after: now.saturating_sub(since), was }
     }
 
     fn open(&mut self, verdict: &Verdict, since: Duration, was: Option<Trouble>, now: Duration) -> Option<Change> {
@@ -293,7 +312,7 @@ impl Breaker {
         };
         let probe_at = now + self.rules.probe_interval.max(asked.unwrap_or_default());
         self.become_(State::Open { since, probe_at, trouble });
-        (was != Some(trouble)).then(|| Change::Opened { trouble, why: why.clone() })
+        (was != Some(trouble)).then(|| Change::Opened { trouble, was, why: why.clone() })
     }
 }
 

@@ -6,7 +6,8 @@
 //! round trip, from there on it grows by one. Signs go on being of one trouble until a limit's worth of calls was answered;
 //! so a stall of several time-outs, or one on a cold start, does not bind an upstream to slow growth from next to nothing.
 //! From a start, and after an outage, there is no threshold yet: full speed is some round trips away, and no herd meets an
-//! upstream that just stood up.
+//! upstream that just stood up. After an outage that is three of them, however slow the upstream is: it begins at an eighth of
+//! the most that it ever took here, and not above the threshold that it had.
 //!
 //! Our own, since it is forty lines: the crates that do this read a clock, and the simulation's time is not theirs.
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 /// Where a worker starts that knows nothing of the upstream.
 const START: usize = 16;
-/// Where an upstream starts again that was away.
+/// Where an upstream starts again that was away: at this part of the most that it took, ...
+const PART_AFTER_OUTAGE: usize = 8;
+/// ... and at no less than this.
 const AFTER_OUTAGE: usize = 2;
 
 /// The limit.
@@ -22,6 +25,8 @@ const AFTER_OUTAGE: usize = 2;
 pub struct Limit {
     now: usize,
     most: usize,
+    /// The greatest that it grew to.
+    took: usize,
     /// Answers since it last grew.
     answers: usize,
     /// Answers ever.
@@ -39,7 +44,7 @@ impl Limit {
     pub fn new(most: usize) -> Self {
         let most = most.max(1);
         let now = START.min(most);
-        Self { now, most, answers: 0, answered: 0, threshold: most, same_until: now as u64, halved_at: None }
+        Self { now, most, took: 0, answers: 0, answered: 0, threshold: most, same_until: now as u64, halved_at: None }
     }
 
     /// Calls that may be in flight.
@@ -71,6 +76,7 @@ impl Limit {
         if self.now < self.threshold || self.answers >= self.now {
             self.answers = 0;
             self.now = (self.now + 1).min(self.most);
+            self.took = self.took.max(self.now);
         }
     }
 
@@ -88,7 +94,7 @@ impl Limit {
 
     /// The upstream is back from an outage.
     pub fn restart(&mut self, now: Duration) {
-        self.now = AFTER_OUTAGE.min(self.most);
+        self.now = (self.took / PART_AFTER_OUTAGE).min(self.threshold).max(AFTER_OUTAGE).min(self.most);
         self.threshold = self.most;
         self.begin_again(now);
     }

@@ -15,6 +15,7 @@
 //! is looked up too; a "used or unknown" token is a rejection only if no conversion's outcome was missed; outages that are
 //! not the event's fault (misconfiguration, `Retry-After`, an upstream known to be away) do not spend its budget.
 
+mod doubting;
 mod promotion;
 mod waiting;
 mod words;
@@ -48,8 +49,12 @@ pub struct Flow {
     noted: bool,
     /// A link was sent since this process took the event up.
     link_sent: bool,
-    /// It was noted since the last look began: that look may have come too early to see it.
+    /// One was answered as done.
+    link_accepted: bool,
+    /// What the last look did not find proves nothing: a link was noted since it began, or it asked a wrong tenant.
     owes_look: bool,
+    /// Its upstream fell ill or recovered since its last call was asked for.
+    in_doubt: bool,
     /// The customer was found: the tenant is right.
     customer_seen: bool,
     /// Until then a link whose answer was lost may still be applied.
@@ -81,8 +86,10 @@ impl Flow {
             link_unseen: false,
             noted: false,
             owes_look: false,
+            in_doubt: false,
             customer_seen: false,
             link_sent: false,
+            link_accepted: false,
             under_way_until: Duration::ZERO,
             last_trouble: String::new(),
         }
@@ -133,7 +140,6 @@ impl Flow {
                 self.on_promotion(linked, outcome, rules, now)
             }
             (State::Waiting(next, counts), Observation::Due) => self.go_on(next, counts, facts, now),
-            (state, Observation::Noted) => self.on_note(state),
             (state, _) => self.become_(state, Effect::Nothing),
         }
     }
@@ -171,24 +177,12 @@ impl Flow {
         self.reject(ReasonCode::RetriesExhausted, stage, detail)
     }
 
-    /// Another worker's link of this event may have been applied: look before the next step.
-    fn on_note(&mut self, state: State) -> Effect {
-        self.link_unseen = true;
-        self.noted = true;
-        self.owes_look = true;
-        let state = match state {
-            State::Waiting(Next::Link, counts) => State::Waiting(Next::Look(Look::UNSEEN), counts),
-            state => state,
-        };
-        self.become_(state, Effect::Nothing)
-    }
-
     fn convert(&mut self, facts: Facts, now: Moment) -> Effect {
         if facts.expires_at.is_some_and(|at| at <= now.earliest_ms) {
             return self.reject_expired();
         }
         self.attempts.convert += 1;
-        self.since = now.tick;
+        self.begin_call(now);
         self.become_(State::Converting, Effect::Convert)
     }
 
@@ -196,15 +190,6 @@ impl Flow {
     fn expire(&mut self) -> Effect {
         self.attempts.convert -= 1;
         self.reject_expired()
-    }
-
-    /// Another worker's link was noted while ours still waits to be sent: look instead.
-    #[must_use]
-    pub fn look_instead(&mut self) -> Effect {
-        self.attempts.link -= 1;
-        self.link_unseen = true;
-        self.noted = true;
-        self.look(Look::UNSEEN)
     }
 
     fn reject_expired(&mut self) -> Effect {
@@ -242,12 +227,12 @@ impl Flow {
             return self.look(Look::UNSEEN);
         }
         self.attempts.link += 1;
-        self.link_sent = true;
-        self.since = now.tick;
+        self.begin_call(now);
         self.become_(State::Linking, Effect::Link)
     }
 
     fn on_link(&mut self, outcome: CallOutcome<LinkAnswer>, rules: &Rules, now: Moment) -> Effect {
+        self.link_sent |= !matches!(outcome, CallOutcome::Withdrawn);
         match outcome {
             CallOutcome::Done(LinkAnswer::Named(id)) if !self.noted => {
                 self.end(End::Linked { profile: FoundProfile::named(id), by_look_up: false })
@@ -255,6 +240,7 @@ impl Flow {
             // Its word is no proof: until the profile is found, its outcome was not seen.
             CallOutcome::Done(_) => {
                 self.link_unseen = true;
+                self.link_accepted = true;
                 self.look(Look { cause: Cause::Answered, absent: 0 })
             }
             CallOutcome::NotApplied { retry_after, detail } => {
@@ -271,9 +257,9 @@ impl Flow {
                 self.settle(Cause::Unseen, wait + asked)
             }
             CallOutcome::Refused(refusal) if self.link_unseen => {
-                self.settle(Cause::Refused(refusal), self.wait_before_look(0, rules, now))
+                self.settle(self.after_refusal(refusal).cause, self.wait_before_look(0, rules, now))
             }
-            CallOutcome::Refused(refusal) => self.look(Look { cause: Cause::Refused(refusal), absent: 0 }),
+            CallOutcome::Refused(refusal) => self.look(self.after_refusal(refusal)),
             CallOutcome::Misconfigured { detail } => self.stand_by(Next::Link, detail, rules, now),
             CallOutcome::Withdrawn => self.become_(State::Linking, Effect::Nothing),
         }
@@ -289,9 +275,8 @@ impl Flow {
     fn on_look(&mut self, look: Look, outcome: LookOutcome, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         match (outcome, look.cause) {
             (LookOutcome::Found { profile, .. }, cause) => self.on_found(cause, profile, facts, rules, now),
-            (LookOutcome::Absent, Cause::Promoted(linked)) => self.end_as_linked(linked),
             (LookOutcome::CustomerMissing { detail }, cause @ Cause::Promoted(_)) => {
-                self.back_off(Next::Look(Look { cause, ..look }), None, detail, rules, now)
+                self.back_off(Next::Look(Look { cause, ..look }.unproved(rules)), None, detail, rules, now)
             }
             (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::BeforeConversion) => {
                 self.convert(facts, now)
@@ -299,7 +284,7 @@ impl Flow {
             (LookOutcome::Absent, cause) => self.on_absent(Look { cause, ..look }, facts, rules, now),
             (LookOutcome::CustomerMissing { detail }, cause) => {
                 self.last_trouble = detail;
-                let look = Look { cause, ..look }.doubting_refusal();
+                let look = Look { cause, ..look }.doubting_refusal().unproved(rules);
                 self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
             (LookOutcome::Failed { retry_after, detail }, cause) => {
@@ -323,24 +308,32 @@ impl Flow {
             let wait = self.wait_before_look(absent, rules, now);
             return self.become_(State::Settling(again), Effect::Wait(wait));
         }
+        let look = Look { cause: look.cause, absent };
         match look.cause {
             Cause::Refused(_) if facts.refusal_needs_customer => {
                 self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
-            // These two never come here; neither leads anywhere else than where their look leads.
-            Cause::Promoted(linked) => self.end_as_linked(linked),
-            Cause::BeforeConversion | Cause::Answered => {
-                let detail = "the link was answered as done, but the profile is not there";
-                self.back_off(Next::Link, None, detail.to_owned(), rules, now)
+            // A wrong tenant lists nothing of ours: see `on_existing`.
+            Cause::Unseen | Cause::Answered | Cause::Promoted(_)
+                if facts.refusal_needs_customer && self.link_unseen =>
+            {
+                self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
-            // What an earlier run of the event may have sent is not there: nothing failed in this one.
-            Cause::Unseen if !self.link_sent => self.link(now),
-            Cause::Unseen => {
-                let detail = self.unseen_and_absent();
-                self.back_off(Next::Link, None, detail, rules, now)
-            }
+            cause => self.link_again(cause, rules, now),
         }
+    }
+
+    /// What is looked for is not there. A profile that was there was removed by hand: it was linked.
+    fn link_again(&mut self, cause: Cause, rules: &Rules, now: Moment) -> Effect {
+        let detail = match cause {
+            Cause::Promoted(linked) => return self.end_as_linked(linked),
+            // What an earlier run of the event may have sent is not there: nothing failed in this one.
+            Cause::Unseen if !self.link_sent => return self.link(now),
+            Cause::Unseen => self.unseen_and_absent(),
+            _ => "the link was answered as done, but the profile is not there".to_owned(),
+        };
+        self.back_off(Next::Link, None, detail, rules, now)
     }
 
     /// With what went wrong before, where this process saw it: a link of an earlier one left no words.
@@ -358,33 +351,39 @@ impl Flow {
                 let wait = self.wait_before_look(again.absent, rules, now);
                 self.become_(State::Settling(again), Effect::Wait(wait))
             }
+            CustomerCheck::Missing if self.link_accepted || matches!(look.cause, Cause::Promoted(_)) => {
+                let detail = "the profile was linked, and now its customer is said to be missing".to_owned();
+                self.back_off(Next::Look(look.unproved(rules)), None, detail, rules, now)
+            }
             CustomerCheck::Missing => {
                 // LoanPro was asked behind a witness, Aloha has none: these words fit both.
                 let detail = "asked for this customer alone, the link target still says that there is none";
                 self.reject(ReasonCode::CustomerNotFound, Stage::Link, detail)
             }
             CustomerCheck::Unclear { detail } => {
-                self.back_off(Next::Look(look.doubting_refusal()), None, detail, rules, now)
+                self.back_off(Next::Look(look.doubting_refusal().unproved(rules)), None, detail, rules, now)
             }
             CustomerCheck::Unwitnessed { detail } | CustomerCheck::Misconfigured { detail } => {
-                self.stand_by(Next::Look(look.doubting_refusal()), detail, rules, now)
+                self.stand_by(Next::Look(look.doubting_refusal().unproved(rules)), detail, rules, now)
             }
         }
     }
 
-    /// The customer is there. A refusal after which every look was in vain is then the right tenant's. A look that called
-    /// the customer missing listed no profiles, so it cannot say that ours is not among them.
+    /// The customer is there, so the tenant is right now. What was seen before may have been another's, and only what lies between
+    /// two such sights counts: a refused link is sent once more, and before a second link is sent one more look is taken. A look
+    /// that called the customer missing listed no profiles, so it cannot say that ours is not among them.
     fn on_existing(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
         let seen_before = std::mem::replace(&mut self.customer_seen, true);
         match look.cause {
-            // The tenant may have been mended after it was refused: it is sent once more.
-            Cause::Refused(Refusal { code: ReasonCode::CustomerNotFound, detail }) if !seen_before => {
+            Cause::Refused(Refusal { detail, .. }) if !seen_before => {
                 self.back_off(Next::Link, None, detail, rules, now)
             }
             Cause::Refused(refusal) => self.reject(ReasonCode::LinkRefused, Stage::Link, refusal.detail),
-            _ => {
+            cause if look.absent > rules.looks => self.link_again(cause, rules, now),
+            cause if look.absent == rules.looks => self.look(Look { cause, ..look }),
+            cause => {
                 let detail = "the look-up says that the customer is missing, but it is found".to_owned();
-                self.back_off(Next::Look(look), None, detail, rules, now)
+                self.back_off(Next::Look(Look { cause, ..look }), None, detail, rules, now)
             }
         }
     }

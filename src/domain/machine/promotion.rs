@@ -34,7 +34,7 @@ impl Flow {
 
     pub(super) fn promote(&mut self, linked: Linked, now: Moment) -> Effect {
         let profile = linked.profile.clone();
-        self.since = now.tick;
+        self.begin_call(now);
         self.become_(State::Promoting(linked), Effect::Promote(profile))
     }
 

@@ -12,15 +12,17 @@ impl Flow {
         self.since += waited;
     }
 
-    /// Its target falls ill or is well again: an earlier refusal may have been part of that. See [`Look::doubting_refusal`].
-    pub fn doubt_refusal(&mut self) {
-        if let State::Settling(look)
-        | State::Looking(look)
-        | State::CheckingCustomer(look)
-        | State::Waiting(Next::Look(look), _) = &mut self.state
-        {
-            *look = look.clone().doubting_refusal();
+    /// A call is asked for: from here on its time counts.
+    pub(super) fn begin_call(&mut self, now: Moment) {
+        self.since = now.tick;
+        self.in_doubt = false;
+    }
+
+    fn spend(&mut self, now: Moment) {
+        if !self.in_doubt {
+            self.spent += now.tick.saturating_sub(self.since);
         }
+        self.since = now.tick;
     }
 
     /// A look waits until a write would be visible. The last one, whose "not there" counts, also until no link of ours can
@@ -37,7 +39,7 @@ impl Flow {
 
     pub(super) fn go_on(&mut self, next: Next, counts: bool, facts: Facts, now: Moment) -> Effect {
         if counts {
-            self.spent += now.tick.saturating_sub(self.since);
+            self.spend(now);
         }
         self.since = now.tick;
         match next {
@@ -57,10 +59,10 @@ impl Flow {
         rules: &Rules,
         now: Moment,
     ) -> Effect {
-        self.spent += now.tick.saturating_sub(self.since);
-        self.since = now.tick;
+        self.spend(now);
         self.failures = self.failures.saturating_add(1);
-        if self.spent >= rules.retry.budget() && !now.outage {
+        let is_free = std::mem::take(&mut self.in_doubt);
+        if !is_free && !now.outage && self.spent >= rules.retry.budget() {
             return self.give_up(next, &detail);
         }
         self.last_trouble = detail;
@@ -68,7 +70,8 @@ impl Flow {
         // Asked to wait for no time at all, it waits by itself: else such an answer would keep the event for ever.
         let retry_after = retry_after.filter(|asked| !asked.is_zero());
         let wait = retry_after.map_or(delay, |asked| asked.saturating_add(delay));
-        self.become_(State::Waiting(next, retry_after.is_none()), Effect::BackOff(wait))
+        let counts = retry_after.is_none() && !is_free;
+        self.become_(State::Waiting(next, counts), Effect::BackOff(wait))
     }
 
     fn give_up(&mut self, next: Next, detail: &str) -> Effect {
@@ -87,8 +90,11 @@ impl Flow {
     pub(super) fn stand_by(&mut self, next: Next, detail: String, rules: &Rules, now: Moment) -> Effect {
         self.failures = self.failures.saturating_add(1);
         self.last_trouble = detail;
-        // Whoever was found before: what comes next may be another tenant.
+        // Whoever was found before, and whatever was not: what comes next may be another tenant.
         self.customer_seen = false;
+        self.doubt_absence();
+        // What a look for an earlier link costs is our mistake's, too.
+        self.in_doubt |= !matches!(next, Next::Look(_));
         self.since = now.tick;
         let wait = if now.outage { Duration::ZERO } else { rules.retry.interval(self.failures) };
         self.become_(State::Waiting(next, false), Effect::BackOff(wait))

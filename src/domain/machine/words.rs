@@ -103,6 +103,11 @@ impl Look {
         Self { absent: 0, ..self }
     }
 
+    /// The customer was not seen before or after it: however often it found nothing, it is looked for once more.
+    pub(super) fn unproved(self, rules: &Rules) -> Self {
+        Self { absent: self.absent.min(rules.looks.saturating_sub(1)), ..self }
+    }
+
     /// A look that finds no such customer, is refused or fails casts doubt on an earlier refusal too: a wrong tenant answers so
     /// to everything. Once that is mended the link is sent again instead of being taken for refused.
     #[must_use]
@@ -178,8 +183,6 @@ impl State {
 pub enum Observation {
     /// The shell begins the event.
     Begun(Past),
-    /// Another worker left a note: a link of this event may have been applied that nobody here knows of.
-    Noted,
     /// A conversion that waited for its turn to be sent finds its token dead.
     Expired,
     /// A conversion's answer.
@@ -219,6 +222,12 @@ impl Observation {
         }
     }
 
+    /// Whether it is the answer to a call that changes something: only such a one tells whether we may.
+    #[must_use]
+    pub fn is_of_change(&self) -> bool {
+        matches!(self, Self::Conversion(_) | Self::Link(_) | Self::Promotion(_))
+    }
+
     /// Whether something went wrong with the event, be it for the first time and without consequence.
     #[must_use]
     pub fn is_failure(&self) -> bool {
@@ -228,7 +237,7 @@ impl Observation {
             Self::Looked(outcome) => !matches!(outcome, LookOutcome::Found { .. } | LookOutcome::Absent),
             Self::Customer(check) => !matches!(check, CustomerCheck::Exists),
             Self::Expired => true,
-            Self::Begun(_) | Self::Noted | Self::Stored | Self::Turn | Self::Due => false,
+            Self::Begun(_) | Self::Stored | Self::Turn | Self::Due => false,
         }
     }
 }

@@ -159,6 +159,12 @@ pub(super) async fn now_ms(readers: &PgPool) -> Result<i64, LedgerError> {
     rows.first().map_or(Ok(0), |row| row.int("now"))
 }
 
+pub(super) async fn latest_ms(readers: &PgPool) -> Result<i64, LedgerError> {
+    let sql = "SELECT floor(extract(epoch FROM GREATEST(now(), max(dead_lettered_at))) * 1000)::bigint AS latest FROM dead_letter";
+    let rows = Statement::new(sql).ask_for_people(readers).await?;
+    rows.first().map_or(Ok(0), |row| row.int("latest"))
+}
+
 pub(super) async fn page(
     readers: &PgPool,
     filter: &DeadLetterFilter,

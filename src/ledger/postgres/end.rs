@@ -99,13 +99,14 @@ const END: &str = held_and_rows!(
 
 const BACK_OFF: &str = held_and_rows!(
     "r AS MATERIALIZED (
-        SELECT c.*, r.due_in_ms, r.spent_ms
-        FROM common c JOIN unnest($3::bigint[], $10::bigint[], $11::bigint[]) AS r(n, due_in_ms, spent_ms) ON r.n = c.n
+        SELECT c.*, r.due_in_ms, r.spent_ms, r.failed_ms_ago
+        FROM common c JOIN unnest($3::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+            AS r(n, due_in_ms, spent_ms, failed_ms_ago) ON r.n = c.n
     ), changed AS (
         UPDATE event e SET due_at = now() + r.due_in_ms * interval '1 millisecond', spent_ms = r.spent_ms,
             timeline = left(concat(e.timeline, r.timeline), 16384),
-            first_failed_at = COALESCE(e.first_failed_at, now()), convert_attempts = r.convert_attempts,
-            link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
+            first_failed_at = COALESCE(e.first_failed_at, now() - r.failed_ms_ago * interval '1 millisecond'),
+            convert_attempts = r.convert_attempts, link_attempts = r.link_attempts, lookup_attempts = r.lookup_attempts
         FROM r JOIN held h ON h.lane = r.lane
         WHERE e.key = r.key AND e.lane = r.lane AND e.state IN (1, 2)
         RETURNING r.n
@@ -198,7 +199,8 @@ pub(super) async fn back_off(
     let statement = step
         .statement(BACK_OFF)?
         .bind(rows.iter().map(|row| row.due_in_ms).collect::<Vec<_>>())?
-        .bind(rows.iter().map(|row| row.spent_ms).collect::<Vec<_>>())?;
+        .bind(rows.iter().map(|row| row.spent_ms).collect::<Vec<_>>())?
+        .bind(rows.iter().map(|row| row.failed_ms_ago).collect::<Vec<_>>())?;
     let (refused, missed) = step.write(writer, &statement).await?;
     missed.first().map_or(Ok(refused), |place| Err(step.damaged(*place)))
 }

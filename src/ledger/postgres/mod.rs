@@ -208,6 +208,10 @@ impl DeadLetters for PostgresLedger {
         dead_letters::now_ms(&self.readers).await
     }
 
+    async fn latest_ms(&self) -> Result<i64, LedgerError> {
+        dead_letters::latest_ms(&self.readers).await
+    }
+
     async fn page(
         &self,
         filter: &DeadLetterFilter,

@@ -13,10 +13,12 @@ use crate::ledger::{LedgerError, Purge, Purged};
 
 /// Microseconds since 1970, as exact as the column. Keys as arrays: found by the primary keys, however large the tables.
 const PURGE: &str = "
-WITH looked AS MATERIALIZED (
+WITH clock AS MATERIALIZED (
+    SELECT LEAST(now(), timestamptz 'epoch' + $8 * interval '1 millisecond') AS at
+), looked AS MATERIALIZED (
     SELECT i.key, i.accepted_at, i.record_timestamp
     FROM input i
-    WHERE i.accepted_at <= now() - $1 * interval '1 millisecond'
+    WHERE i.accepted_at <= (SELECT at FROM clock) - $1 * interval '1 millisecond'
         AND (i.accepted_at, i.key) > (timestamptz 'epoch' + $5 * interval '1 microsecond', $6)
     ORDER BY i.accepted_at, i.key
     LIMIT $7
@@ -25,7 +27,7 @@ WITH looked AS MATERIALIZED (
     FROM looked i
     JOIN event e ON e.key = i.key
     JOIN dead_letter d ON d.key = i.key
-    WHERE e.state = 5 AND e.ended_at <= now() - $3 * interval '1 millisecond'
+    WHERE e.state = 5 AND e.ended_at <= (SELECT at FROM clock) - $3 * interval '1 millisecond'
     ORDER BY d.key
     FOR UPDATE OF d SKIP LOCKED
 ), old AS MATERIALIZED (
@@ -36,8 +38,8 @@ WITH looked AS MATERIALIZED (
     LEFT JOIN shown s ON s.key = i.key
     WHERE (s.key IS NOT NULL OR NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.key = i.key))
         AND e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
-        AND e.ended_at <= now() - CASE e.state WHEN 5 THEN $3 ELSE $2 END * interval '1 millisecond'
-        AND i.record_timestamp <= extract(epoch FROM now()) * 1000 - $4
+        AND e.ended_at <= (SELECT at FROM clock) - CASE e.state WHEN 5 THEN $3 ELSE $2 END * interval '1 millisecond'
+        AND i.record_timestamp <= extract(epoch FROM (SELECT at FROM clock)) * 1000 - $4
     FOR UPDATE OF e SKIP LOCKED
 ), removed AS (
     DELETE FROM event WHERE key = ANY (ARRAY(SELECT key FROM old)) RETURNING key
@@ -68,7 +70,8 @@ pub(super) async fn purge(readers: &PgPool, purge: &Purge) -> Result<Purged, Led
         .bind(record)?
         .bind(accepted_at)?
         .bind(key)?
-        .bind(purge.rows())?;
+        .bind(purge.rows())?
+        .bind(purge.latest_ms())?;
     let rows = statement.ask(readers).await?;
     let Some(last) = rows.first() else { return Ok(Purged { removed: 0, next: None }) };
     let looked = usize::try_from(last.int("looked")?).unwrap_or(0);

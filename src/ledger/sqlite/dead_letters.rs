@@ -94,6 +94,15 @@ pub(super) async fn now_ms(file: &File) -> Result<i64, LedgerError> {
     Ok(now)
 }
 
+pub(super) async fn latest_ms(file: &File) -> Result<i64, LedgerError> {
+    let mut work = file.read().await?;
+    let now = work.now_ms().await?;
+    let newest = work.row(sqlx::query("SELECT max(dead_lettered_at) AS newest FROM dead_letter")).await?;
+    work.done();
+    let newest = newest.map(|row| row.optional_int("newest")).transpose()?.flatten();
+    Ok(newest.map_or(now, |newest| newest.max(now)))
+}
+
 pub(super) async fn page(
     file: &File,
     filter: &DeadLetterFilter,

@@ -34,7 +34,7 @@ const DONE_WITH: &str = "DELETE FROM dead_letter WHERE key = ?";
 
 const BACK_OFF: &str = "
 UPDATE event SET due_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + ?7, spent_ms = ?8,
-    first_failed_at = COALESCE(first_failed_at, CAST(unixepoch('subsec') * 1000 AS INTEGER)),
+    first_failed_at = COALESCE(first_failed_at, CAST(unixepoch('subsec') * 1000 AS INTEGER) - ?9),
     convert_attempts = ?3, link_attempts = ?4, lookup_attempts = ?5,
     timeline = substr(COALESCE(timeline, '') || ?6, 1, 16384)
 WHERE key = ?1 AND lane = ?2 AND state IN (1, 2)";
@@ -106,7 +106,7 @@ pub(super) async fn back_off(file: &File, claims: &[Claim], rows: &[BackOffRow])
     for row in rows.iter().filter(|row| held.contains(&row.lane)) {
         let query =
             update(BACK_OFF, row.key, row.lane, row.attempts, &row.timeline).bind(row.due_in_ms).bind(row.spent_ms);
-        if work.run(query).await? == 0 {
+        if work.run(query.bind(row.failed_ms_ago)).await? == 0 {
             return Err(damaged(row.key, row.lane));
         }
     }

@@ -175,6 +175,10 @@ impl DeadLetters for SqliteLedger {
         dead_letters::now_ms(&self.file).await
     }
 
+    async fn latest_ms(&self) -> Result<i64, LedgerError> {
+        dead_letters::latest_ms(&self.file).await
+    }
+
     async fn page(
         &self,
         filter: &DeadLetterFilter,

@@ -5,7 +5,7 @@ use crate::domain::EventKey;
 use crate::ledger::decode::Columns;
 use crate::ledger::{LedgerError, Purge, Purged};
 
-/// Old rows and whether they may go; `?8` is now. The cross join keeps the order of the index: no look at what is not old.
+/// Old rows and whether they may go; `?8` is now, at most what the caller takes for it. The cross join keeps the order of the index: no look at what is not old.
 const LOOK: &str = "
 SELECT i.key, i.accepted_at,
     e.state IN (3, 4, 5) AND e.publish_seq <= l.saved_cursor
@@ -30,7 +30,7 @@ pub(super) async fn purge(file: &File, purge: &Purge) -> Result<Purged, LedgerEr
     let [ended, dead_lettered, record] = purge.ages_ms();
     let (accepted_at, key) = purge.place();
     let mut work = file.write().await?;
-    let now = work.now_ms().await?;
+    let now = work.now_ms().await?.min(purge.latest_ms());
     let query = sqlx::query(LOOK).bind(purge.least_ms()).bind(ended).bind(dead_lettered).bind(record);
     let looked = work.rows(query.bind(accepted_at).bind(key.to_vec()).bind(purge.rows()).bind(now)).await?;
     let mut removed = 0;

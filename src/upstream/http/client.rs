@@ -9,10 +9,11 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{Connection, Dialer, RequestBody, TlsSetupError};
+use super::connect::{Connection, Dialer, RequestBody};
 use super::pool::{IDLE_LIMIT, Pool};
 use super::rate::RateLimit;
 use super::response::{self, Sent};
+use super::trust::TlsSetupError;
 use super::{Answer, CONNECT_TIMEOUT, Call, Exchange, Gate, Origin, Transport, TransportError, TransportErrorKind};
 use crate::upstream::journal::{self, Note};
 
@@ -62,7 +63,7 @@ impl HttpClient {
     ) -> Result<Self, ClientError> {
         let host = HeaderValue::from_str(&origin.authority).map_err(|_| ClientError::Host)?;
         let rate = rate.map(|rate| RateLimit::per_second(rate).ok_or(ClientError::Rate)).transpose()?;
-        let dialer = Dialer::new(origin, ca_file)?;
+        let dialer = Dialer::new(upstream, origin, ca_file)?;
         Ok(Self { upstream, dialer, pool: Pool::default(), rate, timeout, host })
     }
 

@@ -11,7 +11,9 @@ mod connect;
 mod origin;
 mod pool;
 mod rate;
+mod resolve;
 mod response;
+mod trust;
 
 use std::time::Duration;
 
@@ -22,9 +24,9 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 pub use client::{ClientError, HttpClient};
-pub use connect::TlsSetupError;
 pub use origin::{Origin, OriginError};
 pub use rate::RateLimit;
+pub use trust::TlsSetupError;
 
 use super::Gate;
 
@@ -90,8 +92,8 @@ pub enum TransportErrorKind {
     Connect,
     /// The TLS handshake failed.
     Tls,
-    /// The certificate is not one that we trust: expired, of another name, or of an unknown authority.
-    Certificate,
+    /// The certificate is not one that we trust.
+    Certificate(CertificateFault),
     /// A time-out, of the connect or of the call.
     Timeout,
     /// The connection ended before the answer was complete.
@@ -113,13 +115,39 @@ impl TransportErrorKind {
         match self {
             Self::Connect => "could not connect",
             Self::Tls => "tls handshake failed",
-            Self::Certificate => "the certificate is not trusted",
+            Self::Certificate(fault) => fault.as_str(),
             Self::Timeout => "timed out",
             Self::Reset => "the connection ended before the answer was complete",
             Self::Malformed => "the answer is not http",
             Self::BodyTooLarge => "the answer is too large",
             Self::Withdrawn => "withdrawn before it was sent",
             Self::Unsendable => "the request cannot be built",
+        }
+    }
+}
+
+/// Why a certificate is not trusted: for the one who is to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// Nobody whom we trust vouches for it.
+    Authority,
+    /// It is somebody else's.
+    Name,
+    /// It is not valid now, which our own clock decides.
+    Time,
+    /// Something else.
+    Other,
+}
+
+impl CertificateFault {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Authority => {
+                "the certificate is not trusted: its authority is neither a public one nor one that ca_file names"
+            }
+            Self::Name => "the certificate is not trusted: it is for another host than base_url names",
+            Self::Time => "the certificate is not trusted: by this machine's clock it has expired, or is not valid yet",
+            Self::Other => "the certificate is not trusted",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Whether a customer is really missing. A wrong tenant answers just as a missing customer does, so a witness, a customer
-//! that exists, is asked for first; only what is asked *after* it was found counts.
+//! that exists, is asked for before and after; only what is asked between two times that it was found counts.
 //!
 //! The witness is the configured probe customer, else the customer that this process found last. Where there is none yet, or
 //! it is found no more, nobody is called missing: the event waits, and the breaker takes many such answers in a row for the
@@ -43,26 +43,30 @@ impl LoanPro {
     }
 
     async fn check_behind(&self, witness: CustomerId, id: CustomerId) -> CustomerCheck {
-        match self.customer(witness).await {
-            CustomerAnswer::Exists => {}
-            CustomerAnswer::Missing | CustomerAnswer::Refused(_) if self.probe_customer.is_none() => {
-                return self.unwitnessed();
-            }
-            CustomerAnswer::Missing => {
-                return misconfigured("the probe customer is not found: is it the right tenant?");
-            }
-            CustomerAnswer::Refused(detail) => {
-                return misconfigured(&format!("the probe customer is refused: is it the right tenant? {detail}"));
-            }
-            CustomerAnswer::Misconfigured(detail) => return CustomerCheck::Misconfigured { detail },
-            CustomerAnswer::Unclear(detail) => return CustomerCheck::Unclear { detail },
+        if let Some(doubt) = self.doubt_about(witness).await {
+            return doubt;
         }
         match self.customer(id).await {
             CustomerAnswer::Exists => CustomerCheck::Exists,
-            CustomerAnswer::Missing => CustomerCheck::Missing,
+            // The tenant may have become another one since the witness was found.
+            CustomerAnswer::Missing => self.doubt_about(witness).await.unwrap_or(CustomerCheck::Missing),
             CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
             CustomerAnswer::Refused(detail) | CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
         }
+    }
+
+    /// What it means that the witness is not found, if it is not.
+    async fn doubt_about(&self, witness: CustomerId) -> Option<CustomerCheck> {
+        Some(match self.customer(witness).await {
+            CustomerAnswer::Exists => return None,
+            CustomerAnswer::Missing | CustomerAnswer::Refused(_) if self.probe_customer.is_none() => self.unwitnessed(),
+            CustomerAnswer::Missing => misconfigured("the probe customer is not found: is it the right tenant?"),
+            CustomerAnswer::Refused(detail) => {
+                misconfigured(&format!("the probe customer is refused: is it the right tenant? {detail}"))
+            }
+            CustomerAnswer::Misconfigured(detail) => CustomerCheck::Misconfigured { detail },
+            CustomerAnswer::Unclear(detail) => CustomerCheck::Unclear { detail },
+        })
     }
 
     /// Behind the customer that was found last, which cannot be its own witness.

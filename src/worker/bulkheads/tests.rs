@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::outcome::FoundProfile;
 
 const NOW: Duration = Duration::from_secs(100);
 const RULES: BreakerRules = BreakerRules {
@@ -10,12 +11,13 @@ const RULES: BreakerRules = BreakerRules {
 
 fn bulkheads(most: usize) -> Bulkheads {
     let all = Upstream::ALL.map(|_| Bulkhead {
-        queue: VecDeque::new(),
+        queues: Queues::default(),
         breaker: Breaker::new(RULES),
         limit: Limit::new(most),
         in_flight: 0,
         own: 0,
         called_at: None,
+        changed_at: None,
     });
     Bulkheads { all, turn: 0, slots: 100 }
 }
@@ -25,7 +27,7 @@ fn key(n: u8) -> EventKey {
 }
 
 fn heard(verdict: Verdict) -> Heard {
-    Heard { verdict, timed_out: false, again: false }
+    Heard { verdict, timed_out: false, again: false, of_change: true }
 }
 
 fn failed() -> Heard {
@@ -48,7 +50,7 @@ fn fresh(_: u8) -> Standing {
 
 fn open(bulkheads: &mut Bulkheads, upstream: Upstream) {
     for n in 200..202 {
-        bulkheads.push(upstream, key(n));
+        bulkheads.push(upstream, key(n), &Effect::Link);
         let ticket = bulkheads.take(upstream, key(n), NOW).expect("it is closed");
         bulkheads.hear(ticket, &failed(), NOW);
     }
@@ -59,9 +61,9 @@ fn open(bulkheads: &mut Bulkheads, upstream: Upstream) {
 fn upstreams_take_turns_and_each_keeps_its_order() {
     let mut bulkheads = bulkheads(9);
     for n in 1..=3 {
-        bulkheads.push(Upstream::Loanpro, key(n));
+        bulkheads.push(Upstream::Loanpro, key(n), &Effect::Link);
     }
-    bulkheads.push(Upstream::Payiq, key(9));
+    bulkheads.push(Upstream::Payiq, key(9), &Effect::Link);
     let taken: Vec<u8> = std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).map(|(key, _)| key.0[0]).collect();
     assert_eq!(taken, [9, 1, 2, 3]);
 }
@@ -70,8 +72,8 @@ fn upstreams_take_turns_and_each_keeps_its_order() {
 fn an_upstream_that_is_away_is_not_called_and_the_others_are() {
     let mut bulkheads = bulkheads(9);
     open(&mut bulkheads, Upstream::Loanpro);
-    bulkheads.push(Upstream::Loanpro, key(1));
-    bulkheads.push(Upstream::Aloha, key(2));
+    bulkheads.push(Upstream::Loanpro, key(1), &Effect::Link);
+    bulkheads.push(Upstream::Aloha, key(2), &Effect::Link);
     assert_eq!(bulkheads.runnable(NOW), 1, "what waits for it is not runnable");
     assert_eq!(take(&mut bulkheads, NOW, fresh).map(|(key, _)| key), Some(key(2)));
     assert!(take(&mut bulkheads, NOW, fresh).is_none());
@@ -92,7 +94,7 @@ fn a_probe_is_an_event_that_never_failed_where_there_is_one() {
     let mut bulkheads = bulkheads(9);
     open(&mut bulkheads, Upstream::Loanpro);
     for n in 1..=3 {
-        bulkheads.push(Upstream::Loanpro, key(n));
+        bulkheads.push(Upstream::Loanpro, key(n), &Effect::Link);
     }
     let standing = |n| if n == 2 { Standing::Fresh } else { Standing::Tried };
     let due = NOW + RULES.probe_interval;
@@ -105,11 +107,67 @@ fn a_probe_is_an_event_that_never_failed_where_there_is_one() {
 }
 
 #[test]
+fn what_ends_begun_work_goes_before_what_begins_each_in_the_order_of_asking() {
+    let mut bulkheads = bulkheads(9);
+    let effects = [Effect::Link, Effect::LookUp, Effect::Convert, Effect::CheckCustomer, Effect::Link, promotion()];
+    for (n, effect) in (1..).zip(&effects) {
+        bulkheads.push(Upstream::Loanpro, key(n), effect);
+    }
+    assert_eq!(bulkheads.runnable(NOW), 6);
+    let taken: Vec<u8> = std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).map(|(key, _)| key.0[0]).collect();
+    assert_eq!(taken, [2, 4, 6, 1, 3, 5]);
+}
+
+fn promotion() -> Effect {
+    Effect::Promote(FoundProfile::named("1".to_owned()))
+}
+
+/// The order in which events probe an upstream that stays away. A `l`ink or loo`k` never failed, an `L` or `K` did.
+fn probes(waiting: &str) -> String {
+    let mut bulkheads = bulkheads(9);
+    open(&mut bulkheads, Upstream::Loanpro);
+    for letter in waiting.bytes() {
+        let effect = if letter.eq_ignore_ascii_case(&b'l') { Effect::Link } else { Effect::LookUp };
+        bulkheads.push(Upstream::Loanpro, key(letter), &effect);
+    }
+    let standing = |letter: u8| if letter.is_ascii_lowercase() { Standing::Fresh } else { Standing::Tried };
+    let probe = |nth: u32| {
+        let at = NOW + RULES.probe_interval * nth;
+        let (key, ticket) = take(&mut bulkheads, at, standing)?;
+        bulkheads.hear(ticket, &failed(), at);
+        Some(char::from(key.0[0]))
+    };
+    (1..10).map_while(probe).collect()
+}
+
+#[test]
+fn a_probe_begins_something_where_it_can_by_an_event_that_never_failed_first() {
+    assert_eq!(probes("KLkl"), "lkLK");
+    assert_eq!(probes("KL"), "LK", "looks that a wrong tenant answers must not be all that is ever tried");
+    assert_eq!(probes("K"), "K");
+}
+
+#[test]
+fn what_is_forgotten_passed_over_or_woken_for_is_of_both_queues() {
+    for effect in [Effect::Link, Effect::LookUp] {
+        let mut bulkheads = bulkheads(9);
+        open(&mut bulkheads, Upstream::Loanpro);
+        (1..=3).for_each(|n| bulkheads.push(Upstream::Loanpro, key(n), &effect));
+        let due = NOW + RULES.probe_interval;
+        assert_eq!(bulkheads.wakes_at(), Some(due), "{effect:?}");
+        bulkheads.retain(|kept| *kept != key(2));
+        let standing = |n| if n == 1 { Standing::Gone } else { Standing::Fresh };
+        assert_eq!(take(&mut bulkheads, due, standing).map(|(key, _)| key), Some(key(3)), "{effect:?}");
+        assert!(bulkheads.at(Upstream::Loanpro).queues.is_empty(), "{effect:?}");
+    }
+}
+
+#[test]
 fn after_an_outage_few_go_at_first() {
     let mut bulkheads = bulkheads(100);
     open(&mut bulkheads, Upstream::Payiq);
     for n in 1..=50 {
-        bulkheads.push(Upstream::Payiq, key(n));
+        bulkheads.push(Upstream::Payiq, key(n), &Effect::Link);
     }
     let due = NOW + RULES.probe_interval;
     let (_, probe) = take(&mut bulkheads, due, fresh).expect("a probe");
@@ -125,7 +183,7 @@ fn after_an_outage_few_go_at_first() {
 fn an_upstream_that_throttles_gets_half() {
     let mut bulkheads = bulkheads(8);
     for n in 1..=50 {
-        bulkheads.push(Upstream::Payiq, key(n));
+        bulkheads.push(Upstream::Payiq, key(n), &Effect::Link);
     }
     let out: Vec<Ticket> = std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).map(|(_, t)| t).collect();
     assert_eq!(out.len(), 8);
@@ -140,11 +198,11 @@ fn an_upstream_that_throttles_gets_half() {
 #[test]
 fn what_has_nothing_to_call_any_more_is_passed_over() {
     let mut bulkheads = bulkheads(9);
-    bulkheads.push(Upstream::Payiq, key(1));
-    bulkheads.push(Upstream::Payiq, key(2));
+    bulkheads.push(Upstream::Payiq, key(1), &Effect::Link);
+    bulkheads.push(Upstream::Payiq, key(2), &Effect::Link);
     let standing = |n| if n == 1 { Standing::Gone } else { Standing::Fresh };
     assert_eq!(take(&mut bulkheads, NOW, standing).map(|(key, _)| key), Some(key(2)));
-    bulkheads.push(Upstream::Payiq, key(3));
+    bulkheads.push(Upstream::Payiq, key(3), &Effect::Link);
     bulkheads.retain(|_| false);
     assert!(take(&mut bulkheads, NOW, fresh).is_none());
 }
@@ -155,27 +213,27 @@ fn an_upstream_that_hangs_leaves_the_others_their_own_slots() {
     bulkheads.slots = 16;
     bulkheads.all.iter_mut().for_each(|bulkhead| bulkhead.own = 2);
     for n in 1..=50 {
-        bulkheads.push(Upstream::Payiq, key(n));
+        bulkheads.push(Upstream::Payiq, key(n), &Effect::Link);
     }
     assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 12, "two are LoanPro's, two Aloha's");
     for n in 51..=60 {
-        bulkheads.push(Upstream::Loanpro, key(n));
+        bulkheads.push(Upstream::Loanpro, key(n), &Effect::Link);
     }
     assert_eq!(std::iter::from_fn(|| take(&mut bulkheads, NOW, fresh)).count(), 2);
-    bulkheads.push(Upstream::Aloha, key(61));
+    bulkheads.push(Upstream::Aloha, key(61), &Effect::Link);
     assert!(take(&mut bulkheads, NOW, fresh).is_some(), "nobody took what is Aloha's");
 }
 
 #[test]
 fn what_waits_for_a_slow_target_keeps_nothing_out_that_another_one_could_do() {
     let mut bulkheads = bulkheads(9);
-    (1..=50).for_each(|n| bulkheads.push(Upstream::Loanpro, key(n)));
+    (1..=50).for_each(|n| bulkheads.push(Upstream::Loanpro, key(n), &Effect::Link));
     assert_eq!(bulkheads.runnable(NOW), 50, "nobody else is in use");
-    bulkheads.push(Upstream::Aloha, key(60));
+    bulkheads.push(Upstream::Aloha, key(60), &Effect::Link);
     assert_eq!(bulkheads.runnable(NOW), 51, "the other one has something to do");
     bulkheads.take(Upstream::Aloha, key(60), NOW).expect("it goes");
     assert_eq!(bulkheads.runnable(NOW), 0, "it could do more");
-    bulkheads.push(Upstream::Payiq, key(70));
+    bulkheads.push(Upstream::Payiq, key(70), &Effect::Link);
     assert_eq!(bulkheads.runnable(NOW), 1, "the converter is needed by all");
     assert_eq!(bulkheads.runnable(NOW + IN_USE), 51, "it is not in use any more");
     open(&mut bulkheads, Upstream::Aloha);
@@ -198,7 +256,7 @@ fn a_breaker_that_nothing_can_probe_is_closed_for_the_next_event_to_tell() {
 fn a_call_that_hangs_beside_others_that_are_answered_takes_nothing_from_them() {
     let mut bulkheads = bulkheads(8);
     let late = |upstream: &mut Bulkheads, others: u8| {
-        (0..=others).for_each(|n| upstream.push(Upstream::Payiq, key(n)));
+        (0..=others).for_each(|n| upstream.push(Upstream::Payiq, key(n), &Effect::Link));
         let (_, hangs) = take(upstream, NOW, fresh).expect("it goes");
         for _ in 0..others {
             let (_, ticket) = take(upstream, NOW, fresh).expect("it goes");
@@ -210,4 +268,22 @@ fn a_call_that_hangs_beside_others_that_are_answered_takes_nothing_from_them() {
     };
     assert_eq!(late(&mut bulkheads, 20), 8);
     assert_eq!(late(&mut bulkheads, 2), 4);
+}
+
+#[test]
+fn only_what_it_was_asked_to_change_shows_that_an_upstream_lets_others_do_so() {
+    let mut bulkheads = bulkheads(8);
+    for (of_change, verdict, shows) in [
+        (false, answered().verdict, false),
+        (true, Verdict::Ambiguous, false),
+        (true, Verdict::Misconfigured { detail: "403".to_owned() }, false),
+        (true, answered().verdict, true),
+    ] {
+        bulkheads.push(Upstream::Loanpro, key(1), &Effect::Link);
+        let (_, ticket) = take(&mut bulkheads, NOW, fresh).expect("a call");
+        let heard = Heard { of_change, ..heard(verdict) };
+        bulkheads.hear(ticket, &heard, NOW);
+        assert_eq!(bulkheads.changed_since(Upstream::Loanpro, NOW - Duration::from_secs(1)), shows, "{heard:?}");
+    }
+    assert!(!bulkheads.changed_since(Upstream::Loanpro, NOW), "nor since then");
 }

@@ -178,7 +178,15 @@ async fn of_many_waits_of_one_event_the_newest_is_written() {
         let attempts = Attempts { convert: 1, ..Attempts::default() };
         stage.ask(Job::BackOff(
             claim,
-            BackOffRow { key, lane: claim.lane, due_in_ms: 60_000, spent_ms, attempts, timeline: String::new() },
+            BackOffRow {
+                key,
+                lane: claim.lane,
+                due_in_ms: 60_000,
+                spent_ms,
+                failed_ms_ago: None,
+                attempts,
+                timeline: String::new(),
+            },
         ));
     }
     stage.flush().await;

@@ -1,5 +1,7 @@
 //! What is wrong is ours: the tenant, the credential. However few events meet it, and however soon after all was well, none pays.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{OPENED, PROBES, assert_all_linked_soon, calls, publish, says, setting, worker};
@@ -10,6 +12,8 @@ use crate::support::stand::{Delivery, PATIENCE, Stand};
 crate::cases! {
     a_wrong_tenant_that_refuses_in_any_words_rejects_nothing_behind_a_probe needs [Kafka, Postgres];
     one_event_that_meets_a_wrong_credential_soon_after_a_success_pays_nothing needs [Kafka, Postgres];
+    a_credential_that_may_read_and_not_link_costs_no_event_anything needs [Kafka, Postgres];
+    what_a_wrong_tenant_does_not_list_is_not_linked_a_second_time needs [Kafka, Postgres];
 }
 
 /// Such a text says nothing of a customer: it could be the link's own refusal.
@@ -22,7 +26,8 @@ async fn a_wrong_tenant_that_refuses_in_any_words_rejects_nothing_behind_a_probe
     let ids = publish(&stand, "permanent", 30).await;
     says(&worker, OPENED, 1).await;
     eventually("it is probed for longer than the budget", PATIENCE, async || {
-        let probes = calls(&stand, "loanpro.link").await + calls(&stand, "loanpro.lookup").await;
+        let asked = calls(&stand, "loanpro.customer").await + calls(&stand, "loanpro.lookup").await;
+        let probes = asked + calls(&stand, "loanpro.link").await;
         (probes >= 2 * PROBES).then_some(())
     })
     .await;
@@ -38,7 +43,43 @@ async fn one_event_that_meets_a_wrong_credential_soon_after_a_success_pays_nothi
     stand.reader(&[&stand.topics.linked]).read_until("one is linked", PATIENCE, |seen| !seen.is_empty()).await;
     stand.sandbox.fault(json!({"route": "loanpro.*", "action": "status", "status": 401})).await;
     ids.extend(publish(&stand, "permanent-again", 1).await);
-    says(&worker, "our credential, tenant or address is wrong", 1).await;
+    says(&worker, "our credential, tenant, address or ca_file is wrong", 1).await;
     stand.sandbox.heal().await;
     assert_all_linked_soon(&stand, worker, &ids, "a wrong credential after a success").await;
+}
+
+/// A tenant that is wrong for the looks of links that were applied, answered or not: nobody notices before them.
+async fn what_a_wrong_tenant_does_not_list_is_not_linked_a_second_time(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = worker(&stand, &[setting("RETRY__BUDGET", "30s")]).await;
+    let nobody = json!({"error": {"message": "customer does not exist"}});
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "apply_drop", "next": 5})).await;
+    stand
+        .sandbox
+        .fault(json!({"route": "loanpro.lookup", "action": "status", "status": 200, "body": {"d": {"results": []}}}))
+        .await;
+    stand.sandbox.fault(json!({"route": "loanpro.customer", "action": "status", "status": 404, "body": nobody})).await;
+    let ids = publish(&stand, "permanent", 20).await;
+    says(&worker, OPENED, 1).await;
+    assert_eq!(calls(&stand, "loanpro.link").await, 20, "each once");
+    stand.sandbox.heal().await;
+    assert_all_linked_soon(&stand, worker, &ids, "a wrong tenant behind answered links").await;
+}
+
+/// The worst off is an event whose first link was not seen: each time that it may not link it looks, and is found to be right.
+async fn a_credential_that_may_read_and_not_link_costs_no_event_anything(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = worker(&stand, &[setting("RETRY__BUDGET", "6s")]).await;
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "drop", "next": 1})).await;
+    stand.sandbox.fault(json!({"route": "loanpro.link", "action": "status", "status": 403})).await;
+    let ids = publish(&stand, "permanent", 1).await;
+    says(&worker, OPENED, 1).await;
+    let (began, looks) = (Instant::now(), calls(&stand, "loanpro.lookup").await);
+    eventually("it is looked for longer than the budget", PATIENCE, async || {
+        let lasts = began.elapsed() > Duration::from_secs(12);
+        (lasts && calls(&stand, "loanpro.lookup").await >= looks + PROBES).then_some(())
+    })
+    .await;
+    stand.sandbox.heal().await;
+    assert_all_linked_soon(&stand, worker, &ids, "a credential that may only read").await;
 }

@@ -2,6 +2,7 @@
 //! it outlasts the retry budget, nothing is lost, nothing is linked twice, and full speed is back soon. How large they are:
 //! `size`.
 
+pub mod certificates;
 pub mod misconfigured;
 mod size;
 pub mod table;

@@ -37,7 +37,7 @@ impl Postgres {
             return Err(Absent(format!("pg_basebackup: {}", String::from_utf8_lossy(&output.stderr).trim())));
         }
         let [port] = free_ports();
-        let server = run(&binaries, folder.path(), port, Vec::new())?;
+        let server = run(&binaries, folder.path(), port, Vec::new(), &[])?;
         let url = format!("postgres://postgres@127.0.0.1:{port}");
         Ok(Self { url, databases: AtomicU32::new(0), server: Some((server, folder)) })
     }

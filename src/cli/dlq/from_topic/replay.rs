@@ -19,7 +19,7 @@ use crate::cli::dlq::replay::Args;
 use crate::cli::dlq::replay::advice::Source;
 use crate::cli::dlq::replay::dry::Counts;
 use crate::cli::dlq::replay::progress::Progress;
-use crate::cli::dlq::replay::steps::{Batch, Steps, Tally, act_as_json, climb, straight};
+use crate::cli::dlq::replay::steps::{Batch, End, Steps, Tally, act_as_json, climb, straight};
 use crate::cli::dlq::shown::{event_id, origin};
 use crate::cli::dlq::stop::Stop;
 use crate::cli::exit::Exit;
@@ -62,8 +62,12 @@ pub async fn execute(args: Args, config: &Config, shell: &Shell) -> anyhow::Resu
     }
     // From here on a signal ends it between two batches; before, at once.
     let mut stop = Stop::listen()?;
+    let topic = &endpoint.topics.created;
+    let Some(partitions) = stop.or(Reader::new(&endpoint)?.partitions(topic)).await else {
+        return Tally::default().finish(Ok(End::Interrupted), Source::Topic, topic, shell);
+    };
     let run = Run {
-        partitions: Reader::new(&endpoint)?.partitions(&endpoint.topics.created).await?.into_iter().collect(),
+        partitions: partitions?.into_iter().collect(),
         fetch: Fetch::new(&endpoint)?,
         sender: Sender::new(&endpoint)?,
         progress: Progress::new(count as u64, shell),

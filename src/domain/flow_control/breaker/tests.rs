@@ -54,8 +54,8 @@ fn misconfigured() -> Verdict {
     Verdict::Misconfigured { detail: "401".to_owned() }
 }
 
-fn opened_by(trouble: Trouble, why: &str) -> Option<Change> {
-    Some(Change::Opened { trouble, why: why.to_owned() })
+fn opened_by(trouble: Trouble, was: Option<Trouble>, why: &str) -> Option<Change> {
+    Some(Change::Opened { trouble, was, why: why.to_owned() })
 }
 
 /// What is heard, one after the other and a second apart, and after how many of them it opens.
@@ -137,7 +137,10 @@ fn a_probe_that_is_answered_closes_it_and_one_that_fails_keeps_it_open() {
     assert_eq!(bench.call(&failed()), None, "nothing new");
     assert_eq!(bench.breaker.permit(bench.now), None);
     bench.pass(5);
-    assert_eq!(bench.call(&Verdict::Answered), Some(Change::Closed { after: Duration::from_secs(10) }));
+    assert_eq!(
+        bench.call(&Verdict::Answered),
+        Some(Change::Closed { after: Duration::from_secs(10), was: Trouble::Away })
+    );
     assert!(bench.breaker.permit(bench.now).is_some());
     assert_eq!(bench.call(&failed()), None, "it counts anew");
 }
@@ -146,11 +149,24 @@ fn a_probe_that_is_answered_closes_it_and_one_that_fails_keeps_it_open() {
 fn a_probe_that_fails_otherwise_than_before_is_told() {
     let mut bench = Bench::opened();
     bench.pass(5);
-    assert_eq!(bench.call(&misconfigured()), opened_by(Trouble::Misconfigured, "401"));
+    assert_eq!(bench.call(&misconfigured()), opened_by(Trouble::Misconfigured, Some(Trouble::Away), "401"));
     bench.pass(5);
     assert_eq!(bench.call(&misconfigured()), None);
     bench.pass(5);
-    assert_eq!(bench.call(&failed()), opened_by(Trouble::Away, "503"));
+    assert_eq!(bench.call(&failed()), opened_by(Trouble::Away, Some(Trouble::Misconfigured), "503"));
+}
+
+#[test]
+fn a_change_tells_of_misconfiguration_where_it_was_or_becomes_the_trouble() {
+    let (ours, away) = (Trouble::Misconfigured, Trouble::Away);
+    let opened = |trouble, was| Change::Opened { trouble, was, why: String::new() };
+    let closed = |was| Change::Closed { after: Duration::ZERO, was };
+    for change in [opened(ours, None), opened(ours, Some(away)), opened(away, Some(ours)), closed(ours)] {
+        assert!(change.tells_of_misconfiguration(), "{change:?}");
+    }
+    for change in [opened(away, None), opened(Trouble::Throttling, Some(away)), closed(away)] {
+        assert!(!change.tells_of_misconfiguration(), "{change:?}");
+    }
 }
 
 #[test]
@@ -201,7 +217,7 @@ fn what_looks_like_our_mistake_while_others_are_answered_opens_only_in_numbers()
     bench.breaker.hear(early, &Verdict::Answered, false, bench.now);
     assert_eq!(bench.call(&misconfigured()), None, "perhaps this customer's trouble");
     assert_eq!(bench.call(&misconfigured()), None);
-    assert_eq!(bench.call(&misconfigured()), opened_by(Trouble::Misconfigured, "401"), "three in a row are ours");
+    assert_eq!(bench.call(&misconfigured()), opened_by(Trouble::Misconfigured, None, "401"), "three in a row are ours");
 }
 
 #[test]

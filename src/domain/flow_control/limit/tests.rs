@@ -28,7 +28,7 @@ fn story(events: &str) -> Vec<usize> {
 
 #[test]
 fn it_grows_and_shrinks_by_the_table() {
-    let cases: [(&str, &str, &[usize]); 9] = [
+    let cases: [(&str, &str, &[usize]); 12] = [
         ("from a start it doubles as far as it may", "rrrrrrr", &[32, 64, 128, 256, 512, 1_000, 1_000]),
         ("after a sign it grows by one", "rxrrr", &[32, 16, 17, 18, 19]),
         (
@@ -39,7 +39,14 @@ fn it_grows_and_shrinks_by_the_table() {
         ("signs between answered round trips are several troubles", "rrxrxrr", &[32, 64, 32, 33, 16, 17, 18]),
         ("a time-out on a cold start binds it to nothing", "xrrr", &[8, 16, 32, 64]),
         ("nor do several", "xxxrrrr", &[8, 4, 2, 4, 8, 16, 32]),
-        ("after an outage it begins low, and doubles", "rxorrr", &[32, 16, 2, 4, 8, 16]),
+        ("after an outage it begins low, and doubles", "rxorrr", &[32, 16, 4, 8, 16, 32]),
+        ("where it took many it begins with an eighth", "rrrrrorrr", &[32, 64, 128, 256, 512, 64, 128, 256, 512]),
+        ("however often it was away in between", "rrrrrooxor", &[32, 64, 128, 256, 512, 64, 64, 32, 64, 128]),
+        (
+            "and with no more than a threshold that it had",
+            "rrrrrrxrxrxrxrxo",
+            &[32, 64, 128, 256, 512, 1_000, 500, 501, 250, 251, 125, 126, 63, 64, 32, 32],
+        ),
         ("and a sign before anything was answered binds it to nothing", "oxrrr", &[2, 1, 2, 4, 8]),
         ("and a later one does", "orrxrr", &[2, 4, 8, 4, 5, 6]),
     ];

@@ -214,7 +214,7 @@ impl Bulkheads {
         let too_late = *timed_out && bulkhead.limit.believes_time_out(ticket.answered_then);
         if too_late || matches!(verdict, Verdict::Throttled { .. }) {
             bulkhead.limit.halve(ticket.began, now);
-        } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous) {
+        } else if matches!(verdict, Verdict::Answered | Verdict::Ambiguous | Verdict::Witnessed) {
             bulkhead.limit.grow(bulkhead.in_flight, bulkhead.queues.len());
         }
         bulkhead.in_flight = bulkhead.in_flight.saturating_sub(1);

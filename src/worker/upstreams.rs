@@ -127,13 +127,6 @@ impl Dispatcher {
                 again = std::mem::replace(&mut event.counted_in, counted) == counted;
             }
         }
-        // A customer who is found proves the tenant, and not that links are done: it must not hide that they fail.
-        if matches!(observation, Observation::Customer(_))
-            && verdict == Verdict::Answered
-            && !self.bulkheads.is_misconfigured(ticket.upstream)
-        {
-            verdict = Verdict::Ambiguous;
-        }
         let heard = Heard { verdict, timed_out, again, of_change: observation.is_of_change() };
         let was_away = self.bulkheads.is_away(ticket.upstream);
         if let Some(change) = self.bulkheads.hear(ticket, &heard, now) {

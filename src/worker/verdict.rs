@@ -61,7 +61,7 @@ impl Reading<'_> {
 
     fn check(&self, check: &CustomerCheck) -> Verdict {
         match check {
-            CustomerCheck::Exists | CustomerCheck::Missing => Verdict::Answered,
+            CustomerCheck::Exists | CustomerCheck::Missing => Verdict::Witnessed,
             CustomerCheck::Unwitnessed { detail } => Verdict::Doubtful { detail: detail.clone() },
             CustomerCheck::Unclear { detail } => self.failed_read(None, detail),
             CustomerCheck::Misconfigured { detail } => Verdict::Misconfigured { detail: detail.clone() },
@@ -143,6 +143,7 @@ mod tests {
         match verdict {
             Verdict::Answered => "answered",
             Verdict::Ambiguous => "ambiguous",
+            Verdict::Witnessed => "witnessed",
             Verdict::Failed { .. } => "failed",
             Verdict::Throttled { .. } => "throttled",
             Verdict::Doubtful { .. } => "doubtful",
@@ -182,7 +183,8 @@ mod tests {
             (customer(CustomerCheck::Unclear { detail: detail() }), status(200), "failed"),
             (failed_look(), status(500), "failed"),
             (failed_look(), status(429), "throttled"),
-            (customer(CustomerCheck::Missing), status(404), "answered"),
+            (customer(CustomerCheck::Exists), status(200), "witnessed"),
+            (customer(CustomerCheck::Missing), status(404), "witnessed"),
             (customer(CustomerCheck::Unwitnessed { detail: detail() }), status(404), "doubtful"),
             (customer(CustomerCheck::Unclear { detail: detail() }), status(502), "failed"),
         ];

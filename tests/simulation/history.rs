@@ -17,6 +17,7 @@ use crate::plan::{Act, Plan};
 use crate::process::{Main, Process};
 use crate::restoring;
 use crate::statement::{Statement, Work};
+use crate::tables::Row;
 use crate::world::{Violation, World};
 
 /// How long after the faults everything must have ended: above all waits of a take-over and a few back-offs.
@@ -158,7 +159,9 @@ impl History {
         let to_come = state.plan.inputs[self.input..].to_vec();
         let work: Work<()> = Box::new(move |state, _| {
             let (readable, unfinished_too) = (state.may_be_read(&to_come), state.is(Mutation::PurgesUnfinished));
-            let purged = state.tables.purge(&purge, unfinished_too, |row| readable.has(row));
+            let acceptances = &state.acceptances;
+            let may_return = |row: &Row| readable.has(row) || acceptances.bring(row.stored.key);
+            let purged = state.tables.purge(&purge, unfinished_too, may_return);
             if purged.removed > 0 {
                 state.coverage.fault("old rows are removed", "ledger");
             }
@@ -274,7 +277,7 @@ impl History {
 
 /// An operator reopens what it sees; what it saw may have changed by the time that its statement is there.
 fn replay(world: &Arc<World>) {
-    let dead = |row: &&crate::tables::Row| row.stored.state == RowState::DeadLettered;
+    let dead = |row: &&Row| row.stored.state == RowState::DeadLettered;
     let state = world.lock();
     let seen = state.tables.rows.values().filter(dead);
     let seen: Vec<Reopening> =

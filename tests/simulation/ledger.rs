@@ -100,7 +100,9 @@ impl Ledger for WorldLedger {
         let claims: Vec<Claim> = lanes.iter().map(|lane| lane.claim).collect();
         self.process.world.lock().invariant_a_pause_takes_nothing_in(self.process.number, rows);
         let (lanes, new) = (lanes.to_vec(), rows.to_vec());
+        let on_its_way = self.process.world.lock().acceptances.send(rows);
         let work: Work<_> = Box::new(move |state, held| {
+            let _until_here = on_its_way;
             let inserted = state.tables.insert(held, &lanes, &new)?;
             state.mark_early(&new, inserted.keys().copied());
             state.invariant_what_may_have_been_sent_is_marked(&new, inserted.keys().copied());

@@ -1,13 +1,15 @@
 //! Rows that are removed once they are old.
 //!
 //! A history is minutes long, a row is kept for weeks: so here it goes after seconds, wherever what weeks are for has come
-//! about already: each record of its event is written, read, and behind its partition's committed position.
+//! about already: each record of its event is written, read, and behind its partition's committed position, and no acceptance of
+//! it is on its way any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use profile_linker::domain::EventKey;
-use profile_linker::ledger::{Purge, PurgePlace, Purged, RowState};
+use profile_linker::ledger::{NewRow, Purge, PurgePlace, Purged, RowState};
 
 use crate::inputs::Input;
 use crate::process::wall_ms;
@@ -31,7 +33,25 @@ impl Readable {
     }
 }
 
-/// Longer than a statement can be on its way: a lost acceptance that comes after its row is gone would insert it anew.
+/// The acceptances that are on their way through the database: one that arrives after its repeat's row is gone would insert it
+/// anew. Each holds its events' keys for as long as it may still do something.
+#[derive(Default)]
+pub struct Acceptances(Vec<Weak<BTreeSet<EventKey>>>);
+
+impl Acceptances {
+    pub fn send(&mut self, rows: &[NewRow]) -> Arc<BTreeSet<EventKey>> {
+        let keys = Arc::new(rows.iter().map(|row| row.key).collect());
+        self.0.retain(|sent| sent.strong_count() > 0);
+        self.0.push(Arc::downgrade(&keys));
+        keys
+    }
+
+    pub fn bring(&self, key: EventKey) -> bool {
+        self.0.iter().filter_map(Weak::upgrade).any(|keys| keys.contains(&key))
+    }
+}
+
+/// How old a row gets.
 const AGES_S: [u64; 2] = [20, 40];
 
 impl Tables {

@@ -18,6 +18,7 @@ use crate::mutations::Mutation;
 use crate::open_calls::OpenCalls;
 use crate::plan::{Plan, Trouble};
 use crate::process::Process;
+use crate::purging::Acceptances;
 use crate::refusing::Refusals;
 use crate::restoring::Restoring;
 use crate::tables::Tables;
@@ -50,6 +51,7 @@ pub struct State {
     pub broker: Broker,
     pub group: Group,
     pub tables: Tables,
+    pub acceptances: Acceptances,
     pub restoring: Restoring,
     pub vendors: Vendors,
     pub asked: Asked,
@@ -106,6 +108,7 @@ impl World {
             broker: Broker::new(plan.partitions),
             group: Group::default(),
             tables: Tables::default(),
+            acceptances: Acceptances::default(),
             restoring: Restoring::default(),
             vendors: Vendors::new(&plan),
             asked: Asked::default(),

@@ -50,6 +50,9 @@ pub enum Verdict {
     Answered,
     /// It is there, but with a wrong tenant it would answer so, too: it ends an outage, and proves no configuration.
     Ambiguous,
+    /// It is there, and so is the tenant: as a probe it proves the configuration. It is a read, so among other calls it must not
+    /// hide that those which change something fail: it ends no run of failures.
+    Witnessed,
     /// It failed.
     Failed {
         /// For people; scrubbed.
@@ -269,7 +272,7 @@ impl Breaker {
                 self.run = 0;
                 self.window.count(false, now);
             }
-            Verdict::Ambiguous => self.window.count(false, now),
+            Verdict::Ambiguous | Verdict::Witnessed => self.window.count(false, now),
             Verdict::Misconfigured { .. } if !self.answered_lately(now) => return self.open(verdict, now, None, now),
             _ if !self.counts(again, now) => return None,
             Verdict::Throttled { .. } | Verdict::Doubtful { .. } | Verdict::Misconfigured { .. } => {
@@ -288,7 +291,7 @@ impl Breaker {
 
     fn hear_probe(&mut self, since: Duration, was: Trouble, verdict: &Verdict, now: Duration) -> Option<Change> {
         let again = match verdict {
-            Verdict::Answered => return Some(self.close(since, was, now)),
+            Verdict::Answered | Verdict::Witnessed => return Some(self.close(since, was, now)),
             Verdict::Ambiguous if was != Trouble::Misconfigured => return Some(self.close(since, was, now)),
             Verdict::Ambiguous => now + self.rules.probe_interval,
             Verdict::Nothing => now,
@@ -308,7 +311,7 @@ impl Breaker {
             Verdict::Misconfigured { detail } | Verdict::Doubtful { detail } => (Trouble::Misconfigured, None, detail),
             Verdict::Throttled { retry_after, detail } => (Trouble::Throttling, *retry_after, detail),
             Verdict::Failed { detail } => (Trouble::Away, None, detail),
-            Verdict::Answered | Verdict::Ambiguous | Verdict::Nothing => return None,
+            Verdict::Answered | Verdict::Ambiguous | Verdict::Witnessed | Verdict::Nothing => return None,
         };
         let probe_at = now + self.rules.probe_interval.max(asked.unwrap_or_default());
         self.become_(State::Open { since, probe_at, trouble });

@@ -86,6 +86,16 @@ fn it_opens_by_the_table() {
             Some(6),
         ),
         ("a doubt, and a proof", alternating(&doubtful(), &good), None),
+        (
+            "failures in a row, and reads that find the tenant between",
+            alternating(&Verdict::Witnessed, &throttled(1)),
+            Some(6),
+        ),
+        (
+            "misconfigured once, and a read found the tenant just now",
+            vec![Verdict::Witnessed, misconfigured()],
+            Some(2),
+        ),
         ("answers only", repeat(&good, 20), None),
         ("calls that never left", repeat(&nothing, 20), None),
         ("failures between calls that never left", alternating(&failed(), &nothing), Some(5)),
@@ -230,6 +240,10 @@ fn an_answer_that_a_wrong_tenant_gives_too_ends_an_outage_but_no_misconfiguratio
     bench.pass(5);
     assert_eq!(bench.call(&Verdict::Ambiguous), None);
     assert_eq!(bench.breaker.permit(bench.now), None, "it waits for the next probe");
+    bench.pass(5);
+    assert!(bench.call(&Verdict::Witnessed).is_some(), "its tenant was found");
+    assert!(bench.breaker.is_closed());
+    assert!(bench.call(&misconfigured()).is_some(), "it may read and change nothing");
     bench.pass(5);
     assert!(bench.call(&Verdict::Answered).is_some());
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Report};
 use super::replaying;
 use crate::domain::EventKey;
-use crate::domain::machine::{Observation, State};
-use crate::domain::outcome::CallOutcome;
+use crate::domain::machine::State;
 use crate::ledger::{Claim, Ledger, LedgerError, Note, NoteKind, StoredRow};
 
 /// Pause before a note is written again that met an unavailable ledger.
@@ -28,14 +27,8 @@ pub(super) struct Heard {
 }
 
 impl Dispatcher {
-    /// A link's outcome that came after its lane was lost: its owner must look before its next step.
-    pub fn note_if_sent(&self, key: EventKey, observation: &Observation) {
-        if let Observation::Link(CallOutcome::Done(_) | CallOutcome::Unknown { .. }) = observation {
-            self.leave_note(key);
-        }
-    }
-
-    /// Leaves a note that this event's profile may be there.
+    /// A link may have been applied whose outcome came when its lane was lost, or was being given up: its owner must look before
+    /// its next step, and is told so by a note.
     pub fn leave_note(&self, key: EventKey) {
         let shared = Arc::clone(&self.shared);
         tracing::warn!(event.key = ?key, "a link's outcome came after the lane was taken over; its owner is told");

@@ -189,6 +189,12 @@ impl Dispatcher {
         });
     }
 
+    /// Whether Kafka took this lane away unasked, or it is being released: its next owner may be at work already.
+    pub fn is_passing_on(&self, claim: Claim) -> bool {
+        let passes = |leaving: &Leaving| leaving.lost || leaving.releasing;
+        self.leaving.as_ref().is_some_and(|leaving| passes(leaving) && leaving.partitions.contains(&claim.lane.0))
+    }
+
     /// Clean: no call of ours is on the wire, and our own wait for a predecessor's calls is over or was not needed.
     fn is_clean(&self, claim: Claim) -> bool {
         let now = self.shared.clock.tick();

@@ -9,7 +9,7 @@ use super::outcome;
 use super::pausing::is_dead_letter;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
-use crate::domain::machine::{Effect, End, Moment, Observation};
+use crate::domain::machine::{Effect, End, Moment, Observation, State};
 use crate::domain::outcome::{CallOutcome, LookOutcome};
 use crate::ledger::custody::token_context;
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
@@ -65,7 +65,9 @@ impl Dispatcher {
             }
         }
         if !self.is_current(claim) {
-            self.note_if_sent(key, &observation);
+            if observation.may_be_linked() {
+                self.leave_note(key);
+            }
             return;
         }
         if let Some(effect) = postponed {
@@ -80,7 +82,12 @@ impl Dispatcher {
                 event.take_converted(converted);
             }
         }
+        let noted = observation.may_be_linked() && self.is_passing_on(claim);
         self.observe(key, claim, observation);
+        // An end that is being written is heard of by itself: it is taken, or refused.
+        if noted && self.events.get(&key).is_some_and(|event| event.flow.state != State::Ending) {
+            self.leave_note(key);
+        }
     }
 
     /// Steps an event's state machine and performs what it asks for.

@@ -228,6 +228,12 @@ impl Observation {
         matches!(self, Self::Conversion(_) | Self::Link(_) | Self::Promotion(_))
     }
 
+    /// Whether it tells of a link that was applied, or may have been.
+    #[must_use]
+    pub fn may_be_linked(&self) -> bool {
+        matches!(self, Self::Link(CallOutcome::Done(_) | CallOutcome::Unknown { .. }))
+    }
+
     /// Whether something went wrong with the event, be it for the first time and without consequence.
     #[must_use]
     pub fn is_failure(&self) -> bool {

@@ -62,6 +62,9 @@ async fn live(plan: Plan, mutation: Option<Mutation>, record: bool) -> Told {
     state.check_step();
     state.check_end();
     state.coverage.close();
+    // They hold the world, which would else hold them: no history would ever leave the memory.
+    state.seats.clear();
+    state.group.clients.clear();
     Told {
         violation: state.violation.clone(),
         fingerprint: state.trace.fingerprint(),

@@ -10,7 +10,7 @@ use super::pausing::is_dead_letter;
 use super::scribe::{End as EndJob, EndedResult, Job};
 use crate::domain::EventKey;
 use crate::domain::machine::{Effect, End, Moment, Observation, State};
-use crate::domain::outcome::{CallOutcome, LookOutcome};
+use crate::domain::outcome::{CallOutcome, CustomerCheck, LookOutcome};
 use crate::ledger::custody::token_context;
 use crate::ledger::{BackOffRow, Claim, ConvertedRow};
 
@@ -71,6 +71,9 @@ impl Dispatcher {
             return;
         }
         if let Some(effect) = postponed {
+            if let (Some(event), Some(detail)) = (self.events.get_mut(&key), in_vain(&observation)) {
+                event.flow.probed_in_vain(detail);
+            }
             self.ask_for_call(key, effect);
             return;
         }
@@ -241,6 +244,18 @@ impl Dispatcher {
         if self.alone == Some(key) {
             self.alone = None;
         }
+    }
+}
+
+/// Why a check of a customer told nothing.
+fn in_vain(observation: &Observation) -> Option<&str> {
+    match observation {
+        Observation::Customer(
+            CustomerCheck::Unwitnessed { detail }
+            | CustomerCheck::Misconfigured { detail }
+            | CustomerCheck::Unclear { detail },
+        ) => Some(detail),
+        _ => None,
     }
 }
 

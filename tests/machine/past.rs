@@ -1,12 +1,12 @@
 //! What may have happened before this process began the event: resumed, possibly sent, started too often, noted by another.
 
 use profile_linker::domain::machine::{Effect, End, MAX_STARTS, Observation, State};
-use profile_linker::domain::outcome::LinkAnswer;
+use profile_linker::domain::outcome::{CustomerCheck, LinkAnswer};
 use profile_linker::domain::{Reason, ReasonCode, Stage};
 
 use crate::driver::{
     Driver, LOOKS, SETTLE, absent, code, customer_missing, done, found, found_primary, kept, link, linked, look_failed,
-    not_applied, possibly_sent, profile, refused, started, to_linking, unknown,
+    not_applied, possibly_sent, profile, refused, started, to_linking, unknown, unwitnessed,
 };
 
 /// Converted and not found by any of the looks that follow.
@@ -29,11 +29,54 @@ fn a_possibly_sent_event_is_looked_for_before_its_token_is_converted() {
 
 #[test]
 fn a_possibly_sent_event_that_is_not_there_is_converted_and_looked_for_again_before_its_link() {
+    let mut event = Driver::temporary();
+    event.see(possibly_sent());
+    assert_eq!(event.see(absent()), Effect::Convert);
+    assert_eq!(converted_and_absent(&mut event), Effect::Link, "behind every look, and as if nothing had failed");
+}
+
+/// Possibly sent, at a target whose wrong tenant finds nobody's profiles: its first look is out.
+fn looking_in_some_tenant() -> Driver {
+    let mut event = Driver::temporary();
+    event.facts.refusal_needs_customer = true;
+    assert_eq!(event.see(possibly_sent()), Effect::LookUp);
+    event
+}
+
+fn exists() -> Observation {
+    Observation::Customer(CustomerCheck::Exists)
+}
+
+#[test]
+fn what_a_wrong_tenant_does_not_list_is_not_converted() {
+    for first in [absent, customer_missing] {
+        let mut event = looking_in_some_tenant();
+        assert_eq!(event.see(first()), Effect::CheckCustomer);
+        assert!(matches!(event.see(unwitnessed()), Effect::BackOff(_)));
+        assert_eq!(event.see(Observation::Due), Effect::LookUp, "the tenant is mended");
+        assert_eq!(linked(&event.see(found())), Some(true));
+        assert_eq!(event.flow.attempts.convert, 0);
+    }
+}
+
+#[test]
+fn a_possibly_sent_event_is_converted_behind_a_look_between_two_sights_of_its_customer() {
+    let mut event = looking_in_some_tenant();
+    assert_eq!(event.see_all([absent(), exists()]), Effect::LookUp, "what was seen before may be another tenant's");
+    assert_eq!(event.see_all([absent(), exists()]), Effect::Convert);
+    let mut doubted = looking_in_some_tenant();
+    doubted.see_all([absent(), exists()]);
+    doubted.flow.doubt_absence();
+    assert_eq!(doubted.see(absent()), Effect::Wait(SETTLE), "that tenant is doubted, too");
+    assert_eq!(doubted.see(Observation::Due), Effect::LookUp);
+}
+
+#[test]
+fn a_possibly_sent_event_whose_customer_is_really_missing_is_converted() {
     for not_there in [absent, customer_missing] {
-        let mut event = Driver::temporary();
-        event.see(possibly_sent());
-        assert_eq!(event.see(not_there()), Effect::Convert);
-        assert_eq!(converted_and_absent(&mut event), Effect::Link, "behind every look, and as if nothing had failed");
+        let mut event = looking_in_some_tenant();
+        assert_eq!(event.see(not_there()), Effect::CheckCustomer);
+        assert_eq!(event.see(Observation::Customer(CustomerCheck::Missing)), Effect::Convert);
     }
 }
 

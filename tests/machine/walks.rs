@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::checks::Book;
 use crate::driver::{
     BUDGET, Driver, LOOKS, MAX_INTERVAL, absent, asked_to_wait, begun, customer_missing, done, found, found_primary,
-    link, look_failed, misconfigured, not_applied, refused, resumed, unclear, unknown,
+    link, look_failed, misconfigured, not_applied, possibly_sent, refused, resumed, unclear, unknown,
 };
 use crate::stale::observation;
 
@@ -29,7 +29,13 @@ fn start(kind: u8, is_resumed: bool) -> (Driver, Observation, bool) {
         _ => Driver::converted(),
     };
     driver.facts.wants_primary = kind >= 128;
-    (driver, if is_resumed { resumed() } else { begun() }, !kind.is_multiple_of(3))
+    driver.facts.refusal_needs_customer = kind & 0b100 != 0;
+    let first = match (is_resumed, kind & 0b1000) {
+        (true, _) => resumed(),
+        (false, 0) => begun(),
+        (false, _) => possibly_sent(),
+    };
+    (driver, first, !kind.is_multiple_of(3))
 }
 
 /// An answer to what was asked for; `None` for an end.

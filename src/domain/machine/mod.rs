@@ -135,7 +135,9 @@ impl Flow {
             (State::Linking, Observation::Link(outcome)) => self.on_link(outcome, rules, now),
             (State::Settling(look), Observation::Due) => self.look(look),
             (State::Looking(look), Observation::Looked(outcome)) => self.on_look(look, outcome, facts, rules, now),
-            (State::CheckingCustomer(look), Observation::Customer(check)) => self.on_check(look, check, rules, now),
+            (State::CheckingCustomer(look), Observation::Customer(check)) => {
+                self.on_check(look, check, facts, rules, now)
+            }
             (State::Promoting(linked), Observation::Promotion(outcome)) => {
                 self.on_promotion(linked, outcome, rules, now)
             }
@@ -278,9 +280,6 @@ impl Flow {
             (LookOutcome::CustomerMissing { detail }, cause @ Cause::Promoted(_)) => {
                 self.back_off(Next::Look(Look { cause, ..look }.unproved(rules)), None, detail, rules, now)
             }
-            (LookOutcome::Absent | LookOutcome::CustomerMissing { .. }, Cause::BeforeConversion) => {
-                self.convert(facts, now)
-            }
             (LookOutcome::Absent, cause) => self.on_absent(Look { cause, ..look }, facts, rules, now),
             (LookOutcome::CustomerMissing { detail }, cause) => {
                 self.last_trouble = detail;
@@ -296,12 +295,14 @@ impl Flow {
         }
     }
 
-    /// One more look said "not there". A refusal that nothing unseen precedes needs one; everything else `looks`.
+    /// One more look said "not there". A refusal that nothing unseen precedes needs one, and so does what may have been linked long
+    /// ago; everything else `looks`.
     fn on_absent(&mut self, look: Look, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         if self.owes_look {
             return self.settle(look.cause, rules.settle);
         }
-        let absent = look.absent + 1;
+        let is_old = look.cause == Cause::BeforeConversion;
+        let absent = (look.absent + 1).max(if is_old { rules.looks } else { 0 });
         let refusal_stands = matches!(look.cause, Cause::Refused(_)) && !self.link_unseen;
         if absent < rules.looks && !refusal_stands {
             let again = Look { cause: look.cause, absent };
@@ -315,37 +316,23 @@ impl Flow {
             }
             Cause::Refused(refusal) => self.reject(refusal.code, Stage::Link, refusal.detail),
             // A wrong tenant lists nothing of ours: see `on_existing`.
-            Cause::Unseen | Cause::Answered | Cause::Promoted(_)
+            Cause::BeforeConversion | Cause::Unseen | Cause::Answered | Cause::Promoted(_)
                 if facts.refusal_needs_customer && self.link_unseen =>
             {
                 self.become_(State::CheckingCustomer(look), Effect::CheckCustomer)
             }
-            cause => self.link_again(cause, rules, now),
+            cause => self.go_on_without(cause, facts, rules, now),
         }
     }
 
-    /// What is looked for is not there. A profile that was there was removed by hand: it was linked.
-    fn link_again(&mut self, cause: Cause, rules: &Rules, now: Moment) -> Effect {
-        let detail = match cause {
-            Cause::Promoted(linked) => return self.end_as_linked(linked),
-            // What an earlier run of the event may have sent is not there: nothing failed in this one.
-            Cause::Unseen if !self.link_sent => return self.link(now),
-            Cause::Unseen => self.unseen_and_absent(),
-            _ => "the link was answered as done, but the profile is not there".to_owned(),
-        };
-        self.back_off(Next::Link, None, detail, rules, now)
-    }
-
-    /// With what went wrong before, where this process saw it: a link of an earlier one left no words.
-    fn unseen_and_absent(&self) -> String {
-        let told = "the link's outcome was not seen and the profile is not there";
-        if self.last_trouble.is_empty() { told.to_owned() } else { format!("{told}: {}", self.last_trouble) }
-    }
-
-    fn on_check(&mut self, look: Look, check: CustomerCheck, rules: &Rules, now: Moment) -> Effect {
+    fn on_check(&mut self, look: Look, check: CustomerCheck, facts: Facts, rules: &Rules, now: Moment) -> Effect {
         match check {
             CustomerCheck::Exists if self.owes_look => self.settle(look.cause, rules.settle),
-            CustomerCheck::Exists => self.on_existing(look, rules, now),
+            CustomerCheck::Exists => self.on_existing(look, facts, rules, now),
+            // Nobody has its profile. That it cannot be linked now is the link's to tell.
+            CustomerCheck::Missing if look.cause == Cause::BeforeConversion && !self.owes_look => {
+                self.convert(facts, now)
+            }
             CustomerCheck::Missing if self.owes_look || (self.link_unseen && look.absent + 1 < rules.looks) => {
                 let again = Look { cause: look.cause, absent: look.absent + 1 };
                 let wait = self.wait_before_look(again.absent, rules, now);
@@ -365,25 +352,6 @@ impl Flow {
             }
             CustomerCheck::Unwitnessed { detail } | CustomerCheck::Misconfigured { detail } => {
                 self.stand_by(Next::Look(look.doubting_refusal().unproved(rules)), detail, rules, now)
-            }
-        }
-    }
-
-    /// The customer is there, so the tenant is right now. What was seen before may have been another's, and only what lies between
-    /// two such sights counts: a refused link is sent once more, and before a second link is sent one more look is taken. A look
-    /// that called the customer missing listed no profiles, so it cannot say that ours is not among them.
-    fn on_existing(&mut self, look: Look, rules: &Rules, now: Moment) -> Effect {
-        let seen_before = std::mem::replace(&mut self.customer_seen, true);
-        match look.cause {
-            Cause::Refused(Refusal { detail, .. }) if !seen_before => {
-                self.back_off(Next::Link, None, detail, rules, now)
-            }
-            Cause::Refused(refusal) => self.reject(ReasonCode::LinkRefused, Stage::Link, refusal.detail),
-            cause if look.absent > rules.looks => self.link_again(cause, rules, now),
-            cause if look.absent == rules.looks => self.look(Look { cause, ..look }),
-            cause => {
-                let detail = "the look-up says that the customer is missing, but it is found".to_owned();
-                self.back_off(Next::Look(Look { cause, ..look }), None, detail, rules, now)
             }
         }
     }

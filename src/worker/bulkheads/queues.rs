@@ -20,6 +20,8 @@ pub(super) struct Queues {
     finishing: VecDeque<EventKey>,
     /// Conversions and links.
     beginning: VecDeque<EventKey>,
+    /// Whether the last call began something.
+    began: bool,
 }
 
 impl Queues {
@@ -37,10 +39,12 @@ impl Queues {
         self.finishing.is_empty() && self.beginning.is_empty()
     }
 
+    /// Takes one out that is called for now.
     pub fn remove(&mut self, key: EventKey) {
-        for queue in [&mut self.finishing, &mut self.beginning] {
+        for (begins, queue) in [(false, &mut self.finishing), (true, &mut self.beginning)] {
             if let Some(place) = queue.iter().position(|queued| *queued == key) {
                 queue.remove(place);
+                self.began = begins;
                 return;
             }
         }
@@ -58,9 +62,8 @@ impl Queues {
     }
 
     /// Who is to find out whether the upstream is back. An event that never failed tells more: what one alone gets wrong must
-    /// not hold the breaker open. And so does what begins: a look that finds nothing says little, as a wrong tenant would. The
-    /// last resort begins, too, where something does: looks that a wrong tenant does not answer are asked for again and
-    /// again, and would be all that is ever tried.
+    /// not hold the breaker open. And so does what begins: a look that finds nothing says little, as a wrong tenant would. As a
+    /// last resort the queues take turns: what fails is asked for again and again, and would be all that is ever tried.
     pub fn probe(&mut self, standing: &impl Fn(&EventKey) -> Standing) -> Option<EventKey> {
         self.pass_over_gone(standing);
         let by_worth = [&self.beginning, &self.finishing];
@@ -68,7 +71,8 @@ impl Queues {
             let mut choice = queue.iter().take(PROBE_CHOICE);
             choice.find(|key| standing(key) == Standing::Fresh).copied()
         };
-        let any = || by_worth.into_iter().find_map(|queue| queue.front().copied());
+        let in_turn = if self.began { [&self.finishing, &self.beginning] } else { by_worth };
+        let any = || in_turn.into_iter().find_map(|queue| queue.front().copied());
         by_worth.into_iter().find_map(fresh).or_else(any)
     }
 

@@ -122,7 +122,8 @@ fn promotion() -> Effect {
     Effect::Promote(FoundProfile::named("1".to_owned()))
 }
 
-/// The order in which events probe an upstream that stays away. A `l`ink or loo`k` never failed, an `L` or `K` did.
+/// The order in which events probe an upstream that stays away. A `l`ink or loo`k` never failed, an `L` or `K` did, and is asked
+/// for again.
 fn probes(waiting: &str) -> String {
     let mut bulkheads = bulkheads(9);
     open(&mut bulkheads, Upstream::Loanpro);
@@ -135,16 +136,22 @@ fn probes(waiting: &str) -> String {
         let at = NOW + RULES.probe_interval * nth;
         let (key, ticket) = take(&mut bulkheads, at, standing)?;
         bulkheads.hear(ticket, &failed(), at);
-        Some(char::from(key.0[0]))
+        let letter = char::from(key.0[0]);
+        if letter.is_ascii_uppercase() {
+            bulkheads.push(Upstream::Loanpro, key, if letter == 'L' { &Effect::Link } else { &Effect::LookUp });
+        }
+        Some(letter)
     };
-    (1..10).map_while(probe).collect()
+    (1..7).map_while(probe).collect()
 }
 
 #[test]
 fn a_probe_begins_something_where_it_can_by_an_event_that_never_failed_first() {
-    assert_eq!(probes("KLkl"), "lkLK");
-    assert_eq!(probes("KL"), "LK", "looks that a wrong tenant answers must not be all that is ever tried");
-    assert_eq!(probes("K"), "K");
+    assert_eq!(probes("KLkl"), "lkLKLK");
+    assert_eq!(probes("KL"), "KLKLKL", "what fails each time must not be all that is ever tried");
+    assert_eq!(probes("K"), "KKKKKK");
+    assert_eq!(probes("L"), "LLLLLL");
+    assert_eq!(probes("kl"), "lk");
 }
 
 #[test]

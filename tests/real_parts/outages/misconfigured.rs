@@ -4,16 +4,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{OPENED, PROBES, assert_all_linked_soon, calls, publish, says, setting, worker};
+use super::{OPENED, PROBES, assert_all_linked_soon, calls, causes, publish, says, setting, worker};
+use crate::support::events;
 use crate::support::parts::RealParts;
 use crate::support::patience::eventually;
 use crate::support::stand::{Delivery, PATIENCE, Stand};
+
+/// A customer that no tenant has.
+const STRANGER: &str = "4711000";
 
 crate::cases! {
     a_wrong_tenant_that_refuses_in_any_words_rejects_nothing_behind_a_probe needs [Kafka, Postgres];
     one_event_that_meets_a_wrong_credential_soon_after_a_success_pays_nothing needs [Kafka, Postgres];
     a_credential_that_may_read_and_not_link_costs_no_event_anything needs [Kafka, Postgres];
     what_a_wrong_tenant_does_not_list_is_not_linked_a_second_time needs [Kafka, Postgres];
+    an_event_that_proves_nothing_does_not_keep_a_mended_tenants_others_waiting needs [Kafka, Postgres];
 }
 
 /// Such a text says nothing of a customer: it could be the link's own refusal.
@@ -82,4 +87,28 @@ async fn a_credential_that_may_read_and_not_link_costs_no_event_anything(parts: 
     .await;
     stand.sandbox.heal().await;
     assert_all_linked_soon(&stand, worker, &ids, "a credential that may only read").await;
+}
+
+/// It never failed, so it probes before the others, and in the right tenant its customer is missing, too.
+async fn an_event_that_proves_nothing_does_not_keep_a_mended_tenants_others_waiting(parts: &RealParts) {
+    let stand = Stand::prepare(parts, Delivery::Transactional).await;
+    let worker = worker(&stand, &[]).await;
+    let nobody = json!({"error": {"message": {"lang": "en", "value": "Customer not found"}}});
+    stand.sandbox.fault(json!({"route": "loanpro.*", "action": "status", "status": 409, "body": nobody})).await;
+    let ids = publish(&stand, "permanent", 5).await;
+    says(&worker, OPENED, 1).await;
+    let links = calls(&stand, "loanpro.link").await;
+    stand.publish(&events::permanent("stranger", STRANGER, &stand.sandbox.permanent_token().await)).await;
+    let tried = async |route: &str, more_than: u64| {
+        eventually(route, PATIENCE, async || (calls(&stand, route).await > more_than).then_some(())).await;
+    };
+    tried("loanpro.link", links).await;
+    tried("loanpro.customer", calls(&stand, "loanpro.customer").await).await;
+    stand.sandbox.heal().await;
+    let topics = [stand.topics.linked.as_str(), &stand.topics.rejected];
+    stand.reader(&topics).read_until("all have a result", PATIENCE, |seen| seen.len() > ids.len()).await;
+    assert_eq!(worker.terminate(), 0);
+    assert_eq!(causes(&stand.all(&stand.topics.linked).await), ids);
+    let rejected = stand.all(&stand.topics.rejected).await;
+    assert_eq!(rejected[0].json()["data"]["reason"]["code"], "customer_not_found");
 }

@@ -77,6 +77,12 @@ impl Kafka {
         JavaBroker::start()
     }
 
+    /// The same, to be frozen for less than this: see [`JavaBroker::start_missed_after`].
+    pub fn start_java_missed_after(session: Duration) -> Result<JavaBroker, Absent> {
+        java_is_there()?;
+        JavaBroker::start_missed_after(session)
+    }
+
     /// A broker of the test's own, to be killed or frozen.
     pub fn of_java(broker: JavaBroker) -> Self {
         Self { broker: Broker::Java(broker) }

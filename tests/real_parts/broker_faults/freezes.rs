@@ -18,6 +18,9 @@ const EVENTS: usize = 2_000;
 const WORKERS: usize = 3;
 /// Longer than the session time-out of 6 s.
 const FREEZE: Duration = Duration::from_secs(9);
+/// Well beyond that. A broker that its controller gave up comes back without leaders for its partitions, and then Kafka may drop the
+/// end marker of a committed transaction (seen on 4.3.1): nobody reads beyond it until a person ends it, whatever a worker does.
+const MISSED_AFTER: Duration = Duration::from_secs(60);
 
 async fn three_workers_frozen_in_turn_past_the_session_time_out_publish_each_result_once(parts: &RealParts) {
     let stand = Stand::prepare(parts, Delivery::Transactional).await;
@@ -35,7 +38,7 @@ async fn three_workers_frozen_in_turn_past_the_session_time_out_publish_each_res
 }
 
 async fn a_broker_frozen_past_the_session_time_out_repeats_nothing_to_three_workers(parts: &RealParts) {
-    let kafka = Kafka::of_java(Kafka::start_java().expect("a broker of its own"));
+    let kafka = Kafka::of_java(Kafka::start_java_missed_after(MISSED_AFTER).expect("a broker of its own"));
     let stand = Stand::prepare_at(&kafka, parts, Delivery::Transactional).await;
     let mut census = Census::begin(&stand, EVENTS).await;
     let workers = three(&stand).await;

@@ -30,21 +30,31 @@ pub struct JavaBroker {
 impl JavaBroker {
     /// Formats a new data folder and runs a broker on it.
     pub fn start() -> Result<Self, Absent> {
-        Self::start_cluster(1)?.pop().ok_or_else(|| Absent("there is no broker in a cluster of one".to_owned()))
+        Self::start_at(&seats(1))?.pop().ok_or_else(nobody)
+    }
+
+    /// The same, and its controller misses it for so long before it takes its partitions from it.
+    pub fn start_missed_after(session: Duration) -> Result<Self, Absent> {
+        let mut seats = seats(1);
+        seats.iter_mut().for_each(|seat| seat.session = session);
+        Self::start_at(&seats)?.pop().ok_or_else(nobody)
     }
 
     /// The same for brokers that are one cluster.
     pub fn start_cluster(size: usize) -> Result<Vec<Self>, Absent> {
+        Self::start_at(&seats(size))
+    }
+
+    fn start_at(seats: &[Seat]) -> Result<Vec<Self>, Absent> {
         let class_path = format!("{}/*", kafka_libraries()?.display());
-        let seats = seats(size);
         let brokers: Vec<Self> =
-            seats.iter().map(|seat| Self::prepare(seat, &seats, &class_path)).collect::<Result<_, _>>()?;
+            seats.iter().map(|seat| Self::prepare(seat, seats, &class_path)).collect::<Result<_, _>>()?;
         std::thread::scope(|scope| {
             let formats: Vec<_> = brokers.iter().map(|broker| scope.spawn(|| broker.format_storage())).collect();
             formats.into_iter().try_for_each(|format| format.join().expect("formatting does not panic"))
         })?;
         // None of them answers before most of them run, and they take the processor from each other.
-        let limit = READY_WITHIN * u32::try_from(size).unwrap_or(u32::MAX);
+        let limit = READY_WITHIN * u32::try_from(seats.len()).unwrap_or(u32::MAX);
         brokers.iter().try_for_each(Self::launch)?;
         brokers.iter().try_for_each(|broker| broker.ready(limit))?;
         Ok(brokers)
@@ -170,4 +180,8 @@ impl JavaBroker {
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(5)..].join(" | ")
+}
+
+fn nobody() -> Absent {
+    Absent("there is no broker in a cluster of one".to_owned())
 }

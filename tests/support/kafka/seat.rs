@@ -1,6 +1,7 @@
 //! A Java broker's place in its cluster: number, ports, and the properties that follow from them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::doors::Doors;
 use crate::support::ports::free_ports;
@@ -25,14 +26,20 @@ pub struct Seat {
     pub behind: u16,
     /// Where that one is said to be: whoever comes by it is led to a place of the test's own, which may lead on.
     pub detour: u16,
+    /// For so long its controller misses its heartbeat before it takes the leadership of all partitions from it. A frozen broker's
+    /// controller is frozen, too; when both go on, one cluster of one broker has partitions without a leader for a moment.
+    pub session: Duration,
 }
+
+/// Kafka's own default.
+const SESSION: Duration = Duration::from_secs(9);
 
 /// The places of so many brokers of one cluster.
 pub fn seats(size: usize) -> Vec<Seat> {
     let ports: [u16; PORTS * MOST] = free_ports();
     let seat = |(id, ports): (i32, &[u16; PORTS])| {
         let [plain, secured, controller, behind, detour] = *ports;
-        Seat { id, plain, secured, controller, behind, detour }
+        Seat { id, plain, secured, controller, behind, detour, session: SESSION }
     };
     let (of_each, _) = ports.as_chunks::<PORTS>();
     (1..).zip(of_each).take(size).map(seat).collect()
@@ -41,7 +48,7 @@ pub fn seats(size: usize) -> Vec<Seat> {
 impl Seat {
     /// The broker's properties file.
     pub fn properties(&self, all: &[Self], folder: &Path, doors: &Doors) -> String {
-        let Self { id, plain, controller, behind, detour, .. } = self;
+        let Self { id, plain, controller, behind, detour, session, .. } = self;
         let voters: Vec<String> = all.iter().map(|seat| format!("{}@127.0.0.1:{}", seat.id, seat.controller)).collect();
         format!(
             "process.roles=broker,controller
@@ -52,9 +59,11 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{plain},{secured},BEHIND://127.0.0.1:
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,BEHIND:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+broker.session.timeout.ms={session}
 log.dirs={data}
 {SETTINGS}{copies}{doors}",
             voters = voters.join(","),
+            session = session.as_millis(),
             data = folder.join("data").display(),
             secured = doors.listener(),
             copies = if all.len() == 1 { ALONE } else { OF_THREE },
